@@ -1,0 +1,1 @@
+//! enroute-ingest

@@ -1,0 +1,98 @@
+//! The small registry of transfers: who goes where, in which vehicle, how old.
+
+use crate::ids::{GatewayId, TransferId};
+use crate::time::ServerTime;
+use serde::{Deserialize, Serialize};
+
+/// Age decides the limits (bands as in the contract).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum AgeBand {
+    /// Up to 28 days.
+    Neonate,
+    /// From 29 days to under 1 year.
+    Infant,
+    /// From 1 to under 13 years.
+    Child,
+    /// From 13 to under 16 years.
+    Adolescent,
+    /// From 16 years.
+    Adult,
+}
+
+/// What is known of the patient's size; `None` is unknown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Population {
+    /// Unknown uses adult limits, marked *assumed* everywhere.
+    pub age_band: Option<AgeBand>,
+    /// Body weight in grams.
+    pub weight_g: Option<u32>,
+}
+
+/// How a leg is travelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Mode {
+    /// Ambulance.
+    Road,
+    /// Fixed wing or helicopter.
+    Air,
+}
+
+/// A named point on the way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// Name of the hospital, airport …
+    pub name: String,
+    /// Degrees × 10^7, north positive.
+    pub latitude_e7: i32,
+    /// Degrees × 10^7, east positive.
+    pub longitude_e7: i32,
+}
+
+/// A planned part of the transfer with one vehicle.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leg {
+    /// Call sign or registration of the vehicle.
+    pub vehicle: String,
+    /// Road or air.
+    pub mode: Mode,
+    /// The gateway on board, if known.
+    pub gateway: Option<GatewayId>,
+    /// Where it starts.
+    pub from: Place,
+    /// Where it ends.
+    pub to: Place,
+    /// Planned departure.
+    pub departs_at: Option<ServerTime>,
+    /// Planned arrival.
+    pub arrives_at: Option<ServerTime>,
+}
+
+/// What people entered about a transfer; the empty one is unassigned.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransferInfo {
+    /// The receiving hospital; empty: unassigned.
+    pub hospital: String,
+    /// In order of travel.
+    pub legs: Vec<Leg>,
+    /// Known by the registry or entered by the crew, whichever came last.
+    pub population: Population,
+    /// Conditions such as `sepsis`, `traumatic_brain_injury`.
+    pub conditions: Vec<String>,
+    /// The headline concern, in a few words; must not identify the patient.
+    pub concern: String,
+}
+
+/// What a person did to a transfer; journalled like everything else.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RegistryAction {
+    /// Creates the transfer, or replaces what is known of it (assign).
+    Put(TransferInfo),
+    /// This transfer is a leg of another one: from here on it is an alias.
+    JoinInto(TransferId),
+    /// This gateway's source becomes the active one.
+    HandOverTo(GatewayId),
+    /// Over; still accepts history.
+    Close,
+    /// Closed by mistake, or the gateway came back.
+    Reopen,
+}

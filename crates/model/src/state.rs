@@ -1,0 +1,284 @@
+//! What comes out of the engine: the state of a transfer as viewers see it,
+//! and the transitions of alerts.
+
+use crate::frame::{ClockOffsets, DeviceAlarm, GeoPoint, LinkReport, Metric, Priority};
+use crate::ids::{Epoch, GatewayId, Position, ShortCode, Stream, TransferId};
+use crate::reading::Reading;
+use crate::registry::TransferInfo;
+use crate::time::{DeviceTime, EngineTime, GatewayTime, ServerTime, Span};
+use serde::{Deserialize, Serialize};
+
+/// Everything a viewer needs for a first picture of one transfer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TransferState {
+    /// Its id.
+    pub transfer: TransferId,
+    /// For the telephone.
+    pub short_code: ShortCode,
+    /// Ids that were joined to it.
+    pub aliases: Vec<TransferId>,
+    /// What people entered.
+    pub info: TransferInfo,
+    /// True while no age band is known: adult limits are *assumed*.
+    pub population_assumed: bool,
+    /// Simulated or published again.
+    pub exercise: bool,
+    /// Open or closed, and since when.
+    pub phase: Phase,
+    /// First record.
+    pub started_at: ServerTime,
+    /// One per gateway that spoke for it, by gateway id.
+    pub sources: Vec<SourceState>,
+    /// Active and latched alerts, most urgent first, then oldest first.
+    pub alerts: Vec<AlertState>,
+    /// Where it is and when it arrives.
+    pub travel: Travel,
+    /// Records that could not be handled (I9), oldest first, at most 16.
+    pub poisoned: Vec<PoisonedRecord>,
+    /// Newest crew events (observations excepted), oldest first, at most 64.
+    pub crew_log: Vec<CrewEntry>,
+}
+
+/// Whether a transfer is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Phase {
+    /// Under way; unassigned while `info.hospital` is empty.
+    Open,
+    /// Over; still accepts history.
+    Closed {
+        /// Engine time of closing.
+        at: EngineTime,
+    },
+}
+
+/// A record that broke the engine and is skipped ever after.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoisonedRecord {
+    /// Where it lies.
+    pub position: Position,
+    /// What happened.
+    pub reason: String,
+}
+
+/// A crew event worth showing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CrewEntry {
+    /// Gateway's clock.
+    pub captured_at: GatewayTime,
+    /// Which gateway.
+    pub gateway: GatewayId,
+    /// What.
+    pub event: crate::frame::CrewEvent,
+}
+
+/// What one gateway gives for a transfer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SourceState {
+    /// Who.
+    pub gateway: GatewayId,
+    /// False after a handover to another gateway or the crew's end.
+    pub active: bool,
+    /// Is it heard?
+    pub link: Link,
+    /// Its last report about itself.
+    pub report: Option<LinkReport>,
+    /// Its newest clock estimates.
+    pub clocks: ClockOffsets,
+    /// Newest values, by metric.
+    pub values: Vec<ValueState>,
+    /// The bedside device's own active alarms.
+    pub device_alarms: Vec<DeviceAlarm>,
+    /// What arrived and what is missing, per epoch and stream.
+    pub completeness: Vec<StreamCompleteness>,
+}
+
+/// Whether a source is heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Link {
+    /// Live frames arrive.
+    Up {
+        /// Engine time of the last live frame.
+        last_heard: EngineTime,
+    },
+    /// Nothing live for longer than it should take, or the broker said it is gone.
+    Lost {
+        /// Engine time of the last live frame; `None`: none ever came live.
+        last_heard: Option<EngineTime>,
+        /// Engine time of the loss.
+        since: EngineTime,
+    },
+}
+
+/// The newest value of a metric, its age and direction.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ValueState {
+    /// Of what.
+    pub metric: Metric,
+    /// UCUM; never empty here unless the source gave none.
+    pub unit: String,
+    /// The value, or why there is none.
+    pub reading: Reading,
+    /// Outside the catalogue's plausible range: shown as such, never alerted on.
+    pub implausible: bool,
+    /// Monitor's clock.
+    pub observed_at: Option<DeviceTime>,
+    /// Gateway's clock.
+    pub captured_at: GatewayTime,
+    /// Engine time at which it came live; drives staleness.
+    pub heard_at: EngineTime,
+    /// Older than it may be: never shown as current.
+    pub stale: bool,
+    /// The source's declared interval.
+    pub interval: Span,
+    /// Change per minute over the trend window, if there is enough data.
+    pub slope_per_min: Option<f64>,
+    /// Limits in force, for display.
+    pub limits: Option<LimitsInForce>,
+}
+
+/// The limits that apply to a value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LimitsInForce {
+    /// High-priority lower limit.
+    pub crit_low: Option<f64>,
+    /// Lower limit.
+    pub warn_low: Option<f64>,
+    /// Upper limit.
+    pub warn_high: Option<f64>,
+    /// High-priority upper limit.
+    pub crit_high: Option<f64>,
+}
+
+/// Completeness of one stream of one epoch; `produced` = `durable` + `shed` + `missing`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamCompleteness {
+    /// Life of the spool.
+    pub epoch: Epoch,
+    /// Stream.
+    pub stream: Stream,
+    /// First sequence of this leg.
+    pub first: u64,
+    /// Highest sequence known to exist.
+    pub highest: u64,
+    /// Different frames in the journal, shed records included.
+    pub durable: u64,
+    /// Frames that the spool gave up, by its own word.
+    pub shed: u64,
+    /// Received again with the same content.
+    pub duplicates: u64,
+    /// Received again with other content.
+    pub conflicts: u64,
+    /// Neither received nor shed.
+    pub missing: u64,
+    /// First missing ranges, ascending, at most 16.
+    pub gaps: Vec<(u64, u64)>,
+}
+
+/// Where the vehicle is, and when it arrives.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Travel {
+    /// Newest position.
+    pub position: Option<GeoPoint>,
+    /// Engine time of that position.
+    pub heard_at: Option<EngineTime>,
+    /// Travelled track, oldest first, thinned to at most 256 points.
+    pub track: Vec<GeoPoint>,
+    /// Index of the planned leg under way.
+    pub leg: Option<usize>,
+    /// To the receiving hospital along the planned legs, metres.
+    pub distance_m: Option<f64>,
+    /// Estimated arrival.
+    pub eta: Option<EngineTime>,
+}
+
+/// What an alert speaks of; the same subject and kind on the same source is the
+/// same condition.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum AlertKind {
+    /// A value beyond its lower limit.
+    LimitLow(Metric),
+    /// A value beyond its upper limit.
+    LimitHigh(Metric),
+    /// A value that ought to be newer.
+    Stale(Metric),
+    /// A source that is not heard.
+    LinkLost,
+    /// One frame identity with two contents.
+    Conflict(Stream),
+    /// A record of this transfer could not be handled.
+    EngineDegraded,
+}
+
+impl AlertKind {
+    /// Physiological (the patient) or technical (the equipment).
+    #[must_use]
+    pub fn is_physiological(&self) -> bool {
+        match self {
+            Self::LimitLow(_) | Self::LimitHigh(_) => true,
+            Self::Stale(_) | Self::LinkLost | Self::Conflict(_) | Self::EngineDegraded => false,
+        }
+    }
+}
+
+/// An alert condition that is present, or was and is latched.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AlertState {
+    /// From start to end the same; unique within the transfer.
+    pub alert_id: u64,
+    /// Which gateway's data.
+    pub gateway: Option<GatewayId>,
+    /// What.
+    pub kind: AlertKind,
+    /// How urgent, now.
+    pub priority: Priority,
+    /// Where it stands.
+    pub phase: AlertPhase,
+    /// When the condition began, engine time.
+    pub since: EngineTime,
+    /// The value that raised or last changed it.
+    pub value: Option<Reading>,
+    /// The limit it broke.
+    pub limit: Option<f64>,
+}
+
+/// Where an alert condition stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AlertPhase {
+    /// Present.
+    Active,
+    /// Was present when the data stopped: unknown, not normal (I6).
+    Unknown,
+    /// No longer present, kept until somebody looks.
+    Latched,
+    /// Over.
+    Ended,
+}
+
+/// One step in the life of an alert; never conflated, never dropped (I5).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AlertTransition {
+    /// Counts the transfer's transitions from 1: names this step for ever.
+    pub ordinal: u64,
+    /// Engine time of the step.
+    pub at: EngineTime,
+    /// The condition after the step.
+    pub alert: AlertState,
+}
+
+/// What the engine made of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// A frame seen for the first time.
+    Accepted {
+        /// Fills in the past; does not speak of now (I11).
+        late: bool,
+    },
+    /// A frame with an identity and content seen before: nothing changed (I4).
+    Duplicate,
+    /// A frame with an identity seen before and other content: kept, alerted (I4).
+    Conflict,
+    /// Not a frame; done.
+    Applied,
+    /// Not a frame; asks for something that cannot be, such as joining itself.
+    Refused(&'static str),
+}
