@@ -21,6 +21,17 @@ pub struct Frame {
     pub body: Body,
 }
 
+/// What a source gives, before the gateway numbers it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Emission {
+    /// When it is due, since the source began; never decreases.
+    pub due: Span,
+    /// The monitor's clock, if it has one (waveforms: of the first sample).
+    pub observed_at: Option<DeviceTime>,
+    /// What it carries.
+    pub body: Body,
+}
+
 /// Identity and times of a frame.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Header {

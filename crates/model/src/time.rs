@@ -84,3 +84,13 @@ impl Span {
         self.0 as f64 / 1e6
     }
 }
+
+/// Where an adapter gets the time from. Domain code never sees one: there, time
+/// is an argument. The one implementation that reads the machine's clocks is in
+/// the binary; tests bring their own.
+pub trait Clock: Send + Sync {
+    /// The wall clock, microseconds since 1970-01-01 UTC; may step.
+    fn wall(&self) -> i64;
+    /// Time since some fixed start; never steps, never decreases.
+    fn monotonic(&self) -> Span;
+}
