@@ -1,1 +1,29 @@
-//! enroute-wire
+//! The contract in Rust: generated protobuf and gRPC code ([`v1`]), topics, the
+//! limits that everything from the network is checked against, and the only
+//! conversion between the contract and the model.
+//!
+//! Not here: sockets, files, clocks. Start with [`frame::decode`].
+
+pub mod frame;
+pub mod limits;
+pub mod record;
+pub mod registry;
+pub mod state;
+pub mod topics;
+
+/// Generated from `proto/enroute/v1`; the prose is there.
+#[expect(
+    missing_docs,
+    clippy::pedantic,
+    clippy::allow_attributes_without_reason,
+    reason = "generated code"
+)]
+pub mod v1 {
+    tonic::include_proto!("enroute.v1");
+}
+
+/// The compiled descriptors of all protos, for gRPC reflection and for
+/// self-describing recordings.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
+pub use prost::Message;
