@@ -1,1 +1,17 @@
-//! enroute-simulator
+//! Simulated transfers: vehicles on a route, patients with a course of illness,
+//! monitors with a wrong clock, and bad radio links. Everything follows from a
+//! seed: the same seed gives the same emissions, byte for byte, on one platform
+//! (the last bit of `sin` and `exp` belongs to the platform's mathematics).
+//!
+//! Not here: a clock, files, the network, numbering of frames. The one part
+//! that runs is [`radio::Proxy`], a TCP proxy that applies a [`radio::Plan`].
+//! What it makes is for exercises and tests; it is not a model for teaching
+//! medicine. Each course says where its figures come from.
+//!
+//! Start with [`fleet::fleet`] (who travels where) and
+//! [`fleet::LegPlan::emissions`] (what one gateway's monitor gives).
+
+pub mod course;
+pub mod fleet;
+pub mod radio;
+pub mod source;

@@ -1,0 +1,109 @@
+//! The plan of a radio link: what it can carry, when.
+
+use enroute_model::time::Span;
+use serde::{Deserialize, Serialize};
+
+/// How a link fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Cut {
+    /// Connections are reset and new ones refused: both ends know at once.
+    Reset,
+    /// Connections stay open and nothing passes: nobody knows. What was under
+    /// way arrives if the link comes back before an end gives up.
+    BlackHole,
+}
+
+/// What a link does at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LinkState {
+    /// Carries data, in each direction alike.
+    Up {
+        /// One way.
+        delay: Span,
+        /// At most this many bytes per second; 0 is taken as 1.
+        bytes_per_s: u64,
+    },
+    /// Carries nothing.
+    Down(Cut),
+}
+
+impl LinkState {
+    /// No delay, no limit that matters.
+    pub const CLEAR: Self = Self::Up {
+        delay: Span::ZERO,
+        bytes_per_s: 125_000_000,
+    };
+}
+
+/// A stretch of time in one state; `from` belongs to it, `to` does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// Start.
+    pub from: Span,
+    /// End.
+    pub to: Span,
+    /// What the link does.
+    pub state: LinkState,
+}
+
+/// States of a link over time: windows, and what holds outside of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    otherwise: LinkState,
+    windows: Vec<Window>,
+}
+
+impl Plan {
+    /// The same state for ever.
+    #[must_use]
+    pub fn always(state: LinkState) -> Self {
+        Self {
+            otherwise: state,
+            windows: Vec::new(),
+        }
+    }
+
+    /// A state with exceptions. Windows are sorted by start; where two overlap
+    /// the one that starts later wins from its start on; empty ones go.
+    #[must_use]
+    pub fn new(otherwise: LinkState, windows: Vec<Window>) -> Self {
+        let mut sorted = windows;
+        sorted.retain(|window| window.from < window.to);
+        sorted.sort_by_key(|window| window.from);
+        let mut plan = Self::always(otherwise);
+        for window in sorted {
+            if let Some(last) = plan.windows.last_mut() {
+                last.to = last.to.min(window.from);
+            }
+            plan.windows.push(window);
+        }
+        plan.windows.retain(|window| window.from < window.to);
+        plan
+    }
+
+    /// The windows, in order, not overlapping.
+    #[must_use]
+    pub fn windows(&self) -> &[Window] {
+        &self.windows
+    }
+
+    /// The state at a moment since the plan's start.
+    #[must_use]
+    pub fn at(&self, t: Span) -> LinkState {
+        let after = self.windows.partition_point(|window| window.from <= t);
+        after
+            .checked_sub(1)
+            .and_then(|i| self.windows.get(i))
+            .filter(|window| t < window.to)
+            .map_or(self.otherwise, |window| window.state)
+    }
+
+    /// The next moment after `t` at which the state may change.
+    #[must_use]
+    pub fn next_change(&self, t: Span) -> Option<Span> {
+        self.windows
+            .iter()
+            .flat_map(|window| [window.from, window.to])
+            .find(|edge| *edge > t)
+    }
+}
