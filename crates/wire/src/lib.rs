@@ -4,17 +4,21 @@
 //!
 //! Not here: sockets, files, clocks. Start with [`frame::decode`].
 
+mod events;
 pub mod frame;
 pub mod limits;
+mod numerics;
 pub mod record;
 pub mod registry;
 pub mod state;
 pub mod topics;
+mod waveform;
 
 /// Generated from `proto/enroute/v1`; the prose is there.
 #[expect(
     missing_docs,
     clippy::pedantic,
+    clippy::large_enum_variant,
     clippy::allow_attributes_without_reason,
     reason = "generated code"
 )]
@@ -26,4 +30,5 @@ pub mod v1 {
 /// self-describing recordings.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
+pub use events::priority_from;
 pub use prost::Message;

@@ -1,1 +1,102 @@
-//! record
+//! Journal payloads: an encoded `enroute.v1.Record` on disk, an
+//! [`Entry`] for the engine.
+
+use crate::frame::{self, Refusal, at_most, text};
+use crate::limits::{FRAME_BYTES_MAX, LABEL_CHARS_MAX, PUBLISH_BYTES_MAX};
+use crate::{registry, v1};
+use bytes::Bytes;
+use enroute_model::ids::{GatewayId, Lane};
+use enroute_model::record::Entry;
+use enroute_model::registry::RegistryAction;
+use prost::Message;
+
+/// The record of a frame as it came.
+#[must_use]
+pub fn of_frame(gateway: &GatewayId, lane: Lane, frame: Bytes) -> Bytes {
+    let lane = lane_to(lane).into();
+    encode(v1::record::Entry::Frame(v1::ReceivedFrame {
+        gateway: gateway.to_string(),
+        lane,
+        frame,
+    }))
+}
+
+/// The record of the broker's word about a gateway.
+#[must_use]
+pub fn of_presence(gateway: &GatewayId, online: bool) -> Bytes {
+    encode(v1::record::Entry::Presence(v1::Presence {
+        gateway: gateway.to_string(),
+        online,
+    }))
+}
+
+/// The record of what a person did.
+#[must_use]
+pub fn of_action(action_id: &str, actor: &str, action: &RegistryAction) -> Bytes {
+    encode(v1::record::Entry::Registry(v1::RegistryEntry {
+        action_id: action_id.to_owned(),
+        actor: actor.to_owned(),
+        action: Some(registry::action_to(action)),
+    }))
+}
+
+fn encode(entry: v1::record::Entry) -> Bytes {
+    v1::Record { entry: Some(entry) }.encode_to_vec().into()
+}
+
+/// Reads a payload.
+///
+/// # Errors
+/// When it is no record, or one that ingest would have refused.
+pub fn decode(payload: &Bytes) -> Result<Entry, Refusal> {
+    at_most(
+        "record bytes",
+        payload.len(),
+        FRAME_BYTES_MAX + PUBLISH_BYTES_MAX,
+    )?;
+    let record =
+        v1::Record::decode(payload.clone()).map_err(|e| Refusal::Malformed(e.to_string()))?;
+    Ok(
+        match record
+            .entry
+            .ok_or(Refusal::Missing("a known record entry"))?
+        {
+            v1::record::Entry::Frame(received) => Entry::Frame {
+                gateway: gateway(&received.gateway)?,
+                lane: lane_from(received.lane())?,
+                digest: crc32fast::hash(&received.frame),
+                frame: Box::new(frame::decode(&received.frame)?),
+            },
+            v1::record::Entry::Presence(presence) => Entry::Presence {
+                gateway: gateway(&presence.gateway)?,
+                online: presence.online,
+            },
+            v1::record::Entry::Registry(entry) => Entry::Registry {
+                action_id: text("action id", entry.action_id, LABEL_CHARS_MAX)?,
+                actor: text("actor", entry.actor, LABEL_CHARS_MAX)?,
+                action: registry::action_from(entry.action.ok_or(Refusal::Missing("an action"))?)?,
+            },
+        },
+    )
+}
+
+fn gateway(name: &str) -> Result<GatewayId, Refusal> {
+    GatewayId::new(name).map_err(|_| Refusal::Invalid("not a gateway id"))
+}
+
+fn lane_from(lane: v1::Lane) -> Result<Lane, Refusal> {
+    match lane {
+        v1::Lane::Live => Ok(Lane::Live),
+        v1::Lane::History => Ok(Lane::History),
+        v1::Lane::Unspecified => Err(Refusal::Missing("a known lane")),
+    }
+}
+
+/// The contract's word for a lane.
+#[must_use]
+pub fn lane_to(lane: Lane) -> v1::Lane {
+    match lane {
+        Lane::Live => v1::Lane::Live,
+        Lane::History => v1::Lane::History,
+    }
+}

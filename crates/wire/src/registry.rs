@@ -1,1 +1,143 @@
-//! registry
+//! The registry of transfers: contract to model with limits checked, and back.
+
+use crate::events::{on_earth, population_from, population_to};
+use crate::frame::{Refusal, at_most, text};
+use crate::limits::{CONDITIONS_MAX, LABEL_CHARS_MAX, LEGS_MAX, TEXT_CHARS_MAX};
+use crate::v1;
+use enroute_model::ids::{GatewayId, TransferId};
+use enroute_model::registry::{Leg, Mode, Place, RegistryAction, TransferInfo};
+use enroute_model::time::ServerTime;
+
+/// Checks and converts what people entered about a transfer.
+///
+/// # Errors
+/// The first field that is wrong.
+pub fn info_from(info: v1::TransferInfo) -> Result<TransferInfo, Refusal> {
+    at_most("legs", info.leg.len(), LEGS_MAX)?;
+    at_most("conditions", info.condition.len(), CONDITIONS_MAX)?;
+    let conditions = info
+        .condition
+        .into_iter()
+        .map(|c| text("condition", c, LABEL_CHARS_MAX));
+    Ok(TransferInfo {
+        hospital: text("hospital", info.hospital, LABEL_CHARS_MAX)?,
+        legs: info
+            .leg
+            .into_iter()
+            .map(leg_from)
+            .collect::<Result<_, _>>()?,
+        population: info.population.map(population_from).unwrap_or_default(),
+        conditions: conditions.collect::<Result<_, _>>()?,
+        concern: text("concern", info.concern, TEXT_CHARS_MAX)?,
+    })
+}
+
+/// What people entered, in the contract's words.
+#[must_use]
+pub fn info_to(info: &TransferInfo) -> v1::TransferInfo {
+    v1::TransferInfo {
+        hospital: info.hospital.clone(),
+        leg: info.legs.iter().map(leg_to).collect(),
+        population: Some(population_to(&info.population)),
+        condition: info.conditions.clone(),
+        concern: info.concern.clone(),
+    }
+}
+
+fn leg_from(leg: v1::Leg) -> Result<Leg, Refusal> {
+    let mode = match leg.mode() {
+        v1::Mode::Unspecified => return Err(Refusal::Missing("the mode of a leg, road or air")),
+        v1::Mode::Road => Mode::Road,
+        v1::Mode::Air => Mode::Air,
+    };
+    let gateway = Some(leg.gateway)
+        .filter(|name| !name.is_empty())
+        .map(|name| GatewayId::new(&name));
+    Ok(Leg {
+        vehicle: text("vehicle", leg.vehicle, LABEL_CHARS_MAX)?,
+        mode,
+        gateway: gateway
+            .transpose()
+            .map_err(|_| Refusal::Invalid("the gateway of a leg is not a gateway id"))?,
+        from: place_from(leg.from.ok_or(Refusal::Missing("where a leg starts"))?)?,
+        to: place_from(leg.to.ok_or(Refusal::Missing("where a leg ends"))?)?,
+        departs_at: leg.departs_at_us.map(ServerTime),
+        arrives_at: leg.arrives_at_us.map(ServerTime),
+    })
+}
+
+fn leg_to(leg: &Leg) -> v1::Leg {
+    let mode = match leg.mode {
+        Mode::Road => v1::Mode::Road,
+        Mode::Air => v1::Mode::Air,
+    };
+    v1::Leg {
+        vehicle: leg.vehicle.clone(),
+        mode: mode.into(),
+        gateway: leg
+            .gateway
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+        from: Some(place_to(&leg.from)),
+        to: Some(place_to(&leg.to)),
+        departs_at_us: leg.departs_at.map(|t| t.0),
+        arrives_at_us: leg.arrives_at.map(|t| t.0),
+    }
+}
+
+fn place_from(place: v1::Place) -> Result<Place, Refusal> {
+    on_earth(place.latitude_e7, place.longitude_e7)?;
+    Ok(Place {
+        name: text("place", place.name, LABEL_CHARS_MAX)?,
+        latitude_e7: place.latitude_e7,
+        longitude_e7: place.longitude_e7,
+    })
+}
+
+fn place_to(place: &Place) -> v1::Place {
+    v1::Place {
+        name: place.name.clone(),
+        latitude_e7: place.latitude_e7,
+        longitude_e7: place.longitude_e7,
+    }
+}
+
+/// Checks and converts an action.
+///
+/// # Errors
+/// The first field that is wrong.
+pub fn action_from(action: v1::RegistryAction) -> Result<RegistryAction, Refusal> {
+    use v1::registry_action::Action as Wire;
+    Ok(
+        match action.action.ok_or(Refusal::Missing("a known action"))? {
+            Wire::Put(info) => RegistryAction::Put(info_from(info)?),
+            Wire::JoinInto(id) => RegistryAction::JoinInto(
+                TransferId::new(&id)
+                    .map_err(|_| Refusal::Invalid("join_into is not a transfer id"))?,
+            ),
+            Wire::HandOverTo(id) => RegistryAction::HandOverTo(
+                GatewayId::new(&id)
+                    .map_err(|_| Refusal::Invalid("hand_over_to is not a gateway id"))?,
+            ),
+            Wire::Close(v1::Close {}) => RegistryAction::Close,
+            Wire::Reopen(v1::Reopen {}) => RegistryAction::Reopen,
+        },
+    )
+}
+
+/// An action in the contract's words.
+#[must_use]
+pub fn action_to(action: &RegistryAction) -> v1::RegistryAction {
+    use v1::registry_action::Action as Wire;
+    let action = match action {
+        RegistryAction::Put(info) => Wire::Put(info_to(info)),
+        RegistryAction::JoinInto(transfer) => Wire::JoinInto(transfer.to_string()),
+        RegistryAction::HandOverTo(gateway) => Wire::HandOverTo(gateway.to_string()),
+        RegistryAction::Close => Wire::Close(v1::Close {}),
+        RegistryAction::Reopen => Wire::Reopen(v1::Reopen {}),
+    };
+    v1::RegistryAction {
+        action: Some(action),
+    }
+}

@@ -1,1 +1,189 @@
-//! state
+//! Live state in the contract's words. One way only: nobody sends state to the server.
+
+use crate::events::{crew_event_to, device_alarm_to, link_report_to, position_to, priority_to};
+use crate::frame::{clocks_to, stream_to};
+use crate::numerics::reading_to;
+use crate::registry::info_to;
+use crate::v1;
+use enroute_model::frame::Metric;
+use enroute_model::ids::{GatewayId, TransferId};
+use enroute_model::state::{
+    AlertKind, AlertPhase, AlertState, AlertTransition, Link, Phase, SourceState,
+    StreamCompleteness, TransferState, Travel, ValueState,
+};
+
+/// The whole state of a transfer.
+#[must_use]
+pub fn transfer_to(state: &TransferState) -> v1::TransferState {
+    v1::TransferState {
+        transfer: state.transfer.to_string(),
+        short_code: state.short_code.to_string(),
+        alias: state.aliases.iter().map(ToString::to_string).collect(),
+        info: Some(info_to(&state.info)),
+        population_assumed: state.population_assumed,
+        exercise: state.exercise,
+        closed: state.phase != Phase::Open,
+        started_at_us: state.started_at.0,
+        source: state.sources.iter().map(source_to).collect(),
+        alert: state.alerts.iter().map(alert_to).collect(),
+        travel: Some(travel_to(&state.travel)),
+        poisoned: state.poisoned.iter().map(poisoned_to).collect(),
+        crew_log: state.crew_log.iter().map(crew_entry_to).collect(),
+    }
+}
+
+/// Some values of one source of a transfer.
+pub fn values_to<'a>(
+    transfer: &TransferId,
+    gateway: &GatewayId,
+    values: impl IntoIterator<Item = &'a ValueState>,
+) -> v1::Values {
+    v1::Values {
+        transfer: transfer.to_string(),
+        gateway: gateway.to_string(),
+        value: values.into_iter().map(value_to).collect(),
+    }
+}
+
+/// One step of an alert; the bytes of this message are what the journal stores.
+#[must_use]
+pub fn transition_to(transfer: &TransferId, step: &AlertTransition) -> v1::AlertTransition {
+    v1::AlertTransition {
+        transfer: transfer.to_string(),
+        ordinal: step.ordinal,
+        at_us: step.at.0,
+        alert: Some(alert_to(&step.alert)),
+    }
+}
+
+fn poisoned_to(record: &enroute_model::state::PoisonedRecord) -> v1::PoisonedRecord {
+    v1::PoisonedRecord {
+        position: record.position.0,
+        reason: record.reason.clone(),
+    }
+}
+
+fn crew_entry_to(entry: &enroute_model::state::CrewEntry) -> v1::CrewEntry {
+    v1::CrewEntry {
+        captured_at_us: entry.captured_at.0,
+        gateway: entry.gateway.to_string(),
+        event: Some(crew_event_to(&entry.event)),
+    }
+}
+
+fn source_to(source: &SourceState) -> v1::Source {
+    let (link_up, last_heard, lost_since) = match source.link {
+        Link::Up { last_heard } => (true, Some(last_heard), None),
+        Link::Lost { last_heard, since } => (false, last_heard, Some(since)),
+    };
+    v1::Source {
+        gateway: source.gateway.to_string(),
+        active: source.active,
+        link_up,
+        last_heard_us: last_heard.map(|t| t.0),
+        lost_since_us: lost_since.map(|t| t.0),
+        report: source.report.as_ref().map(link_report_to),
+        clocks: Some(clocks_to(&source.clocks)),
+        value: source.values.iter().map(value_to).collect(),
+        device_alarm: source.device_alarms.iter().map(device_alarm_to).collect(),
+        completeness: source.completeness.iter().map(completeness_to).collect(),
+    }
+}
+
+fn value_to(value: &ValueState) -> v1::Value {
+    let (mantissa, decimals, state) = reading_to(&value.reading);
+    let limits = value.limits.unwrap_or_default();
+    v1::Value {
+        code: value.metric.code.0,
+        label: value.metric.label.clone(),
+        unit: value.unit.clone(),
+        value: mantissa,
+        decimals,
+        state: state.into(),
+        implausible: value.implausible,
+        stale: value.stale,
+        observed_at_us: value.observed_at.map(|t| t.0),
+        captured_at_us: value.captured_at.0,
+        heard_at_us: value.heard_at.0,
+        interval_ms: u32::try_from(value.interval.0 / 1_000).unwrap_or(u32::MAX),
+        slope_per_min: value.slope_per_min,
+        crit_low: limits.crit_low,
+        warn_low: limits.warn_low,
+        warn_high: limits.warn_high,
+        crit_high: limits.crit_high,
+    }
+}
+
+fn completeness_to(stream: &StreamCompleteness) -> v1::StreamCompleteness {
+    let gap = stream.gaps.iter().map(|(first, last)| v1::Range {
+        first: *first,
+        last: *last,
+    });
+    v1::StreamCompleteness {
+        epoch: stream.epoch.0,
+        stream: stream_to(stream.stream).into(),
+        first: stream.first,
+        highest: stream.highest,
+        durable: stream.durable,
+        shed: stream.shed,
+        duplicates: stream.duplicates,
+        conflicts: stream.conflicts,
+        missing: stream.missing,
+        gap: gap.collect(),
+    }
+}
+
+fn travel_to(travel: &Travel) -> v1::Travel {
+    v1::Travel {
+        position: travel.position.as_ref().map(position_to),
+        heard_at_us: travel.heard_at.map(|t| t.0),
+        track: travel.track.iter().map(position_to).collect(),
+        leg: travel.leg.and_then(|leg| u32::try_from(leg).ok()),
+        distance_m: travel.distance_m,
+        eta_us: travel.eta.map(|t| t.0),
+    }
+}
+
+/// An alert condition.
+#[must_use]
+pub fn alert_to(alert: &AlertState) -> v1::Alert {
+    let none = Metric {
+        code: enroute_model::frame::Code(0),
+        label: String::new(),
+    };
+    let (kind, metric, stream) = match &alert.kind {
+        AlertKind::LimitLow(metric) => (v1::AlertKind::LimitLow, metric, None),
+        AlertKind::LimitHigh(metric) => (v1::AlertKind::LimitHigh, metric, None),
+        AlertKind::Stale(metric) => (v1::AlertKind::Stale, metric, None),
+        AlertKind::LinkLost => (v1::AlertKind::LinkLost, &none, None),
+        AlertKind::Conflict(stream) => (v1::AlertKind::Conflict, &none, Some(*stream)),
+        AlertKind::EngineDegraded => (v1::AlertKind::EngineDegraded, &none, None),
+    };
+    let phase = match alert.phase {
+        AlertPhase::Active => v1::AlertPhase::Active,
+        AlertPhase::Unknown => v1::AlertPhase::Unknown,
+        AlertPhase::Latched => v1::AlertPhase::Latched,
+        AlertPhase::Ended => v1::AlertPhase::Ended,
+    };
+    let reading = alert.value.as_ref().map(reading_to);
+    v1::Alert {
+        alert_id: alert.alert_id,
+        gateway: alert
+            .gateway
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+        kind: kind.into(),
+        code: metric.code.0,
+        label: metric.label.clone(),
+        stream: stream.map_or(v1::Stream::Unspecified, stream_to).into(),
+        physiological: alert.kind.is_physiological(),
+        priority: priority_to(alert.priority).into(),
+        phase: phase.into(),
+        since_us: alert.since.0,
+        value: reading.map(|r| r.0),
+        decimals: reading.map_or(0, |r| r.1),
+        state: reading.map_or(v1::ReadingState::Measured, |r| r.2).into(),
+        limit: alert.limit,
+    }
+}

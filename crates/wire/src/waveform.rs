@@ -1,0 +1,94 @@
+//! Waveform bodies: steps between samples on the wire, samples in the model.
+
+use crate::frame::{Refusal, at_most, text};
+use crate::limits::{LABEL_CHARS_MAX, RATE_HZ_MAX, SAMPLES_MAX};
+use crate::numerics::metric;
+use crate::v1;
+use enroute_model::catalogue::catalogue;
+use enroute_model::frame::{Code, Waveform};
+use enroute_model::time::Span;
+
+pub(crate) fn waveform_from(waveform: v1::Waveform) -> Result<Waveform, Refusal> {
+    let count = waveform.delta.len();
+    at_most("samples", count, SAMPLES_MAX)?;
+    if !(waveform.rate_hz > 0.0 && waveform.rate_hz <= RATE_HZ_MAX) {
+        return Err(Refusal::Invalid(
+            "rate_hz must be above 0 and at most 100,000",
+        ));
+    }
+    if !waveform.gain.is_finite() || waveform.gain.abs() < f64::MIN_POSITIVE {
+        return Err(Refusal::Invalid("gain must be finite and not 0"));
+    }
+    let known = catalogue().waveform(Code(waveform.code)).is_some();
+    Ok(Waveform {
+        metric: metric(waveform.code, waveform.label, known)?,
+        unit: text("unit", waveform.unit, LABEL_CHARS_MAX)?,
+        rate_hz: waveform.rate_hz,
+        gain: waveform.gain,
+        baseline: waveform.baseline,
+        first_sample: waveform.first_sample,
+        start_offset: Span(i64::from(waveform.start_offset_us)),
+        samples: samples_from(&waveform.delta, &waveform.missing)?,
+    })
+}
+
+fn samples_from(delta: &[i32], missing: &[u32]) -> Result<Vec<Option<i32>>, Refusal> {
+    let mut last = 0i32;
+    let mut samples = Vec::with_capacity(delta.len());
+    for step in delta {
+        last = last.wrapping_add(*step);
+        samples.push(Some(last));
+    }
+    let mut free = 0;
+    for run in missing.chunks(2) {
+        let &[start, length] = run else {
+            return Err(Refusal::Invalid(
+                "missing runs come in pairs of start and length",
+            ));
+        };
+        let (start, length) = (start as usize, length as usize);
+        let run = start
+            .checked_add(length)
+            .and_then(|end| samples.get_mut(start..end));
+        let run = run.filter(|run| start >= free && !run.is_empty());
+        run.ok_or(Refusal::Invalid(
+            "missing runs must ascend and lie within the samples",
+        ))?
+        .fill(None);
+        free = start + length + 1;
+    }
+    Ok(samples)
+}
+
+pub(crate) fn waveform_to(waveform: &Waveform) -> v1::Waveform {
+    let (delta, missing) = samples_to(&waveform.samples);
+    v1::Waveform {
+        code: waveform.metric.code.0,
+        label: waveform.metric.label.clone(),
+        unit: waveform.unit.clone(),
+        rate_hz: waveform.rate_hz,
+        gain: waveform.gain,
+        baseline: waveform.baseline,
+        first_sample: waveform.first_sample,
+        start_offset_us: i32::try_from(waveform.start_offset.0).unwrap_or(i32::MAX),
+        delta,
+        missing,
+    }
+}
+
+/// Steps wrap at 32 bits on both ends, so that every sample comes back exactly.
+fn samples_to(samples: &[Option<i32>]) -> (Vec<i32>, Vec<u32>) {
+    let (mut last, mut delta) = (0i32, Vec::with_capacity(samples.len()));
+    let mut missing: Vec<u32> = Vec::new();
+    for (index, sample) in (0u32..).zip(samples) {
+        delta.push(sample.unwrap_or(last).wrapping_sub(last));
+        last = sample.unwrap_or(last);
+        if sample.is_none() {
+            match missing.as_mut_slice() {
+                [.., start, length] if *start + *length == index => *length += 1,
+                _ => missing.extend([index, 1]),
+            }
+        }
+    }
+    (delta, missing)
+}
