@@ -1,0 +1,122 @@
+//! The head in front of each stored payload.
+//!
+//! ```text
+//!  format u8 │ key id u32 │ at i64 │ received_at i64 │ crc u32 │ payload
+//! ```
+//!
+//! Big endian. The CRC-32 (ISO 3309, as in zlib) is of everything in front of
+//! it and of the payload. Key id 0 is clear; another one names the key that
+//! sealed the payload, which this version cannot open. Side tables and the log
+//! use the same head with both times 0.
+
+use bytes::{BufMut, Bytes};
+use enroute_model::time::{EngineTime, ServerTime};
+
+/// Format of a head and its payload.
+pub(crate) const FORMAT: u8 = 1;
+/// Key id of a payload that is not sealed.
+const CLEAR: u32 = 0;
+/// Bytes in front of the payload.
+pub(crate) const HEAD_BYTES: usize = 1 + 4 + 8 + 8 + CRC_BYTES;
+const CRC_BYTES: usize = 4;
+
+/// A value taken apart.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Value {
+    pub(crate) at: EngineTime,
+    pub(crate) received_at: ServerTime,
+    pub(crate) payload: Bytes,
+}
+
+/// Puts a head in front of `payload`.
+pub(crate) fn seal(at: EngineTime, received_at: ServerTime, payload: &[u8]) -> Vec<u8> {
+    let mut value = Vec::with_capacity(HEAD_BYTES.saturating_add(payload.len()));
+    value.put_u8(FORMAT);
+    value.put_u32(CLEAR);
+    value.put_i64(at.0);
+    value.put_i64(received_at.0);
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(&value);
+    crc.update(payload);
+    value.put_u32(crc.finalize());
+    value.extend_from_slice(payload);
+    value
+}
+
+/// [`seal`] for values without times.
+pub(crate) fn seal_plain(payload: &[u8]) -> Vec<u8> {
+    seal(EngineTime(0), ServerTime(0), payload)
+}
+
+/// Takes a value apart and checks it; the error says what does not fit.
+pub(crate) fn open(value: Bytes) -> Result<Value, String> {
+    let too_short = || format!("{} bytes are too few for a head", value.len());
+    let (head, _) = value.split_at_checked(HEAD_BYTES).ok_or_else(too_short)?;
+    let (covered, crc) = head.split_at(HEAD_BYTES - CRC_BYTES);
+    let mut fields = Fields(covered);
+    let format = fields.take::<1>().map(u8::from_be_bytes);
+    let key = fields.take().map(u32::from_be_bytes);
+    let at = fields.take().map(i64::from_be_bytes);
+    let received_at = fields.take().map(i64::from_be_bytes);
+    let expected = Fields(crc).take().map(u32::from_be_bytes);
+    let (Some(format), Some(key), Some(at), Some(received_at)) = (format, key, at, received_at)
+    else {
+        return Err(too_short());
+    };
+    if format != FORMAT {
+        return Err(format!("format {format} is not known, only {FORMAT}"));
+    }
+    let payload = Bytes::slice(&value, HEAD_BYTES..);
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(covered);
+    crc.update(&payload);
+    if Some(crc.finalize()) != expected {
+        return Err("its checksum does not fit".to_owned());
+    }
+    if key != CLEAR {
+        return Err(format!("it is sealed with key {key}, which is not here"));
+    }
+    Ok(Value {
+        at: EngineTime(at),
+        received_at: ServerTime(received_at),
+        payload,
+    })
+}
+
+struct Fields<'a>(&'a [u8]);
+
+impl Fields<'_> {
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (field, rest) = self.0.split_first_chunk::<N>()?;
+        self.0 = rest;
+        Some(*field)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comes_back_as_sealed() {
+        let value = seal(EngineTime(-5), ServerTime(i64::MAX), b"payload");
+        let opened = open(value.into()).unwrap();
+        assert_eq!(
+            (opened.at, opened.received_at, &opened.payload[..]),
+            (EngineTime(-5), ServerTime(i64::MAX), &b"payload"[..])
+        );
+    }
+
+    #[test]
+    fn any_flipped_bit_and_any_cut_is_seen() {
+        let value = seal(EngineTime(1), ServerTime(2), b"x");
+        for bit in 0..value.len() * 8 {
+            let mut damaged = value.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert!(open(damaged.into()).is_err(), "bit {bit}");
+        }
+        for cut in 0..value.len() {
+            assert!(open(value[..cut].to_vec().into()).is_err(), "cut {cut}");
+        }
+    }
+}

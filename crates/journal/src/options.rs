@@ -1,0 +1,40 @@
+//! The journal's limits. What is not here is a constant beside its use.
+
+use enroute_model::time::Span;
+use std::time::Duration;
+
+/// Bounds and timing of a journal.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Longest wait for company after the first record of a commit; zero
+    /// commits at once. Default 3 ms.
+    pub commit_interval: Duration,
+    /// A commit starts at once when so many records are waiting. Default 1,024.
+    pub commit_records_max: usize,
+    /// A commit starts at once when so many bytes are waiting. Default 4 MiB.
+    pub commit_bytes_max: usize,
+    /// Records queued and not yet durable; appenders wait above it. Default 8,192.
+    pub queue_records_max: usize,
+    /// Bytes queued and not yet durable; appenders wait above it. Default 16 MiB.
+    pub queue_bytes_max: usize,
+    /// Items that the tail holds; the committer waits above it. An item has the
+    /// records of at most one commit. Default 16.
+    pub tail_items_max: usize,
+    /// Engine time per slice. Fixed when the journal is created; later ignored.
+    /// Default one day.
+    pub slice: Span,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            commit_interval: Duration::from_millis(3),
+            commit_records_max: 1_024,
+            commit_bytes_max: 4 << 20,
+            queue_records_max: 8_192,
+            queue_bytes_max: 16 << 20,
+            tail_items_max: 16,
+            slice: Span::from_secs(24 * 60 * 60),
+        }
+    }
+}
