@@ -1,0 +1,110 @@
+//! What a connection is made with. Not yet: TLS.
+
+use bytes::Bytes;
+use std::time::Duration;
+
+/// Shortest keep-alive that the library takes.
+const KEEP_ALIVE_MIN: Duration = Duration::from_secs(5);
+
+/// User name and password of the CONNECT packet.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// User name.
+    pub username: String,
+    /// Password; never shown by `Debug`.
+    pub password: String,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials")
+            .field("username", &self.username)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the broker publishes (QoS 1) when the connection ends without a DISCONNECT.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Will {
+    /// Where.
+    pub topic: String,
+    /// What.
+    pub payload: Bytes,
+    /// Kept by the broker for later subscribers.
+    pub retain: bool,
+}
+
+/// How to connect. [`Options::new`] gives the defaults named at the fields.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Name or address of the broker.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// Client id; two connections with the same one throw each other out.
+    pub client_id: String,
+    /// Forget the session of an earlier connection at each connect. Default true.
+    pub clean_start: bool,
+    /// How long the broker keeps the session after a connection, whole seconds. Default 0.
+    pub session_expiry: Duration,
+    /// Time between pings, whole seconds; the library takes no less than 5 s. Default 5 s.
+    pub keep_alive: Duration,
+    /// Default none.
+    pub credentials: Option<Credentials>,
+    /// Last Will. Default none.
+    pub will: Option<Will>,
+    /// Most QoS 1 publishes that the broker may have under way to us. Default 64.
+    pub receive_maximum: u16,
+    /// Most QoS 1 publishes that we have under way to the broker; the broker's
+    /// own receive maximum lowers it. Default 64.
+    pub inflight: u16,
+    /// Largest packet in either direction, in bytes; the broker's own limit
+    /// lowers it for what we send. Default 1 MiB and 4 KiB for the envelope.
+    pub packet_bytes_max: u32,
+    /// Filters, subscribed with QoS 1 at every connect. Default none.
+    pub subscriptions: Vec<String>,
+    /// Publishes that may wait for the window. Default 64.
+    pub queue: usize,
+    /// Seed of the jitter in the back-off. Default 0: give each client its own.
+    pub jitter_seed: u64,
+}
+
+impl Options {
+    /// Defaults for a client of this broker.
+    #[must_use]
+    pub fn new(host: &str, port: u16, client_id: &str) -> Self {
+        Self {
+            host: host.to_owned(),
+            port,
+            client_id: client_id.to_owned(),
+            clean_start: true,
+            session_expiry: Duration::ZERO,
+            keep_alive: KEEP_ALIVE_MIN,
+            credentials: None,
+            will: None,
+            receive_maximum: 64,
+            inflight: 64,
+            packet_bytes_max: (1 << 20) + 4096,
+            subscriptions: Vec::new(),
+            queue: 64,
+            jitter_seed: 0,
+        }
+    }
+
+    /// The keep-alive that is really used.
+    pub(crate) fn keep_alive(&self) -> Duration {
+        // The library asserts its minimum and truncates above 16 bits.
+        self.keep_alive
+            .clamp(KEEP_ALIVE_MIN, Duration::from_secs(u64::from(u16::MAX)))
+    }
+
+    /// At least one, whatever was configured: 0 is a protocol error.
+    pub(crate) fn receive_maximum(&self) -> u16 {
+        self.receive_maximum.max(1)
+    }
+
+    /// At least one, and room for the library's own limit of one more.
+    pub(crate) fn inflight(&self) -> u16 {
+        self.inflight.clamp(1, u16::MAX - 1)
+    }
+}
