@@ -1,1 +1,23 @@
-//! enroute-gateway
+//! The box on board: source → spool → uplink, and the crew's page.
+//!
+//! A frame is on disk before anything is published (disk first), and leaves the
+//! disk only when a receipt of the server covers it (I3). Two MQTT connections:
+//! live for what happens now, history for all that no receipt covers. The
+//! gateway knows nothing of the server but the contract in `proto/`.
+//!
+//! Not here: arguments, files of configuration, the machine's clock (the binary
+//! has them), simulated patients (`enroute-simulator`), MQTT itself
+//! (`enroute-mqtt`).
+//!
+//! Start with [`Gateway::start`].
+
+pub mod config;
+pub mod gateway;
+pub mod source;
+pub mod stats;
+
+pub use config::Config;
+pub use gateway::{Gateway, Left, StartError};
+pub use source::Source;
+pub use source::wfdb::{WfdbConfig, WfdbSource};
+pub use stats::Stats;

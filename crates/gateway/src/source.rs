@@ -1,0 +1,17 @@
+//! Where readings come from.
+
+use enroute_model::frame::Emission;
+
+pub mod wfdb;
+
+/// A source that the gateway pulls from, each emission when it is due.
+///
+/// Pulling may block on a file, so the gateway does it on a thread of its own.
+pub trait Source: Send {
+    /// The next emission, in order of [`Emission::due`]; `None` at the end.
+    fn next(&mut self) -> Option<Emission>;
+
+    /// Whether the content is simulated or a recording published again. It is
+    /// marked so in every frame and on every screen.
+    fn is_exercise(&self) -> bool;
+}
