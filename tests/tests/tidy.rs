@@ -1,0 +1,224 @@
+//! Walks the tree and holds it to the house rules that no compiler checks.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Which rooms each room may use; ARCHITECTURE.md has the same table.
+const MAY_USE: [(&str, &[&str]); 14] = [
+    ("model", &[]),
+    ("alert", &["model"]),
+    ("engine", &["alert", "model"]),
+    ("journal", &["model"]),
+    ("wfdb", &[]),
+    ("wire", &["model"]),
+    ("mqtt", &[]),
+    ("broker", &[]),
+    ("simulator", &["model"]),
+    ("live", &["engine", "journal", "model", "wire"]),
+    ("ingest", &["journal", "model", "mqtt", "wire"]),
+    ("gateway", &["journal", "model", "mqtt", "wfdb", "wire"]),
+    ("feed", &["journal", "live", "model", "wire"]),
+    (
+        "enroute",
+        &[
+            "broker",
+            "engine",
+            "feed",
+            "gateway",
+            "ingest",
+            "journal",
+            "live",
+            "model",
+            "mqtt",
+            "simulator",
+            "wfdb",
+            "wire",
+        ],
+    ),
+];
+
+/// Libraries that only these rooms may know.
+const ONLY_IN: [(&str, &[&str]); 5] = [
+    ("rumqttc", &["mqtt"]),
+    ("mqtt5", &["broker"]),
+    ("fjall", &["journal"]),
+    ("ratatui", &["enroute"]),
+    (
+        "tokio",
+        &[
+            "mqtt",
+            "broker",
+            "ingest",
+            "gateway",
+            "journal",
+            "live",
+            "feed",
+            "simulator",
+            "enroute",
+        ],
+    ),
+];
+
+/// Files over this many lines are reported, and those over the second refused.
+const LINES_REPORTED: usize = 500;
+const LINES_MAX: usize = 600;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn files(dir: &Path, extension: &str, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() {
+            if name != "target" && !name.starts_with('.') && name != "node_modules" {
+                files(&path, extension, found);
+            }
+        } else if path.extension().is_some_and(|e| e == extension) {
+            found.push(path);
+        }
+    }
+}
+
+fn rust_files() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for dir in ["crates", "simulator", "tests"] {
+        files(&root().join(dir), "rs", &mut found);
+    }
+    assert!(
+        found.len() > 30,
+        "the walk found only {} files",
+        found.len()
+    );
+    found
+}
+
+/// The names under `[dependencies]` of each room's manifest.
+fn dependencies() -> BTreeMap<String, Vec<String>> {
+    let mut rooms: Vec<PathBuf> = fs::read_dir(root().join("crates"))
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .collect();
+    rooms.push(root().join("simulator"));
+    let room = |path: PathBuf| {
+        let manifest = fs::read_to_string(path.join("Cargo.toml")).unwrap();
+        let section = manifest
+            .split("\n[")
+            .find_map(|s| s.strip_prefix("dependencies]"));
+        let names = section
+            .unwrap_or_default()
+            .lines()
+            .filter(|l| !l.trim_start().starts_with('#'));
+        let names = names.filter_map(|l| Some(l.split(['.', ' ', '=']).next()?.to_owned()));
+        (
+            path.file_name().unwrap().to_string_lossy().into_owned(),
+            names.filter(|n| !n.is_empty()).collect(),
+        )
+    };
+    rooms.into_iter().map(room).collect()
+}
+
+#[test]
+fn dependencies_point_down_only() {
+    let allowed: BTreeMap<&str, &[&str]> = MAY_USE.into();
+    for (room, uses) in dependencies() {
+        let allowed = allowed
+            .get(room.as_str())
+            .unwrap_or_else(|| panic!("{room} is not in the table"));
+        for used in uses.iter().filter_map(|name| name.strip_prefix("enroute-")) {
+            assert!(allowed.contains(&used), "{room} may not use {used}");
+        }
+        for (library, rooms) in ONLY_IN {
+            let used = uses.iter().any(|name| name == library);
+            assert!(
+                !used || rooms.contains(&room.as_str()),
+                "{room} may not know {library}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_file_says_what_it_is_and_stays_small() {
+    let mut too_long = Vec::new();
+    for path in rust_files() {
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(
+            text.starts_with("//!") || text.starts_with("#!"),
+            "{} has no //! head",
+            path.display()
+        );
+        let lines = text.lines().count();
+        if lines > LINES_REPORTED {
+            println!("long: {} has {lines} lines", path.display());
+        }
+        if lines > LINES_MAX {
+            too_long.push(format!("{} has {lines} lines", path.display()));
+        }
+    }
+    assert!(
+        too_long.is_empty(),
+        "split these (at most {LINES_MAX} lines): {too_long:#?}"
+    );
+}
+
+#[test]
+fn nothing_is_left_for_later_without_a_word() {
+    // Spelled apart, so that this file does not find itself.
+    let marks = [
+        ["to", "do!("],
+        ["unimple", "mented!("],
+        ["FIX", "ME"],
+        ["XX", "X"],
+        ["HA", "CK"],
+        ["TO", "DO"],
+    ];
+    for path in rust_files() {
+        let text = fs::read_to_string(&path).unwrap();
+        for mark in marks.map(|parts| parts.concat()) {
+            assert!(!text.contains(&mark), "{} contains {mark}", path.display());
+        }
+    }
+}
+
+#[test]
+fn tests_wait_for_events_never_for_time() {
+    for path in rust_files() {
+        let in_tests = path.components().any(|c| c.as_os_str() == "tests");
+        let text = fs::read_to_string(&path).unwrap();
+        let tests = if in_tests {
+            text.as_str()
+        } else {
+            text.split("#[cfg(test)]").nth(1).unwrap_or("")
+        };
+        for sleep in [
+            ["thread::", "sleep("],
+            ["time::", "sleep("],
+            ["#[ig", "nore"],
+        ] {
+            assert!(
+                !tests.contains(&sleep.concat()),
+                "{} uses {}",
+                path.display(),
+                sleep.concat()
+            );
+        }
+    }
+}
+
+#[test]
+fn the_proto_files_are_all_compiled() {
+    let mut protos = Vec::new();
+    files(&root().join("proto"), "proto", &mut protos);
+    let build = fs::read_to_string(root().join("crates/wire/build.rs")).unwrap();
+    for proto in &protos {
+        let name = proto.file_stem().unwrap().to_string_lossy();
+        assert!(
+            build.contains(&format!("\"{name}\"")),
+            "{name}.proto is not compiled"
+        );
+    }
+    assert_eq!(protos.len(), 5);
+}
