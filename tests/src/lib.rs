@@ -1,1 +1,16 @@
-//! What the end-to-end tests share. The tests themselves are in `tests/`.
+//! What the end-to-end tests share: processes, recordings. The tests of the
+//! binary are in `crates/enroute/tests`, where cargo gives its path; those of the
+//! tree and of the brokers are in `tests/`.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    reason = "a failure here is a failed test"
+)]
+
+pub mod process;
+pub mod recordings;
+pub mod viewer;

@@ -1,0 +1,181 @@
+//! A gRPC subscriber as a hospital would run one: it keeps its last token,
+//! comes back with it after the server died, and writes down every frame.
+
+use enroute_model::frame::{Body, Frame, Metric, Numeric};
+use enroute_model::ids::Stream;
+use enroute_wire::frame::decode;
+use enroute_wire::v1::live_client::LiveClient;
+use enroute_wire::v1::watch_response::Update;
+use enroute_wire::v1::{Samples, WatchRequest, WatchResponse};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tonic::Streaming;
+
+/// A hang guard, not a measure.
+const HANG: Duration = Duration::from_secs(120);
+
+/// Who, life of the spool, stream, number: a frame for ever.
+type FrameId = (String, u64, Stream, u64);
+
+/// Everything that a subscriber of one transfer was given.
+#[derive(Debug, Default)]
+pub struct Viewer {
+    token: Vec<u8>,
+    frames: BTreeMap<FrameId, Frame>,
+    /// Highest number that came as *now*, by stream.
+    newest_live: BTreeMap<(String, u64, Stream), u64>,
+}
+
+/// One stream of updates.
+#[derive(Debug)]
+pub struct Watching(Streaming<WatchResponse>);
+
+impl Watching {
+    /// Subscribes at `server` (`http://host:port`).
+    pub async fn start(server: &str, request: WatchRequest) -> Self {
+        let mut client = LiveClient::connect(server.to_owned()).await.unwrap();
+        Self(client.watch(request).await.unwrap().into_inner())
+    }
+
+    /// The next update; `None` when the stream ended, in whatever way.
+    pub async fn next(&mut self) -> Option<WatchResponse> {
+        let next = tokio::time::timeout(HANG, self.0.message()).await;
+        next.expect("no word from the server, not even a heartbeat")
+            .ok()
+            .flatten()
+    }
+}
+
+impl Viewer {
+    /// A token from before anything happened, so that nothing is missed, and
+    /// the id of the first transfer that appears.
+    pub async fn first_transfer(server: &str) -> (Self, String) {
+        let mut board = Watching::start(server, WatchRequest::default()).await;
+        let first = board.next().await.expect("a snapshot");
+        let viewer = Self {
+            token: first.resume_token.clone(),
+            ..Self::default()
+        };
+        let mut update = Some(first);
+        while let Some(response) = update {
+            let seen = match response.update {
+                Some(Update::Snapshot(snapshot)) => snapshot.transfer.into_iter().next(),
+                Some(Update::Transfer(transfer)) => Some(transfer),
+                _ => None,
+            };
+            if let Some(transfer) = seen {
+                return (viewer, transfer.transfer);
+            }
+            update = board.next().await;
+        }
+        panic!("the board ended before a transfer appeared");
+    }
+
+    /// Watches `transfer` from the last token until the stream breaks or `done`
+    /// has seen enough; says whether it has.
+    pub async fn watch(
+        &mut self,
+        server: &str,
+        transfer: &str,
+        done: impl Fn(&Self) -> bool,
+    ) -> bool {
+        let request = WatchRequest {
+            transfer: vec![transfer.to_owned()],
+            samples: true,
+            waveforms: true,
+            resume_token: self.token.clone(),
+        };
+        let mut stream = Watching::start(server, request).await;
+        while let Some(response) = stream.next().await {
+            match response.update {
+                Some(Update::Snapshot(snapshot)) => assert_eq!(snapshot.missed, ""),
+                Some(Update::Heartbeat(heartbeat)) => assert_eq!(heartbeat.conflated, 0),
+                Some(Update::Samples(samples)) => self.take(&samples),
+                _ => {}
+            }
+            self.token = response.resume_token;
+            if done(self) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Writes a frame down; it must be new, and what comes as *now* must not go back.
+    fn take(&mut self, samples: &Samples) {
+        let frame = decode(&samples.frame).expect("a frame");
+        let header = &frame.header;
+        let stream = (samples.gateway.clone(), header.epoch.0, header.stream);
+        let id = (
+            samples.gateway.clone(),
+            header.epoch.0,
+            header.stream,
+            header.sequence,
+        );
+        if !samples.late {
+            let newest = self.newest_live.entry(stream).or_default();
+            assert!(
+                *newest < header.sequence,
+                "{id:?} came as now after {newest}"
+            );
+            *newest = header.sequence;
+        }
+        assert!(
+            self.frames.insert(id.clone(), frame).is_none(),
+            "{id:?} came twice"
+        );
+    }
+
+    /// How many frames it has of a stream.
+    #[must_use]
+    pub fn count(&self, stream: Stream) -> usize {
+        self.frames.keys().filter(|id| id.2 == stream).count()
+    }
+
+    /// Every sample of every channel in the order of the source; panics on a
+    /// hole in the numbering of frames or of samples.
+    #[must_use]
+    pub fn waveforms(&self) -> BTreeMap<Metric, Vec<Option<i32>>> {
+        self.assert_no_holes();
+        let mut channels: BTreeMap<Metric, Vec<Option<i32>>> = BTreeMap::new();
+        for frame in self.frames.values() {
+            let Body::Waveforms(waveforms) = &frame.body else {
+                continue;
+            };
+            for waveform in waveforms {
+                let samples = channels.entry(waveform.metric.clone()).or_default();
+                assert_eq!(
+                    waveform.first_sample,
+                    samples.len() as u64,
+                    "{:?}",
+                    waveform.metric
+                );
+                samples.extend_from_slice(&waveform.samples);
+            }
+        }
+        channels
+    }
+
+    /// Every numerics row in the order of the source; panics on a hole.
+    #[must_use]
+    pub fn numerics(&self) -> Vec<(&Frame, &[Numeric])> {
+        self.assert_no_holes();
+        let rows = self.frames.values().filter_map(|frame| match &frame.body {
+            Body::Numerics(numerics) => Some((frame, numerics.as_slice())),
+            _ => None,
+        });
+        rows.collect()
+    }
+
+    fn assert_no_holes(&self) {
+        let mut last: Option<&FrameId> = None;
+        for id in self.frames.keys() {
+            let expected = match last {
+                Some(last) if (&last.0, last.1, last.2) == (&id.0, id.1, id.2) => last.3 + 1,
+                _ => 1,
+            };
+            assert_eq!(id.3, expected, "a hole before {id:?}");
+            last = Some(id);
+        }
+    }
+}
