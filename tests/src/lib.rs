@@ -7,6 +7,7 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
     clippy::missing_panics_doc,
     reason = "a failure here is a failed test"
 )]

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 /// After this long without a word a child is taken to hang.
-pub const HANG: Duration = Duration::from_secs(120);
+pub const HANG: Duration = Duration::from_mins(2);
 
 /// Lines a child may be ahead of its reader before it is made to wait.
 const LINES_MAX: usize = 100_000;
@@ -113,6 +113,7 @@ impl Process {
     ///
     /// # Panics
     /// When it hangs.
+    #[must_use]
     pub fn finish(mut self) -> (ExitStatus, Vec<String>) {
         loop {
             match self.lines.recv_timeout(HANG) {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tonic::Streaming;
 
 /// A hang guard, not a measure.
-const HANG: Duration = Duration::from_secs(120);
+const HANG: Duration = Duration::from_mins(2);
 
 /// Who, life of the spool, stream, number: a frame for ever.
 type FrameId = (String, u64, Stream, u64);

@@ -1,6 +1,16 @@
 //! Frames survive the wire exactly; what breaks a limit is refused by its word;
 //! rubbish never panics.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "a failure here is a failed test"
+)]
+
 use enroute_model::catalogue::catalogue;
 use enroute_model::frame::{
     Body, ClockOffsets, Code, CrewEvent, DeviceAlarm, Frame, GeoPoint, Header, LinkReport, Metric,
