@@ -6,12 +6,19 @@
 //! Not here: a clock, files, the network, numbering of frames. The one part
 //! that runs is [`radio::Proxy`], a TCP proxy that applies a [`radio::Plan`].
 //! What it makes is for exercises and tests; it is not a model for teaching
-//! medicine. Each course says where its figures come from.
+//! medicine. Each file says where its figures come from.
 //!
 //! Start with [`fleet::fleet`] (who travels where) and
-//! [`fleet::LegPlan::emissions`] (what one gateway's monitor gives).
+//! [`fleet::LegPlan::emissions`] (what one gateway's surroundings give).
 
 pub mod course;
 pub mod fleet;
+mod geo;
+mod monitor;
+mod num;
+mod patient;
+mod places;
 pub mod radio;
+mod rhythm;
 pub mod source;
+mod wave;

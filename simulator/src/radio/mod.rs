@@ -1,5 +1,6 @@
 //! Bad radio links: a plan as pure data, and a proxy that applies it to TCP.
 
+mod pipe;
 mod plan;
 mod proxy;
 

@@ -1,5 +1,6 @@
 //! The plan of a radio link: what it can carry, when.
 
+use crate::num::{Noise, span, to_u64};
 use enroute_model::time::Span;
 use serde::{Deserialize, Serialize};
 
@@ -105,5 +106,70 @@ impl Plan {
             .iter()
             .flat_map(|window| [window.from, window.to])
             .find(|edge| *edge > t)
+    }
+}
+
+impl Plan {
+    /// A road: cellular, with tunnels and fading; clear in the last sixth of
+    /// `length_s` and after it. Outages shorten where a scenario is shorter
+    /// than life.
+    pub(crate) fn of_road(noise: &mut Noise, length_s: f64) -> Self {
+        let pace = (length_s / 600.0).clamp(0.05, 1.0);
+        let otherwise = LinkState::Up {
+            delay: span(noise.between(0.03, 0.09)),
+            bytes_per_s: to_u64(noise.between(80e3, 400e3)),
+        };
+        let mut windows = Vec::new();
+        let mut t = length_s * noise.between(0.08, 0.3);
+        while t < length_s * 5.0 / 6.0 {
+            let (state, lasts) = match noise.bits() % 4 {
+                0 => (LinkState::Down(Cut::Reset), noise.between(4.0, 20.0)),
+                1 => (LinkState::Down(Cut::BlackHole), noise.between(8.0, 45.0)),
+                _ => (faded(noise), noise.between(20.0, 60.0)),
+            };
+            let to = (t + lasts * pace).min(length_s * 5.0 / 6.0);
+            windows.push(Window {
+                from: span(t),
+                to: span(to),
+                state,
+            });
+            t = to + length_s * noise.between(0.12, 0.35);
+        }
+        Self::new(otherwise, windows)
+    }
+
+    /// A flight: a satellite link, and a silent stretch between the two
+    /// moments: first nobody knows, then connections are cut.
+    pub(crate) fn of_flight(noise: &mut Noise, length_s: f64, silent: (f64, f64)) -> Self {
+        let otherwise = LinkState::Up {
+            delay: span(noise.between(0.28, 0.34)),
+            bytes_per_s: to_u64(noise.between(30e3, 50e3)),
+        };
+        let known = silent.0 + 0.7 * (silent.1 - silent.0);
+        let window = |from: f64, to: f64, state| Window {
+            from: span(from),
+            to: span(to),
+            state,
+        };
+        let clear = LinkState::Up {
+            delay: span(0.05),
+            bytes_per_s: 200_000,
+        };
+        Self::new(
+            otherwise,
+            vec![
+                window(0.0, 0.1 * length_s, clear),
+                window(silent.0, known, LinkState::Down(Cut::BlackHole)),
+                window(known, silent.1, LinkState::Down(Cut::Reset)),
+                window(0.88 * length_s, length_s, clear),
+            ],
+        )
+    }
+}
+
+fn faded(noise: &mut Noise) -> LinkState {
+    LinkState::Up {
+        delay: span(noise.between(0.25, 0.8)),
+        bytes_per_s: to_u64(noise.between(4e3, 16e3)),
     }
 }
