@@ -62,12 +62,12 @@ pub enum OpenError {
         what: String,
     },
     /// The store or the file system refused.
-    #[error("failed to open {}: {source}", dir.display())]
+    #[error("failed to open {}: {reason}", dir.display())]
     Store {
         /// Which directory.
         dir: PathBuf,
         /// What it said.
-        source: fjall::Error,
+        reason: String,
     },
     /// The system gave no thread or no random bytes.
     #[error("failed to start the journal: {0}")]

@@ -1,14 +1,26 @@
 //! Small tables beside the records: snapshots, derived records, poison.
 
 use crate::error::Failure;
+use crate::head;
+use crate::journal::Shared;
+use crate::keys;
+use crate::queue::Queue;
+use crate::store;
+use crate::tables::{self, Tables};
 use enroute_model::ids::{Position, TransferId};
+use fjall::{Keyspace, PersistMode};
+use std::sync::Arc;
 
 /// Writes the side tables; clone it freely. Puts do not pass through the
 /// appender's queue, so that the tail's reader may put without waiting for
 /// itself; each may wait for the sync of one running commit. A failed put stops
 /// the journal.
 #[derive(Clone, Debug)]
-pub struct Side {}
+pub struct Side {
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) tables: Arc<Tables>,
+}
 
 impl Side {
     /// Replaces the snapshot of `transfer`. **Not synced:** it becomes durable
@@ -18,11 +30,13 @@ impl Side {
     /// When the journal has failed.
     pub fn put_snapshot(
         &self,
-        _transfer: &TransferId,
-        _position: Position,
-        _bytes: &[u8],
+        transfer: &TransferId,
+        position: Position,
+        bytes: &[u8],
     ) -> Result<(), Failure> {
-        Ok(())
+        let key = transfer.as_str().as_bytes().to_vec();
+        let value = tables::snapshot_value(position, bytes);
+        self.put(&self.tables.snapshots, key, value, PersistMode::Buffer)
     }
 
     /// Stores a derived record; the same ordinal again replaces it, so a re-run
@@ -33,11 +47,13 @@ impl Side {
     /// When the journal has failed.
     pub fn put_derived(
         &self,
-        _transfer: &TransferId,
-        _ordinal: u64,
-        _bytes: &[u8],
+        transfer: &TransferId,
+        ordinal: u64,
+        bytes: &[u8],
     ) -> Result<(), Failure> {
-        Ok(())
+        let key = keys::numbered(transfer, ordinal);
+        let value = head::seal_plain(bytes);
+        self.put(&self.tables.derived, key, value, PersistMode::Buffer)
     }
 
     /// Marks a record as poisoned. **Synced:** durable when this returns.
@@ -46,10 +62,27 @@ impl Side {
     /// When the journal has failed.
     pub fn put_poison(
         &self,
-        _position: Position,
-        _transfer: &TransferId,
-        _reason: &str,
+        position: Position,
+        transfer: &TransferId,
+        reason: &str,
     ) -> Result<(), Failure> {
-        Ok(())
+        let key = position.0.to_be_bytes().to_vec();
+        let value = tables::poison_value(transfer, reason);
+        self.put(&self.tables.poison, key, value, PersistMode::SyncData)
+    }
+
+    fn put(
+        &self,
+        space: &Keyspace,
+        key: Vec<u8>,
+        value: Vec<u8>,
+        mode: PersistMode,
+    ) -> Result<(), Failure> {
+        if let Some(failure) = self.shared.failure() {
+            return Err(failure);
+        }
+        let mut batch = self.tables.batch();
+        batch.insert(space, key, value);
+        store::commit(batch, mode).inspect_err(|failure| self.queue.fail(failure.clone()))
     }
 }

@@ -1,0 +1,86 @@
+//! Keys and names of keyspaces.
+//!
+//! A record's key is its transfer (one byte of length, then the id) and its
+//! position (u64, big endian): one transfer lies together, in order, and no id
+//! is a prefix of another.
+
+use crate::record::Class;
+use enroute_model::ids::{Position, TransferId};
+
+/// The part of a key that all records of `transfer` share.
+fn prefix(transfer: &TransferId) -> Vec<u8> {
+    let id = transfer.as_str().as_bytes();
+    let mut key = Vec::with_capacity(id.len().saturating_add(9));
+    // An id has at most 64 bytes, so the length always fits.
+    key.push(u8::try_from(id.len()).unwrap_or(u8::MAX));
+    key.extend_from_slice(id);
+    key
+}
+
+/// Key of (`transfer`, `number`): of a record by position, of a derived record
+/// by ordinal.
+pub(crate) fn numbered(transfer: &TransferId, number: u64) -> Vec<u8> {
+    let mut key = prefix(transfer);
+    key.extend_from_slice(&number.to_be_bytes());
+    key
+}
+
+/// The number at the end of a key.
+pub(crate) fn number(key: &[u8]) -> Option<u64> {
+    key.last_chunk::<8>()
+        .map(|bytes| u64::from_be_bytes(*bytes))
+}
+
+/// Position at the end of a key; 0 when it is too short to have one.
+pub(crate) fn position(key: &[u8]) -> Position {
+    Position(number(key).unwrap_or(0))
+}
+
+/// Name of the keyspace of `class` in slice number `slice`.
+pub(crate) fn slice_name(class: Class, slice: i64) -> String {
+    let class = match class {
+        Class::Vitals => "vitals",
+        Class::Waveforms => "waveforms",
+    };
+    format!("{class}/{slice}")
+}
+
+/// The class and slice number in a name, if it is of a slice.
+pub(crate) fn parse_slice_name(name: &str) -> Option<(Class, i64)> {
+    let (class, slice) = name.split_once('/')?;
+    let class = match class {
+        "vitals" => Class::Vitals,
+        "waveforms" => Class::Waveforms,
+        _ => return None,
+    };
+    Some((class, slice.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transfer_lies_together_and_in_order() {
+        let id = |text| TransferId::new(text).unwrap();
+        let keys = [
+            numbered(&id("b"), 1),
+            numbered(&id("b"), 255),
+            numbered(&id("b"), 256),
+            numbered(&id("a0"), 0),
+            numbered(&id("a0"), u64::MAX),
+        ];
+        assert!(keys.is_sorted());
+        assert_eq!(position(&keys[1]), Position(255));
+        assert_eq!(position(b"short"), Position(0));
+    }
+
+    #[test]
+    fn slice_names_come_back() {
+        for slice in [i64::MIN, -1, 0, 20_000] {
+            let name = slice_name(Class::Waveforms, slice);
+            assert_eq!(parse_slice_name(&name), Some((Class::Waveforms, slice)));
+        }
+        assert_eq!(parse_slice_name("meta"), None);
+    }
+}

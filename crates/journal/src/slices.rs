@@ -1,0 +1,78 @@
+//! The journal's keyspaces: two per slice of engine time, chained on read.
+
+use crate::error::OpenError;
+use crate::keys;
+use crate::record::Class;
+use crate::store::{self, refused};
+use enroute_model::time::EngineTime;
+use fjall::{Database, Keyspace};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{PoisonError, RwLock};
+
+/// The keyspaces of one slice, as far as there are any.
+#[derive(Clone, Default)]
+pub(crate) struct Slice {
+    pub(crate) vitals: Option<Keyspace>,
+    pub(crate) waveforms: Option<Keyspace>,
+}
+
+impl Slice {
+    fn of(&mut self, class: Class) -> &mut Option<Keyspace> {
+        match class {
+            Class::Vitals => &mut self.vitals,
+            Class::Waveforms => &mut self.waveforms,
+        }
+    }
+}
+
+/// All slices by number. Engine time never decreases over positions, so all
+/// positions of a slice lie below those of the next.
+pub(crate) struct Slices {
+    db: Database,
+    width_us: i64,
+    map: RwLock<BTreeMap<i64, Slice>>,
+}
+
+impl Slices {
+    pub(crate) fn open(db: &Database, dir: &Path, width_us: i64) -> Result<Self, OpenError> {
+        let mut map: BTreeMap<i64, Slice> = BTreeMap::new();
+        for name in db.list_keyspace_names() {
+            let Some((class, number)) = keys::parse_slice_name(&name) else {
+                continue;
+            };
+            let space = store::keyspace(db, &name).map_err(|error| refused(dir, &error))?;
+            *map.entry(number).or_default().of(class) = Some(space);
+        }
+        Ok(Self {
+            db: db.clone(),
+            width_us: width_us.max(1),
+            map: RwLock::new(map),
+        })
+    }
+
+    /// The keyspace for records of `class` at `at`; creates it.
+    pub(crate) fn space(&self, class: Class, at: EngineTime) -> fjall::Result<Keyspace> {
+        let number = at.0.div_euclid(self.width_us);
+        let mut map = self.map.write().unwrap_or_else(PoisonError::into_inner);
+        let slot = map.entry(number).or_default().of(class);
+        if let Some(space) = slot {
+            return Ok(space.clone());
+        }
+        let space = store::keyspace(&self.db, &keys::slice_name(class, number))?;
+        *slot = Some(space.clone());
+        Ok(space)
+    }
+
+    /// All slices, oldest first.
+    pub(crate) fn list(&self) -> Vec<Slice> {
+        let map = self.map.read().unwrap_or_else(PoisonError::into_inner);
+        map.values().cloned().collect()
+    }
+}
+
+impl std::fmt::Debug for Slices {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Slices").finish_non_exhaustive()
+    }
+}

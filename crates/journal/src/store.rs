@@ -1,0 +1,120 @@
+//! What the journal and the log share: opening a store with its lock and its
+//! format, and the one durable way to write.
+
+use crate::error::{Failure, OpenError};
+use bytes::Bytes;
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
+use std::path::Path;
+
+/// Format of the directory as a whole: which keyspaces there are and what
+/// their keys mean.
+pub(crate) const DISK_FORMAT: u32 = 1;
+/// Meta: [`DISK_FORMAT`] as u32 big endian, then the kind of store in UTF-8.
+const FORMAT_KEY: &str = "format";
+/// Bytes in the store's write-ahead files before it flushes: bounds the time
+/// of a recovery.
+const WRITE_AHEAD_BYTES_MAX: u64 = 128 << 20;
+/// Threads that flush and compact.
+const WORKERS: usize = 2;
+
+/// An open store.
+pub(crate) struct Store {
+    pub(crate) db: Database,
+    pub(crate) meta: Keyspace,
+    /// Nothing was ever written: [`Store::format_into`] is still to be called.
+    pub(crate) new: bool,
+}
+
+impl Store {
+    /// Opens or creates the store of `kind` in `dir`.
+    pub(crate) fn open(dir: &Path, kind: &'static str) -> Result<Self, OpenError> {
+        let db = Database::builder(dir)
+            .worker_threads(WORKERS)
+            .max_journaling_size(WRITE_AHEAD_BYTES_MAX)
+            .open()
+            .map_err(|error| refused(dir, &error))?;
+        let meta = keyspace(&db, "meta").map_err(|error| refused(dir, &error))?;
+        let format = meta.get(FORMAT_KEY);
+        let format = format.map_err(|error| refused(dir, &error))?;
+        let new = format.is_none();
+        if let Some(format) = format {
+            check_format(dir, kind, &format)?;
+        }
+        Ok(Self { db, meta, new })
+    }
+
+    /// Puts what makes this directory a store of `kind` into `batch`.
+    pub(crate) fn format_into(&self, batch: &mut OwnedWriteBatch, kind: &str) {
+        let mut format = DISK_FORMAT.to_be_bytes().to_vec();
+        format.extend_from_slice(kind.as_bytes());
+        batch.insert(&self.meta, FORMAT_KEY, format);
+    }
+}
+
+fn check_format(dir: &Path, wanted: &'static str, bytes: &[u8]) -> Result<(), OpenError> {
+    let dir = dir.to_path_buf();
+    let Some((format, kind)) = bytes.split_first_chunk::<4>() else {
+        let what = "its format has fewer than 4 bytes".to_owned();
+        return Err(OpenError::Damaged { dir, what });
+    };
+    let found = u32::from_be_bytes(*format);
+    if found > DISK_FORMAT {
+        let known = DISK_FORMAT;
+        return Err(OpenError::Newer { dir, found, known });
+    }
+    if kind != wanted.as_bytes() {
+        let found = String::from_utf8_lossy(kind).into_owned();
+        return Err(OpenError::Kind { dir, found, wanted });
+    }
+    Ok(())
+}
+
+/// Opens or creates a keyspace.
+pub(crate) fn keyspace(db: &Database, name: &str) -> fjall::Result<Keyspace> {
+    db.keyspace(name, KeyspaceCreateOptions::default)
+}
+
+/// Words for a refusal to open.
+pub(crate) fn refused(dir: &Path, error: &fjall::Error) -> OpenError {
+    let dir = dir.to_path_buf();
+    if matches!(error, fjall::Error::Locked) {
+        return OpenError::Locked { dir };
+    }
+    let reason = describe(error);
+    OpenError::Store { dir, reason }
+}
+
+/// The system's own words where there are any.
+pub(crate) fn describe(error: &fjall::Error) -> String {
+    if let fjall::Error::Io(error) = error {
+        return error.to_string();
+    }
+    error.to_string()
+}
+
+/// The one place where a batch becomes durable; tests put a failing one here.
+pub(crate) trait Disk: Send + std::fmt::Debug {
+    /// Writes and syncs `batch`: all of it is durable, or an error.
+    fn commit(&mut self, batch: OwnedWriteBatch) -> Result<(), Failure>;
+}
+
+/// The real one.
+#[derive(Debug)]
+pub(crate) struct Synced;
+
+impl Disk for Synced {
+    fn commit(&mut self, batch: OwnedWriteBatch) -> Result<(), Failure> {
+        commit(batch, PersistMode::SyncData)
+    }
+}
+
+/// Commits `batch`, durable as `mode` says.
+pub(crate) fn commit(batch: OwnedWriteBatch, mode: PersistMode) -> Result<(), Failure> {
+    let committed = batch.durability(Some(mode)).commit();
+    committed.map_err(|error| Failure::new(&describe(&error)))
+}
+
+/// The bytes of a stored value, shared with the store's cache.
+pub(crate) fn shared(value: fjall::Slice) -> Bytes {
+    Bytes::from_owner(value)
+}

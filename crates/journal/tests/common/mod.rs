@@ -1,0 +1,63 @@
+//! Small helpers for the journal's tests: records whose content says where
+//! they belong, and waits that hang no test.
+
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
+use bytes::Bytes;
+use enroute_journal::{Append, Class, Journal, Options, Stored, Tail, TailItem};
+use enroute_model::ids::TransferId;
+use enroute_model::time::{EngineTime, ServerTime};
+use std::path::Path;
+use std::time::Duration;
+
+/// A transfer.
+pub fn tx(number: u64) -> TransferId {
+    TransferId::new(&format!("tx-{number}")).unwrap()
+}
+
+/// A record whose payload names it.
+pub fn record(transfer: u64, class: Class, at: i64, name: &str) -> Append {
+    Append {
+        class,
+        transfer: tx(transfer),
+        at: EngineTime(at),
+        received_at: ServerTime(at.wrapping_mul(3)),
+        payload: Bytes::copy_from_slice(name.as_bytes()),
+    }
+}
+
+/// Options for quick tests.
+pub fn options() -> Options {
+    Options {
+        commit_interval: Duration::from_micros(100),
+        ..Options::default()
+    }
+}
+
+/// Opens with [`options`].
+pub fn open(dir: &Path) -> (Journal, Tail) {
+    Journal::open(dir, options()).unwrap()
+}
+
+/// Waits for a future; a hang fails the test after a minute.
+pub fn wait<F: Future>(future: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    runtime
+        .block_on(async { tokio::time::timeout(Duration::from_secs(60), future).await })
+        .expect("nothing happened for a minute")
+}
+
+/// Reads the tail until `count` records came; ticks are left out.
+pub fn tail_records(tail: &mut Tail, count: usize) -> Vec<Stored> {
+    let mut records = Vec::new();
+    while records.len() < count {
+        match wait(tail.next()).expect("the tail ended early") {
+            TailItem::Records(more) => records.extend(more),
+            TailItem::Tick(_) => {}
+        }
+    }
+    records
+}
