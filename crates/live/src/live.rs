@@ -1,0 +1,284 @@
+//! The handle that the rest of the server holds.
+
+use crate::engine_clock::EngineClock;
+use crate::options::{Options, Stats};
+use crate::outbox::{Commands, Receipts};
+use crate::shard::{self, Request};
+use crate::subscription::Subscription;
+use crate::update::Watch;
+use enroute_journal::{Append, AppendError, Appender, Class, Journal, ReadError, Tail};
+use enroute_model::ids::{GatewayId, TransferId};
+use enroute_model::registry::RegistryAction;
+use enroute_model::state::{TransferState, Verdict};
+use enroute_model::time::Clock;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// The live view of all transfers. Clone it freely.
+#[derive(Clone)]
+pub struct Live {
+    pub(crate) requests: mpsc::Sender<Request>,
+    pub(crate) appender: Appender,
+    pub(crate) clock: EngineClock,
+    pub(crate) stats: Arc<Stats>,
+    pub(crate) health: watch::Receiver<Health>,
+    pub(crate) common: Arc<crate::subscription::Common>,
+}
+
+/// Whether the live view is live.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It follows the journal.
+    Running,
+    /// The journal failed or its tail ended: nothing new is seen from here on.
+    Ended {
+        /// What the journal said.
+        reason: String,
+    },
+}
+
+/// Why the live view did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// What is stored could not be read.
+    #[error("failed to rebuild the transfers: {0}")]
+    Read(#[from] ReadError),
+    /// The journal has failed.
+    #[error("failed to rebuild the transfers: {0}")]
+    Journal(#[from] enroute_journal::Failure),
+    /// The system gave no thread.
+    #[error("failed to start the live view: {0}")]
+    System(#[from] std::io::Error),
+    /// The shard ended while it started.
+    #[error("failed to start the live view: its thread ended")]
+    Ended,
+}
+
+/// Why nothing is known.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LookupError {
+    /// No transfer has this id, alias or short code.
+    #[error("no transfer is known as {name:?}: give an id or a short code that `List` shows")]
+    Unknown {
+        /// As given, cut to a sane length.
+        name: String,
+    },
+    /// More than one transfer has this short code.
+    #[error("short code {name} names several transfers: give the id")]
+    Ambiguous {
+        /// As given.
+        name: String,
+    },
+    /// The live view has stopped.
+    #[error("the live view has stopped")]
+    Stopped,
+}
+
+/// Why there is no subscription.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WatchError {
+    /// A name does not resolve.
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
+    /// As many viewers as are allowed.
+    #[error("{max} viewers are connected and no more are allowed: try again later")]
+    Full {
+        /// How many.
+        max: usize,
+    },
+    /// More names than allowed.
+    #[error("more than {max} transfers named: name fewer, or none for all")]
+    TooMany {
+        /// How many.
+        max: usize,
+    },
+    /// Samples of everything.
+    #[error("samples are given for named transfers only: name at least one")]
+    SamplesOfAll,
+}
+
+/// Why an action was not done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ActError {
+    /// The transfer, or the one to join, does not resolve.
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
+    /// It cannot be done now; nothing changed.
+    #[error("cannot be done: {0}")]
+    Refused(&'static str),
+    /// The journal did not take it; nothing was done.
+    #[error(transparent)]
+    Journal(#[from] AppendError),
+    /// Too many actions at once.
+    #[error("{max} actions are under way: try again")]
+    Busy {
+        /// How many.
+        max: usize,
+    },
+    /// The shard stopped after the action was stored: it is done after a restart.
+    #[error("the action is stored but the live view has stopped before handling it")]
+    Unseen,
+}
+
+/// What became of an action.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acted {
+    /// The id by which the transfer goes now.
+    pub transfer: TransferId,
+    /// What the engine said; never a refusal.
+    pub verdict: Verdict,
+}
+
+/// What [`Live::start`] gives: the handle, and the two outputs for ingest.
+pub struct Started {
+    /// The handle.
+    pub live: Live,
+    /// What the journal holds, for the gateways.
+    pub receipts: Receipts,
+    /// What gateways shall do.
+    pub commands: Commands,
+}
+
+impl Live {
+    /// Rebuilds all transfers from snapshots and the journal, then follows
+    /// `tail` on a thread of its own; resolves once all that is stored is
+    /// handled. Sends ticks into the journal's queue from a task of the runtime
+    /// it is called on.
+    ///
+    /// # Errors
+    /// When what is stored cannot be read or no thread is to be had.
+    pub async fn start(
+        journal: &Journal,
+        tail: Tail,
+        clock: Arc<dyn Clock>,
+        options: Options,
+    ) -> Result<Started, StartError> {
+        shard::start(journal, tail, clock, options).await
+    }
+
+    /// Opens a subscription: a snapshot, then every change, and heartbeats.
+    ///
+    /// # Errors
+    /// When a name does not resolve or there are too many viewers.
+    pub async fn watch(&self, watch: Watch) -> Result<Subscription, WatchError> {
+        crate::subscription::open(self, watch).await
+    }
+
+    /// All transfers, open ones first, then by id; joined ones once.
+    ///
+    /// # Errors
+    /// When the shard has stopped.
+    pub async fn list(&self, closed: bool) -> Result<Vec<Arc<TransferState>>, LookupError> {
+        self.ask(|reply| Request::List { closed, reply }).await
+    }
+
+    /// The transfer with this id, alias or short code.
+    ///
+    /// # Errors
+    /// When there is none, or several.
+    pub async fn state(&self, name: &str) -> Result<Arc<TransferState>, LookupError> {
+        let name = name.to_owned();
+        self.ask(|reply| Request::State { name, reply }).await?
+    }
+
+    /// Checks an action against the present state, journals it, and answers
+    /// once the engine has handled it. The same `action_id` again changes
+    /// nothing. `Put` under an unknown id creates the transfer.
+    ///
+    /// # Errors
+    /// When it cannot be done or is not durable; what [`ActError::Unseen`]
+    /// names is durable.
+    pub async fn act(
+        &self,
+        transfer: &str,
+        action: RegistryAction,
+        action_id: &str,
+        actor: &str,
+    ) -> Result<Acted, ActError> {
+        let (name, id, doing) = (
+            transfer.to_owned(),
+            action_id.to_owned(),
+            Box::new(action.clone()),
+        );
+        let allowed = self
+            .ask(|reply| Request::Act {
+                name,
+                action: doing,
+                action_id: id,
+                reply,
+            })
+            .await??;
+        let payload = enroute_wire::record::of_action(action_id, actor, &allowed.action);
+        let (at, received_at) = (self.clock.now(), self.clock.wall());
+        let (class, transfer) = (Class::Vitals, allowed.transfer);
+        let append = Append {
+            class,
+            transfer,
+            at,
+            received_at,
+            payload,
+        };
+        self.appender.append(vec![append]).await?;
+        let (transfer, verdict) = allowed.handled.await.map_err(|_| ActError::Unseen)?;
+        match verdict {
+            Verdict::Refused(reason) => Err(ActError::Refused(reason)),
+            Verdict::Accepted { .. }
+            | Verdict::Duplicate
+            | Verdict::Conflict
+            | Verdict::Applied => Ok(Acted { transfer, verdict }),
+        }
+    }
+
+    /// Counters.
+    #[must_use]
+    pub fn stats(&self) -> &Arc<Stats> {
+        &self.stats
+    }
+
+    /// Whether it is live, now and whenever that changes; closed when the
+    /// shard's thread has ended.
+    #[must_use]
+    pub fn health(&self) -> watch::Receiver<Health> {
+        self.health.clone()
+    }
+
+    /// Engine time and the wall clock, as this server gives them.
+    #[must_use]
+    pub fn clock(&self) -> &EngineClock {
+        &self.clock
+    }
+
+    /// Handles what is committed so far, writes snapshots, ends every
+    /// subscription and the thread. Ticks stop.
+    pub async fn shutdown(&self) {
+        if self
+            .ask(|reply| Request::Shutdown { reply })
+            .await
+            .is_err()
+        {
+            tracing::debug!("live view had stopped already");
+        }
+    }
+
+    /// Forgets the transfer's gateway receipts' pacing: sends them again.
+    pub async fn receipt_again(&self, gateway: GatewayId) {
+        if self
+            .requests
+            .send(Request::ReceiptAgain { gateway })
+            .await
+            .is_err()
+        {
+            tracing::debug!("live view had stopped already");
+        }
+    }
+
+    pub(crate) async fn ask<T>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<T>) -> Request,
+    ) -> Result<T, LookupError> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.requests.send(request(reply)).await;
+        sent.map_err(|_| LookupError::Stopped)?;
+        answer.await.map_err(|_| LookupError::Stopped)
+    }
+}

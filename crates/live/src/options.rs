@@ -1,0 +1,133 @@
+//! Limits and timing of the live view, and what it tells about itself.
+
+use enroute_model::time::Span;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Bounds and timing. Each queue's policy when full stands with its bound.
+#[derive(Clone)]
+pub struct Options {
+    /// How often engine time moves when nothing arrives.
+    pub tick: Duration,
+    /// How often a subscription says that it lives.
+    pub heartbeat: Duration,
+    /// Requests waiting for the shard; callers wait when full.
+    pub requests_max: usize,
+    /// Subscriptions at a time; more are refused.
+    pub viewers_max: usize,
+    /// Transfers that one subscription may name.
+    pub named_max: usize,
+    /// Alert transitions waiting for one viewer; when full its subscription
+    /// ends and can be resumed (I5).
+    pub alerts_queued_max: usize,
+    /// Samples waiting for one viewer; when full the oldest go, counted (I5).
+    pub samples_queued_max: usize,
+    /// Alert transitions missed before a resumption that are made up for; more
+    /// give a new snapshot that says so.
+    pub alerts_missed_max: usize,
+    /// Actions waiting for their record to be handled; more are refused.
+    pub acts_max: usize,
+    /// Records of one transfer between two of its snapshots.
+    pub snapshot_records: u64,
+    /// Engine time between two snapshots of a transfer that has new records.
+    pub snapshot_every: Span,
+    /// Receives the time that frames of the live lane took, by stage.
+    pub latency: Option<Arc<dyn Latency>>,
+    /// Runs before each record is handled, inside the guard that poisons a
+    /// record whose handling panics. For tests of that guard.
+    pub before_record: Option<Probe>,
+}
+
+/// A hook for tests.
+pub type Probe = Arc<dyn Fn(&enroute_model::record::Record) + Send + Sync>;
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            tick: Duration::from_millis(200),
+            heartbeat: Duration::from_secs(1),
+            requests_max: 1_024,
+            viewers_max: 1_024,
+            named_max: 64,
+            alerts_queued_max: 1_024,
+            samples_queued_max: 8_192,
+            alerts_missed_max: 10_000,
+            acts_max: 1_024,
+            snapshot_records: 2_000,
+            snapshot_every: Span::from_secs(600),
+            latency: None,
+            before_record: None,
+        }
+    }
+}
+
+/// How far a frame has come since the server received it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The engine has handled it.
+    Handled,
+    /// It, or what it changed, was handed to a viewer.
+    Sent,
+}
+
+/// Takes latencies, such as into a histogram. Called on hot paths: must not wait.
+pub trait Latency: Send + Sync {
+    /// A frame reached `stage` this long after the server received it.
+    fn record(&self, stage: Stage, since_received: Span);
+}
+
+/// Counters, readable at any time.
+#[derive(Debug, Default)]
+pub struct Stats {
+    pub(crate) handled: AtomicU64,
+    pub(crate) viewers: AtomicU64,
+    pub(crate) sent: AtomicU64,
+    pub(crate) conflated: AtomicU64,
+    pub(crate) overflowed: AtomicU64,
+    pub(crate) alerts: AtomicU64,
+    pub(crate) poisoned: AtomicU64,
+    pub(crate) transfers: AtomicU64,
+    pub(crate) duplicates: AtomicU64,
+    pub(crate) conflicts: AtomicU64,
+}
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident)*) => {
+        impl Stats {
+            $($(#[$doc])*
+            #[must_use]
+            pub fn $name(&self) -> u64 {
+                self.$name.load(Ordering::Relaxed)
+            })*
+        }
+    };
+}
+
+counters! {
+    /// Position of the last record handled; the engine's lag is the journal's
+    /// last position minus this.
+    handled
+    /// Subscriptions now.
+    viewers
+    /// Updates handed to viewers.
+    sent
+    /// Samples and values that newer ones replaced for slow viewers.
+    conflated
+    /// Subscriptions ended because alert transitions found no room.
+    overflowed
+    /// Alert transitions since the start.
+    alerts
+    /// Records marked as poisoned since the start.
+    poisoned
+    /// Transfers known, joined ones not counted.
+    transfers
+    /// Frames seen before, since the start.
+    duplicates
+    /// Frames whose identity was seen before with other content, since the start.
+    conflicts
+}
+
+pub(crate) fn add(counter: &AtomicU64, n: u64) {
+    counter.fetch_add(n, Ordering::Relaxed);
+}

@@ -1,0 +1,118 @@
+//! Receipts and commands for gateways, newest only: a slow publisher never
+//! makes the shard wait, and what it has not taken yet is replaced.
+//! Bound: one entry per gateway and stream (receipts) or gateway (commands).
+
+use enroute_engine::StreamReceipt;
+use enroute_model::ids::{GatewayId, ShortCode, Stream, TransferId};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+
+/// Tells a gateway to publish under another transfer from now on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UseTransfer {
+    /// The id that it used.
+    pub instead_of: TransferId,
+    /// The id to use.
+    pub transfer: TransferId,
+    /// The transfer's short code.
+    pub short_code: ShortCode,
+}
+
+/// What makes one thing replace another while both wait: how entries merge.
+pub(crate) trait Newest {
+    fn replace(&mut self, newer: Self);
+}
+
+impl Newest for UseTransfer {
+    fn replace(&mut self, newer: Self) {
+        *self = newer;
+    }
+}
+
+/// Receipts of one gateway's streams, by epoch, stream and first sequence.
+pub(crate) type Receipted = BTreeMap<(u64, Stream, u64), StreamReceipt>;
+
+impl Newest for Receipted {
+    fn replace(&mut self, newer: Self) {
+        self.extend(newer);
+    }
+}
+
+struct Waiting<T> {
+    order: VecDeque<GatewayId>,
+    newest: BTreeMap<GatewayId, T>,
+    closed: bool,
+}
+
+pub(crate) struct Outbox<T> {
+    waiting: Mutex<Waiting<T>>,
+    changed: Notify,
+}
+
+impl<T: Newest> Outbox<T> {
+    pub(crate) fn new() -> Arc<Self> {
+        let waiting = Waiting { order: VecDeque::new(), newest: BTreeMap::new(), closed: false };
+        Arc::new(Self { waiting: Mutex::new(waiting), changed: Notify::new() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting<T>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn put(&self, gateway: &GatewayId, item: T) {
+        let mut waiting = self.lock();
+        if let Some(older) = waiting.newest.get_mut(gateway) {
+            older.replace(item);
+        } else {
+            waiting.newest.insert(gateway.clone(), item);
+            waiting.order.push_back(gateway.clone());
+        }
+        drop(waiting);
+        self.changed.notify_one();
+    }
+
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_one();
+    }
+
+    async fn take(&self) -> Option<(GatewayId, T)> {
+        loop {
+            {
+                let mut waiting = self.lock();
+                if let Some(gateway) = waiting.order.pop_front() {
+                    let item = waiting.newest.remove(&gateway);
+                    if let Some(item) = item {
+                        return Some((gateway, item));
+                    }
+                } else if waiting.closed {
+                    return None;
+                }
+            }
+            self.changed.notified().await;
+        }
+    }
+}
+
+/// Receipts to publish. One reader; cancel-safe.
+pub struct Receipts(pub(crate) Arc<Outbox<Receipted>>);
+
+impl Receipts {
+    /// What the journal holds of a gateway's streams that had frames since its
+    /// last receipt; `None` after the shard has stopped.
+    pub async fn next(&mut self) -> Option<(GatewayId, Vec<StreamReceipt>)> {
+        let (gateway, streams) = self.0.take().await?;
+        Some((gateway, streams.into_values().collect()))
+    }
+}
+
+/// Commands to publish, retained. One reader; cancel-safe.
+pub struct Commands(pub(crate) Arc<Outbox<UseTransfer>>);
+
+impl Commands {
+    /// The newest command for a gateway; `None` after the shard has stopped.
+    pub async fn next(&mut self) -> Option<(GatewayId, UseTransfer)> {
+        self.0.take().await
+    }
+}

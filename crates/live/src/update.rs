@@ -1,0 +1,114 @@
+//! What a subscription yields, in the model's words. A replay can feed the same.
+
+use crate::token::Token;
+use bytes::Bytes;
+use enroute_model::ids::{GatewayId, Lane, Position, TransferId};
+use enroute_model::state::{AlertTransition, TransferState, ValueState};
+use enroute_model::time::ServerTime;
+use std::sync::Arc;
+
+/// What a viewer asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Watch {
+    /// Ids, aliases or short codes; empty: all open transfers.
+    pub transfers: Vec<String>,
+    /// Also each frame with numerics (and other content but waveforms).
+    pub samples: bool,
+    /// Also frames with waveforms; only with `samples`.
+    pub waveforms: bool,
+    /// From the last delivery of an earlier subscription.
+    pub resume: Option<Token>,
+}
+
+/// One step of what a viewer sees.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Update {
+    /// The whole picture; always first.
+    Snapshot(Snapshot),
+    /// The state of a transfer, whole.
+    State(Arc<TransferState>),
+    /// Newest values of one source that changed.
+    Values(ValuesChange),
+    /// A frame seen for the first time.
+    Sample(Arc<Sample>),
+    /// A step of an alert.
+    Alert(Arc<AlertStep>),
+    /// The subscription lives.
+    Heartbeat {
+        /// Samples and values replaced by newer ones for this viewer.
+        conflated: u64,
+    },
+}
+
+/// The whole picture.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Snapshot {
+    /// By id.
+    pub states: Vec<Arc<TransferState>>,
+    /// Why a resume token could not be honoured; `None`: it was, or none was given.
+    pub missed: Option<&'static str>,
+}
+
+/// Newest values of one source.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ValuesChange {
+    /// Whose.
+    pub transfer: TransferId,
+    /// Which source.
+    pub gateway: GatewayId,
+    /// By metric.
+    pub values: Vec<ValueState>,
+}
+
+/// A frame as the gateway wrote it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// The transfer it belongs to by now.
+    pub transfer: TransferId,
+    /// Who sent it.
+    pub gateway: GatewayId,
+    /// Which way it took.
+    pub lane: Lane,
+    /// Fills in the past. Behind a resumption: whether it came on the history lane.
+    pub late: bool,
+    /// When the server received it.
+    pub received_at: ServerTime,
+    /// Where it lies in the journal.
+    pub position: Position,
+    /// An encoded frame.
+    pub frame: Bytes,
+}
+
+/// A step of an alert of one transfer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AlertStep {
+    /// Whose.
+    pub transfer: TransferId,
+    /// The step.
+    pub transition: AlertTransition,
+}
+
+/// An update with what goes beside it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delivery {
+    /// Server's wall clock at hand-over.
+    pub server_time: ServerTime,
+    /// Resumes behind this update.
+    pub token: Token,
+    /// The update.
+    pub update: Update,
+}
+
+/// Why a subscription is over. The last token resumes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Ended {
+    /// Alert transitions came faster than the viewer took them (I5).
+    #[error("the viewer did not keep up with the alerts; resume from the last token")]
+    Overflow,
+    /// The journal failed or the server stops.
+    #[error("the server stops or its journal failed; resume from the last token")]
+    Stopped,
+    /// The journal could not be read for what was missed.
+    #[error("failed to read the journal for what was missed; resume from the last token")]
+    Unreadable,
+}
