@@ -8,7 +8,7 @@ use crate::options::Probe;
 use enroute_engine::bounds::ALIASES_MAX;
 use enroute_engine::{Effects, Engine, Request};
 use enroute_model::frame::{Body, CrewEvent};
-use enroute_model::ids::{GatewayId, Position, TransferId};
+use enroute_model::ids::{GatewayId, Lane, Position, TransferId};
 use enroute_model::record::{Entry, Record};
 use enroute_model::registry::RegistryAction;
 use enroute_model::state::{CrewEntry, PoisonedRecord, TransferState, Verdict};
@@ -17,6 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Joins that could not be done, shown in the crew's log; the oldest go.
 const NOTES_MAX: usize = 8;
+/// Why nothing is done with a transfer that not even a poison mark gets past.
+const STANDS_STILL: &str = "the transfer's engine stands still after an error";
 
 /// One transfer.
 pub(crate) struct Slot {
@@ -43,6 +45,7 @@ pub(crate) enum Step {
     Handled {
         transfer: TransferId,
         verdict: Verdict,
+        about: About,
     },
     /// `other` is part of `into` from here on; these gateways publish for it.
     Joined {
@@ -54,6 +57,32 @@ pub(crate) enum Step {
     },
     /// The engine was built anew around a poisoned record.
     Rebuilt { transfer: TransferId },
+}
+
+/// What a record was about, as far as the shard cares.
+pub(crate) enum About {
+    Frame { gateway: GatewayId, lane: Lane },
+    Presence { gateway: GatewayId },
+    Action { id: String },
+    Poisoned,
+}
+
+impl About {
+    pub(crate) fn of(entry: &Entry) -> Self {
+        match entry {
+            Entry::Frame { gateway, lane, .. } => Self::Frame {
+                gateway: gateway.clone(),
+                lane: *lane,
+            },
+            Entry::Presence { gateway, .. } => Self::Presence {
+                gateway: gateway.clone(),
+            },
+            Entry::Registry { action_id, .. } => Self::Action {
+                id: action_id.clone(),
+            },
+            Entry::Poisoned { .. } => Self::Poisoned,
+        }
+    }
 }
 
 /// Handling panicked; these transfers are in an unknown state and out.
@@ -235,6 +264,12 @@ impl Engines {
             Slot::new(Engine::new(transfer.clone()), Position(0), record.at)
         });
         if slot.is_broken() {
+            let (verdict, about) = (Verdict::Refused(STANDS_STILL), About::of(&record.entry));
+            out.push(Step::Handled {
+                transfer,
+                verdict,
+                about,
+            });
             return Ok(());
         }
         let (mut effects, probe) = (Effects::default(), self.probe.clone());
@@ -262,7 +297,12 @@ impl Engines {
             Some(Err(why)) => self.refuse_join(&transfer, record, why),
         }
         let transfer = self.canonical(&record.transfer).clone();
-        out.push(Step::Handled { transfer, verdict });
+        let about = About::of(&record.entry);
+        out.push(Step::Handled {
+            transfer,
+            verdict,
+            about,
+        });
         Ok(())
     }
 

@@ -1,1 +1,41 @@
-//! enroute-live
+//! The live view of all transfers: one thread owns an engine for each (the
+//! *shard*), feeds them what the journal committed and the ticks, and passes on
+//! what they say: to viewers, each behind a bounded queue (I5); to the journal
+//! as derived records; to gateways as receipts and commands.
+//!
+//! Not here: gRPC (`enroute-feed` speaks it), MQTT, rules about vital signs
+//! (`enroute-engine`), any clock of its own.
+//!
+//! Start with [`Live`] and [`Subscription`]; then `shard` (the loop), `engines`
+//! (all engines, pure), `core` (restart, snapshots, poison, with the reasoning
+//! about joins). Bounds are in [`Options`].
+
+mod answers;
+mod catch_up;
+mod core;
+mod directory;
+mod engine_clock;
+mod engines;
+mod fan_out;
+mod guard;
+mod live;
+mod options;
+mod outbox;
+mod queue;
+mod requests;
+mod shard;
+mod subscription;
+mod token;
+mod update;
+mod viewers;
+
+pub use catch_up::History;
+pub use engine_clock::EngineClock;
+pub use live::{ActError, Acted, Health, Live, LookupError, StartError, Started, WatchError};
+pub use options::{Latency, Options, Probe, Stage, Stats};
+pub use outbox::{Commands, Receipts, UseTransfer};
+pub use subscription::Subscription;
+pub use token::{TOKEN_BYTES_MAX, Token};
+pub use update::{
+    AlertStep, Delivery, Ended, Sample, Snapshot, Update, ValuesChange, Watch,
+};

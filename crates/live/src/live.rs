@@ -3,15 +3,18 @@
 use crate::engine_clock::EngineClock;
 use crate::options::{Options, Stats};
 use crate::outbox::{Commands, Receipts};
-use crate::shard::{self, Request};
-use crate::subscription::Subscription;
+use crate::requests::{Allowed, Request};
+use crate::shard;
+use crate::catch_up::History;
+use crate::subscription::{Common, Subscription};
 use crate::update::Watch;
 use enroute_journal::{Append, AppendError, Appender, Class, Journal, ReadError, Tail};
-use enroute_model::ids::{GatewayId, TransferId};
+use enroute_model::ids::{Position, TransferId};
 use enroute_model::registry::RegistryAction;
 use enroute_model::state::{TransferState, Verdict};
 use enroute_model::time::Clock;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// The live view of all transfers. Clone it freely.
@@ -22,7 +25,8 @@ pub struct Live {
     pub(crate) clock: EngineClock,
     pub(crate) stats: Arc<Stats>,
     pub(crate) health: watch::Receiver<Health>,
-    pub(crate) common: Arc<crate::subscription::Common>,
+    pub(crate) common: Arc<Common>,
+    pub(crate) thread: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
 /// Whether the live view is live.
@@ -181,6 +185,22 @@ impl Live {
         self.ask(|reply| Request::State { name, reply }).await?
     }
 
+    /// The recorded frames of a transfer and all that were joined to it, above
+    /// `after`, each once, in the journal's order.
+    ///
+    /// # Errors
+    /// When the name does not resolve.
+    pub async fn history(
+        &self,
+        name: &str,
+        after: Position,
+        waveforms: bool,
+    ) -> Result<History, LookupError> {
+        let name = name.to_owned();
+        let reach = self.ask(|reply| Request::Members { name, reply }).await??;
+        Ok(History::start(&self.common.reader, reach, after, waveforms))
+    }
+
     /// Checks an action against the present state, journals it, and answers
     /// once the engine has handled it. The same `action_id` again changes
     /// nothing. `Put` under an unknown id creates the transfer.
@@ -208,6 +228,13 @@ impl Live {
                 reply,
             })
             .await??;
+        let allowed = match allowed {
+            Allowed::Already(transfer) => {
+                let verdict = Verdict::Duplicate;
+                return Ok(Acted { transfer, verdict });
+            }
+            Allowed::Append(doing) => doing,
+        };
         let payload = enroute_wire::record::of_action(action_id, actor, &allowed.action);
         let (at, received_at) = (self.clock.now(), self.clock.wall());
         let (class, transfer) = (Class::Vitals, allowed.transfer);
@@ -258,17 +285,13 @@ impl Live {
         {
             tracing::debug!("live view had stopped already");
         }
-    }
-
-    /// Forgets the transfer's gateway receipts' pacing: sends them again.
-    pub async fn receipt_again(&self, gateway: GatewayId) {
-        if self
-            .requests
-            .send(Request::ReceiptAgain { gateway })
-            .await
-            .is_err()
-        {
-            tracing::debug!("live view had stopped already");
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(thread) = thread else {
+            return;
+        };
+        let joined = tokio::task::spawn_blocking(move || thread.join()).await;
+        if !matches!(joined, Ok(Ok(()))) {
+            tracing::error!("the live view's thread panicked");
         }
     }
 

@@ -3,8 +3,9 @@
 use crate::token::Token;
 use bytes::Bytes;
 use enroute_model::ids::{GatewayId, Lane, Position, TransferId};
-use enroute_model::state::{AlertTransition, TransferState, ValueState};
-use enroute_model::time::ServerTime;
+use enroute_model::state::{TransferState, ValueState};
+use enroute_model::time::{EngineTime, ServerTime};
+use enroute_wire::v1;
 use std::sync::Arc;
 
 /// What a viewer asks for.
@@ -84,8 +85,12 @@ pub struct Sample {
 pub struct AlertStep {
     /// Whose.
     pub transfer: TransferId,
-    /// The step.
-    pub transition: AlertTransition,
+    /// Counts the transfer's steps from 1.
+    pub ordinal: u64,
+    /// Engine time of the step.
+    pub at: EngineTime,
+    /// The step in the contract's words: what the journal keeps of it.
+    pub transition: v1::AlertTransition,
 }
 
 /// An update with what goes beside it.

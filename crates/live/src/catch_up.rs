@@ -1,0 +1,239 @@
+//! Frames out of the journal, each once, in its order: what a resumed viewer
+//! missed, and the history of a transfer.
+//!
+//! Whether a frame was seen before is found by reading the identities of all
+//! frames from the transfer's start, aliases included. Memory: ranges of
+//! sequences per stream, as many as there are holes; a bounded channel; one
+//! record per transfer. The first frame of an identity counts, as in the engine.
+//! Runs on a blocking thread, at the pace of whoever reads.
+
+use crate::requests::{Reach, Request};
+use crate::update::Sample;
+use bytes::Bytes;
+use enroute_journal::{Class, Classes, ReadError, Reader, Scan, Stored};
+use enroute_model::ids::{GatewayId, Lane, Position, StreamKey, TransferId};
+use enroute_model::ranges::RangeSet;
+use enroute_wire::{Message, v1};
+use std::collections::{BTreeMap, BTreeSet};
+use std::iter::Peekable;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+
+/// Frames read ahead of the reader.
+const AHEAD: usize = 64;
+/// Behind by no more than this, a viewer's queue takes over.
+const NEAR: u64 = 512;
+
+/// The raw frame of a record, and the record around it.
+pub(crate) fn received(payload: &Bytes) -> Option<(v1::ReceivedFrame, Bytes)> {
+    let record = v1::Record::decode(payload.clone()).ok()?;
+    match record.entry? {
+        v1::record::Entry::Frame(received) => {
+            let frame = received.frame.clone();
+            Some((received, frame))
+        }
+        v1::record::Entry::Presence(_) | v1::record::Entry::Registry(_) => None,
+    }
+}
+
+/// What comes out of the reading thread.
+pub(crate) enum Caught {
+    Sample(Arc<Sample>),
+    /// All through here has been given.
+    Done(Position),
+}
+
+/// Recorded frames of one transfer; bounded, at the reader's pace.
+pub struct History(mpsc::Receiver<Result<Caught, ReadError>>);
+
+impl History {
+    pub(crate) fn start(reader: &Reader, reach: Reach, after: Position, waveforms: bool) -> Self {
+        let (out, frames) = mpsc::channel(AHEAD);
+        let mut finder = Finder::new(reader.clone(), waveforms, after, out);
+        drop(tokio::task::spawn_blocking(move || {
+            let ended = finder.run(&reach.members, reach.through);
+            finder.finish(ended, reach.through);
+        }));
+        Self(frames)
+    }
+
+    /// The next frame; `None` after the last that was recorded when this began.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub async fn next(&mut self) -> Option<Result<Arc<Sample>, ReadError>> {
+        match self.0.recv().await? {
+            Ok(Caught::Sample(sample)) => Some(Ok(sample)),
+            Ok(Caught::Done(_)) => None,
+            Err(error) => Some(Err(error)),
+        }
+    }
+}
+
+/// Reads what a resumed viewer missed until its queue can take over.
+pub(crate) fn catch_up(
+    reader: &Reader,
+    waveforms: bool,
+    after: Position,
+    viewer: u64,
+    requests: mpsc::Sender<Request>,
+) -> mpsc::Receiver<Result<Caught, ReadError>> {
+    let (out, caught) = mpsc::channel(AHEAD);
+    let mut finder = Finder::new(reader.clone(), waveforms, after, out);
+    drop(tokio::task::spawn_blocking(move || {
+        let mut done = after;
+        let mut attach = false;
+        loop {
+            let (reply, answer) = oneshot::channel();
+            let request = Request::Reach { viewer, attach, reply };
+            if requests.blocking_send(request).is_err() {
+                return;
+            }
+            let Ok(reach) = answer.blocking_recv() else {
+                return;
+            };
+            let ended = finder.run(&reach.members, reach.through);
+            if attach || !matches!(ended, Ok(true)) {
+                return finder.finish(ended, reach.through);
+            }
+            attach = reach.through.0.saturating_sub(done.0) <= NEAR;
+            done = reach.through;
+        }
+    }));
+    caught
+}
+
+struct Finder {
+    reader: Reader,
+    classes: Classes,
+    after: Position,
+    out: mpsc::Sender<Result<Caught, ReadError>>,
+    /// Read so far.
+    done: Position,
+    read: BTreeSet<TransferId>,
+    seen: BTreeMap<StreamKey, RangeSet>,
+    poisoned: BTreeSet<Position>,
+}
+
+impl Finder {
+    fn new(
+        reader: Reader,
+        waveforms: bool,
+        after: Position,
+        out: mpsc::Sender<Result<Caught, ReadError>>,
+    ) -> Self {
+        let classes = if waveforms { Classes::All } else { Classes::Only(Class::Vitals) };
+        Self {
+            reader,
+            classes,
+            after,
+            out,
+            done: Position(0),
+            read: BTreeSet::new(),
+            seen: BTreeMap::new(),
+            poisoned: BTreeSet::new(),
+        }
+    }
+
+    /// Reads on through `through`; false: nobody listens any more.
+    fn run(
+        &mut self,
+        members: &[(TransferId, TransferId)],
+        through: Position,
+    ) -> Result<bool, ReadError> {
+        // Records marked since the last round lie behind it.
+        let marks = self.reader.poisons()?.into_iter();
+        self.poisoned = marks.map(|mark| mark.position).collect();
+        let mut scans: Vec<(&TransferId, Peekable<Scan>)> = Vec::new();
+        for (member, transfer) in members {
+            // One that was joined since the last round is read from its start.
+            let after = if self.read.contains(member) { self.done } else { Position(0) };
+            let scan = self.reader.scan(member, self.classes, after).peekable();
+            scans.push((transfer, scan));
+        }
+        while let Some((transfer, stored)) = next_of(&mut scans) {
+            let stored = match stored {
+                Ok(stored) if stored.position > through => break,
+                Ok(stored) => stored,
+                // As in the restart: as good as never there.
+                Err(ReadError::Record { .. }) => continue,
+                Err(error @ ReadError::Store(_)) => return Err(error),
+            };
+            if !self.give(transfer, &stored) {
+                return Ok(false);
+            }
+        }
+        self.done = through;
+        self.read.extend(members.iter().map(|(member, _)| member.clone()));
+        Ok(true)
+    }
+
+    fn give(&mut self, transfer: &TransferId, stored: &Stored) -> bool {
+        if self.poisoned.contains(&stored.position) {
+            return true;
+        }
+        let Some(sample) = self.new_sample(transfer, stored) else {
+            return true;
+        };
+        // What was joined meanwhile and lies before is not given behind.
+        if stored.position <= self.after.max(self.done) {
+            return true;
+        }
+        let caught = Caught::Sample(Arc::new(sample));
+        self.out.blocking_send(Ok(caught)).is_ok()
+    }
+
+    /// The frame in a record if its identity was not seen before.
+    fn new_sample(&mut self, transfer: &TransferId, stored: &Stored) -> Option<Sample> {
+        let (received, frame) = received(&stored.payload)?;
+        let header = enroute_wire::frame::decode(&frame).ok()?.header;
+        let gateway = GatewayId::new(&received.gateway).ok()?;
+        let key = StreamKey {
+            gateway: gateway.clone(),
+            epoch: header.epoch,
+            stream: header.stream,
+        };
+        let sequences = self.seen.entry(key).or_default();
+        if !sequences.insert(header.sequence, header.sequence) {
+            return None;
+        }
+        let lane = match received.lane() {
+            v1::Lane::Live => Lane::Live,
+            v1::Lane::History => Lane::History,
+            v1::Lane::Unspecified => return None,
+        };
+        Some(Sample {
+            transfer: transfer.clone(),
+            gateway,
+            lane,
+            late: lane == Lane::History,
+            received_at: stored.received_at,
+            position: stored.position,
+            frame,
+        })
+    }
+
+    fn finish(&self, ended: Result<bool, ReadError>, through: Position) {
+        let last = ended.map(|_| Caught::Done(through));
+        // Nobody listens: nothing to finish.
+        drop(self.out.blocking_send(last));
+    }
+}
+
+type Found<'a> = (&'a TransferId, Result<Stored, ReadError>);
+
+/// The item with the lowest position; an unreadable one first.
+fn next_of<'a>(scans: &mut [(&'a TransferId, Peekable<Scan>)]) -> Option<Found<'a>> {
+    let lowest = scans
+        .iter_mut()
+        .filter_map(|(transfer, scan)| {
+            let position = match scan.peek()? {
+                Ok(stored) => stored.position,
+                Err(_) => Position(0),
+            };
+            Some((position, *transfer, scan))
+        })
+        .min_by_key(|(position, _, _)| *position);
+    let (_, transfer, scan) = lowest?;
+    Some((transfer, scan.next()?))
+}

@@ -1,0 +1,365 @@
+//! Engines over a journal: restart, snapshots, poison.
+//!
+//! **Restart** is snapshots plus the merged tail in the journal's order, through
+//! the same code as live records. A snapshot of a transfer lists its aliases.
+//! Such an alias is covered: it is not loaded from a snapshot of its own (one
+//! from before the join may lie there still), and its records are read from
+//! where the covering snapshot ends.
+//!
+//! Why that is right although the snapshots are of different positions: a join
+//! at position q is run again only when the joined transfer is not covered, that
+//! is, when no snapshot from q or later contains it. Its target's snapshot is
+//! then from before q as well (from q on it would list the joined one), or the
+//! target is gone into a third one, of which the same holds. So both sides reach
+//! q with exactly the records before q. Whether a short code resolves depends
+//! only on the transfers' first positions below q, never on what is joined; and
+//! a join refused the first time, because both were one already or for want of
+//! room, is refused again, because neither ever changes back. An unusable
+//! snapshot is as none: that transfer, and what it would have covered, run from
+//! their own snapshots or from the start.
+//!
+//! **Poison** (I9): a record that does not decode, or whose handling panics, is
+//! marked durably first; then every engine that it touched is built again, as in
+//! a restart, with the mark in place of the record. If even the mark cannot be
+//! handled the transfer stands still from there, shown as such; a snapshot is
+//! never taken of it.
+
+use crate::directory::Directory;
+use crate::engines::{About, Engines, Panicked, Slot, Step};
+use crate::options::Probe;
+use enroute_engine::Engine;
+use enroute_journal::{Failure, ReadError, Reader, Side, Stored};
+use enroute_model::ids::{Position, TransferId};
+use enroute_model::record::{Entry, Record};
+use enroute_model::state::{CrewEntry, Verdict};
+use enroute_model::time::{EngineTime, Span};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Format of the envelope around an engine's snapshot.
+const SNAPSHOT_FORMAT: u32 = 1;
+
+/// What of the journal the core needs.
+#[derive(Clone)]
+pub(crate) struct Store {
+    pub(crate) reader: Reader,
+    pub(crate) side: Side,
+}
+
+/// Why the core cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CoreError {
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(transparent)]
+    Journal(#[from] Failure),
+}
+
+/// When a snapshot is due.
+#[derive(Clone, Copy)]
+pub(crate) struct Pace {
+    pub(crate) records: u64,
+    pub(crate) every: Span,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Envelope {
+    format: u32,
+    at: EngineTime,
+    aliases: Vec<TransferId>,
+    notes: Vec<CrewEntry>,
+    engine: Vec<u8>,
+}
+
+pub(crate) struct Core {
+    pub(crate) engines: Engines,
+    pub(crate) store: Store,
+    /// Positions never to be handled again, and why.
+    poisons: BTreeMap<Position, String>,
+    /// Engine time through which every deadline has fired.
+    pub(crate) now: EngineTime,
+    /// Records marked since the start.
+    pub(crate) poisoned: u64,
+}
+
+fn alerts_only(step: Step) -> Option<Step> {
+    match step {
+        Step::Effects { transfer, mut effects } if !effects.alerts.is_empty() => {
+            effects.changed.clear();
+            Some(Step::Effects { transfer, effects })
+        }
+        Step::Effects { .. } | Step::Handled { .. } | Step::Joined { .. } | Step::Rebuilt { .. } => None,
+    }
+}
+
+impl Core {
+    /// The core of all transfers, before any record.
+    pub(crate) fn open(store: Store, probe: Option<Probe>) -> Result<Self, CoreError> {
+        let mut directory = Directory::default();
+        for (transfer, first) in store.reader.transfers()? {
+            directory.add(&transfer, first);
+        }
+        let marks = store.reader.poisons()?.into_iter();
+        let poisons = marks.map(|mark| (mark.position, mark.reason)).collect();
+        Ok(Self {
+            engines: Engines::new(directory, probe),
+            store,
+            poisons,
+            now: EngineTime(i64::MIN),
+            poisoned: 0,
+        })
+    }
+
+    /// Runs `members` through `through`: snapshots, then the records behind
+    /// them. `each` sees what happened after every record.
+    pub(crate) fn load(
+        &mut self,
+        members: &[TransferId],
+        through: Position,
+        each: &mut dyn FnMut(&mut Self, Vec<Step>) -> Result<(), CoreError>,
+    ) -> Result<(), CoreError> {
+        let starts = self.restore(members, through)?;
+        let store = self.store.clone();
+        for stored in store.reader.merge(&starts) {
+            let stored = match stored {
+                Ok(stored) if stored.position > through => break,
+                Ok(stored) => stored,
+                // One unreadable record is as good as one that was never there,
+                // now and at every later start.
+                Err(ReadError::Record { position, what }) => {
+                    tracing::error!(position = position.0, %what, "unreadable record skipped");
+                    continue;
+                }
+                Err(error @ ReadError::Store(_)) => return Err(error.into()),
+            };
+            let mut steps = Vec::new();
+            self.take(&stored, &mut steps)?;
+            each(self, steps)?;
+        }
+        Ok(())
+    }
+
+    /// Restores what snapshots give; where to read on, for each member.
+    fn restore(
+        &mut self,
+        members: &[TransferId],
+        through: Position,
+    ) -> Result<Vec<(TransferId, Position)>, CoreError> {
+        let mut starts: BTreeMap<TransferId, Position> = BTreeMap::new();
+        let mut covered = Vec::new();
+        for transfer in members {
+            starts.insert(transfer.clone(), Position(0));
+            let Some((position, envelope, engine)) = self.snapshot_of(transfer, through)? else {
+                continue;
+            };
+            self.now = self.now.max(envelope.at);
+            let mut slot = Slot::new(engine, position, envelope.at);
+            slot.notes = envelope.notes;
+            self.engines.insert(transfer.clone(), slot);
+            starts.insert(transfer.clone(), position);
+            covered.push((transfer.clone(), position, envelope.aliases));
+        }
+        // A covering snapshot may itself be covered by a later one: the widest wins.
+        covered.sort_by_key(|(_, position, aliases)| (*position, aliases.len()));
+        for (into, position, aliases) in covered {
+            for alias in aliases {
+                self.engines.remove(&alias);
+                starts.insert(alias.clone(), position);
+                self.engines.aliases.insert(alias, into.clone());
+            }
+        }
+        Ok(starts.into_iter().collect())
+    }
+
+    fn snapshot_of(
+        &self,
+        transfer: &TransferId,
+        through: Position,
+    ) -> Result<Option<(Position, Envelope, Engine)>, CoreError> {
+        let snapshot = match self.store.reader.snapshot(transfer) {
+            Ok(Some(snapshot)) if snapshot.position <= through => snapshot,
+            Ok(_) => return Ok(None),
+            Err(ReadError::Record { what, .. }) => {
+                tracing::warn!(%transfer, %what, "snapshot unusable, all records run again");
+                return Ok(None);
+            }
+            Err(error @ ReadError::Store(_)) => return Err(error.into()),
+        };
+        let Some(envelope) = postcard::from_bytes::<Envelope>(&snapshot.bytes)
+            .ok()
+            .filter(|envelope| envelope.format == SNAPSHOT_FORMAT)
+        else {
+            tracing::warn!(%transfer, "snapshot of another format, all records run again");
+            return Ok(None);
+        };
+        match Engine::restore(&envelope.engine) {
+            Ok(engine) => Ok(Some((snapshot.position, envelope, engine))),
+            Err(error) => {
+                tracing::warn!(%transfer, %error, "snapshot unusable, all records run again");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Time has come to `at`: every engine's deadlines up to it fire.
+    pub(crate) fn tick(&mut self, at: EngineTime, out: &mut Vec<Step>) -> Result<(), CoreError> {
+        self.now = self.now.max(at);
+        while let Err(panicked) = self.engines.fire(at, out) {
+            // A deadline is no record that could be marked.
+            self.stand_still(&panicked, out)?;
+        }
+        Ok(())
+    }
+
+    /// Handles one committed record.
+    pub(crate) fn take(&mut self, stored: &Stored, out: &mut Vec<Step>) -> Result<(), CoreError> {
+        self.tick(stored.at, out)?;
+        let record = self.decode(stored)?;
+        let Err(panicked) = self.engines.apply(&record, out) else {
+            return Ok(());
+        };
+        if matches!(record.entry, Entry::Poisoned { .. }) {
+            return self.stand_still(&panicked, out);
+        }
+        self.mark(stored, &panicked.reason)?;
+        self.rebuild(&panicked, stored.position, out)?;
+        let (transfer, about) = (self.engines.canonical(&stored.transfer), About::of(&record.entry));
+        let verdict = Verdict::Refused("handling it failed; it is marked as poisoned");
+        out.push(Step::Handled { transfer: transfer.clone(), verdict, about });
+        Ok(())
+    }
+
+    fn decode(&mut self, stored: &Stored) -> Result<Record, CoreError> {
+        let entry = if let Some(reason) = self.poisons.get(&stored.position) {
+            let reason = reason.clone();
+            Entry::Poisoned { reason }
+        } else {
+            match enroute_wire::record::decode(&stored.payload) {
+                Ok(entry) => entry,
+                Err(refusal) => {
+                    let reason = format!("the record does not decode: {refusal}");
+                    self.mark(stored, &reason)?;
+                    Entry::Poisoned { reason }
+                }
+            }
+        };
+        Ok(Record {
+            position: stored.position,
+            at: stored.at,
+            received_at: stored.received_at,
+            transfer: stored.transfer.clone(),
+            entry,
+        })
+    }
+
+    fn mark(&mut self, stored: &Stored, reason: &str) -> Result<(), CoreError> {
+        let (position, transfer) = (stored.position, &stored.transfer);
+        tracing::error!(position = position.0, %transfer, reason, "record poisoned");
+        self.store.side.put_poison(position, transfer, reason)?;
+        self.poisons.insert(position, reason.to_owned());
+        self.poisoned = self.poisoned.saturating_add(1);
+        Ok(())
+    }
+
+    /// Builds what a panic touched again, through `through`.
+    fn rebuild(
+        &mut self,
+        panicked: &Panicked,
+        through: Position,
+        out: &mut Vec<Step>,
+    ) -> Result<(), CoreError> {
+        let members: BTreeSet<TransferId> = panicked
+            .touched
+            .iter()
+            .flat_map(|transfer| self.engines.members(transfer))
+            .collect();
+        for member in &members {
+            self.engines.remove(member);
+            self.engines.aliases.remove(member);
+        }
+        let mut apart = Self {
+            engines: Engines::new(
+                self.engines.directory.clone(),
+                self.engines.probe.clone(),
+            ),
+            store: self.store.clone(),
+            poisons: self.poisons.clone(),
+            now: self.now,
+            poisoned: 0,
+        };
+        let members: Vec<_> = members.into_iter().collect();
+        apart.load(&members, through, &mut |_, steps| {
+            // What was seen before is not news; alerts are told apart by ordinal.
+            out.extend(steps.into_iter().filter_map(alerts_only));
+            Ok(())
+        })?;
+        self.poisons = apart.poisons;
+        self.poisoned = self.poisoned.saturating_add(apart.poisoned);
+        self.engines.aliases.extend(apart.engines.aliases);
+        for (transfer, slot) in apart.engines.slots {
+            self.engines.insert(transfer.clone(), slot);
+            out.push(Step::Rebuilt { transfer });
+        }
+        Ok(())
+    }
+
+    /// Builds what a panic touched again, without what it cannot handle, and
+    /// leaves it there.
+    fn stand_still(&mut self, panicked: &Panicked, out: &mut Vec<Step>) -> Result<(), CoreError> {
+        let slots = panicked.touched.iter().filter_map(|transfer| self.engines.slots.get(transfer));
+        let last = slots.map(|slot| slot.last).max().unwrap_or_default();
+        self.rebuild(panicked, last, out)?;
+        for transfer in &panicked.touched {
+            tracing::error!(%transfer, reason = panicked.reason, "transfer stands still");
+            self.engines.set_broken(transfer, panicked.reason.clone());
+        }
+        Ok(())
+    }
+
+    /// Writes a snapshot of a transfer if one is due.
+    pub(crate) fn snapshot_if_due(
+        &mut self,
+        transfer: &TransferId,
+        pace: Pace,
+    ) -> Result<(), CoreError> {
+        let now = self.now;
+        let Some(slot) = self.engines.slots.get(transfer) else {
+            return Ok(());
+        };
+        let due = slot.since_snapshot >= pace.records || now.since(slot.snapshot_at) >= pace.every;
+        if due && slot.since_snapshot > 0 {
+            self.snapshot(transfer)?;
+        }
+        Ok(())
+    }
+
+    /// Writes a snapshot of every transfer that has news.
+    pub(crate) fn snapshot_all(&mut self) -> Result<(), CoreError> {
+        let news = self.engines.slots.iter().filter(|(_, slot)| slot.since_snapshot > 0);
+        let transfers: Vec<_> = news.map(|(transfer, _)| transfer.clone()).collect();
+        transfers.iter().try_for_each(|transfer| self.snapshot(transfer))
+    }
+
+    fn snapshot(&mut self, transfer: &TransferId) -> Result<(), CoreError> {
+        let mut aliases = self.engines.members(transfer);
+        aliases.retain(|member| member != transfer);
+        let at = self.now;
+        let Some(slot) = self.engines.slots.get_mut(transfer).filter(|slot| !slot.is_broken())
+        else {
+            return Ok(());
+        };
+        let envelope = Envelope {
+            format: SNAPSHOT_FORMAT,
+            at,
+            aliases,
+            notes: slot.notes.clone(),
+            engine: slot.engine.snapshot(),
+        };
+        (slot.since_snapshot, slot.snapshot_at) = (0, at);
+        let position = slot.last;
+        // Only a value that does not know its own length fails to encode.
+        let bytes = postcard::to_stdvec(&envelope).unwrap_or_default();
+        self.store.side.put_snapshot(transfer, position, &bytes)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,293 @@
+//! What engines said, to where it goes: derived records, viewers, receipts,
+//! commands, those who wait for an action.
+
+use crate::core::{CoreError, Store};
+use crate::engines::{About, Step};
+use crate::options::{Stage, add};
+use crate::outbox::UseTransfer;
+use crate::shard::{Shard, Told};
+use crate::update::{AlertStep, Sample, ValuesChange};
+use bytes::Bytes;
+use enroute_engine::{Changed, Effects};
+use enroute_journal::{Class, Stored};
+use enroute_model::ids::{GatewayId, Lane, ShortCode, TransferId};
+use enroute_model::state::{AlertTransition, Verdict};
+use enroute_model::time::{EngineTime, ServerTime, Span};
+use enroute_wire::{Message, v1};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// How often a gateway that goes on under a joined id is told again.
+const COMMAND_EVERY: Span = Span::from_secs(10);
+/// How often a state is sent of which only counters changed.
+const COUNTED_EVERY: Span = Span::from_secs(1);
+
+/// Stores the transitions of a re-run that are not stored yet. One that is there
+/// stays: it is what happened, even if this engine would have it otherwise.
+pub(crate) fn store_missing(
+    store: &Store,
+    told: &mut BTreeMap<TransferId, Told>,
+    transfer: &TransferId,
+    alerts: &[AlertTransition],
+) -> Result<(), CoreError> {
+    for alert in alerts {
+        let bytes = enroute_wire::state::transition_to(transfer, alert).encode_to_vec();
+        let told = told.entry(transfer.clone()).or_default();
+        if alert.ordinal <= told.ordinal {
+            continue;
+        }
+        let (ordinal, at) = (alert.ordinal, alert.at);
+        *told = Told { ordinal, at };
+        match derived(store, transfer, ordinal)? {
+            Some(stored) if stored == bytes => {}
+            Some(_) => tracing::warn!(%transfer, ordinal, "alert differs from the one that was raised; that one is kept"),
+            None => store.side.put_derived(transfer, ordinal, &bytes)?,
+        }
+    }
+    Ok(())
+}
+
+fn derived(store: &Store, transfer: &TransferId, ordinal: u64) -> Result<Option<Bytes>, CoreError> {
+    let first = store.reader.derived(transfer, ordinal).next().transpose()?;
+    Ok(first.filter(|(found, _)| *found == ordinal).map(|(_, bytes)| bytes))
+}
+
+/// When a stored transition happened.
+pub(crate) fn stored_at(
+    store: &Store,
+    transfer: &TransferId,
+    ordinal: u64,
+) -> Result<Option<EngineTime>, CoreError> {
+    let step = derived(store, transfer, ordinal)?;
+    Ok(step.and_then(|bytes| v1::AlertTransition::decode(bytes).ok()).map(|step| EngineTime(step.at_us)))
+}
+
+impl Shard {
+    /// Passes on what one record or tick did.
+    pub(crate) fn fan_out(
+        &mut self,
+        steps: Vec<Step>,
+        stored: Option<&Stored>,
+    ) -> Result<(), CoreError> {
+        for step in steps {
+            match step {
+                Step::Effects { transfer, effects } => self.effects(&transfer, &effects)?,
+                Step::Handled { transfer, verdict, about } => {
+                    if let Some(stored) = stored {
+                        self.handled(&transfer, verdict, about, stored);
+                    }
+                }
+                Step::Joined { other, into, gateways, ordinal } => {
+                    self.joined(&other, &into, &gateways, ordinal);
+                }
+                Step::Rebuilt { transfer } => {
+                    self.dirty.insert(transfer);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn effects(&mut self, transfer: &TransferId, effects: &Effects) -> Result<(), CoreError> {
+        for alert in &effects.alerts {
+            self.alert(transfer, alert)?;
+        }
+        self.changed(transfer, &effects.changed);
+        Ok(())
+    }
+
+    fn alert(&mut self, transfer: &TransferId, alert: &AlertTransition) -> Result<(), CoreError> {
+        let told = self.told.entry(transfer.clone()).or_default();
+        // A rebuilt engine says again what it said before.
+        if alert.ordinal <= told.ordinal {
+            return Ok(());
+        }
+        let (ordinal, at) = (alert.ordinal, alert.at);
+        *told = Told { ordinal, at };
+        let transition = enroute_wire::state::transition_to(transfer, alert);
+        let bytes = transition.encode_to_vec();
+        self.core.store.side.put_derived(transfer, ordinal, &bytes)?;
+        add(&self.stats.alerts, 1);
+        if self.viewers.watched(transfer) {
+            let transfer = transfer.clone();
+            let step = Arc::new(AlertStep { transfer, ordinal, at, transition });
+            self.viewers.alert(&step, &self.stats);
+        }
+        Ok(())
+    }
+
+    fn changed(&mut self, transfer: &TransferId, changed: &Changed) {
+        if !self.viewers.watched(transfer) {
+            return;
+        }
+        let Changed { values, sources, completeness, info, phase, travel, crew_log, poisoned } =
+            changed;
+        if !sources.is_empty() || *info || *phase || *crew_log || *poisoned {
+            self.dirty.insert(transfer.clone());
+        } else if !completeness.is_empty() || *travel {
+            self.counted.insert(transfer.clone());
+        }
+        let Some(slot) = self.core.engines.slots.get(transfer) else {
+            return;
+        };
+        let mut by_gateway: BTreeMap<&GatewayId, BTreeSet<_>> = BTreeMap::new();
+        for (gateway, metric) in values {
+            by_gateway.entry(gateway).or_default().insert(metric);
+        }
+        for (gateway, metrics) in by_gateway {
+            let values = metrics.into_iter().filter_map(|metric| slot.engine.value(gateway, metric));
+            let (transfer, gateway, values) = (transfer.clone(), gateway.clone(), values.collect());
+            let change = ValuesChange { transfer, gateway, values };
+            self.viewers.values(&change, &self.stats);
+        }
+    }
+
+    fn handled(&mut self, transfer: &TransferId, verdict: Verdict, about: About, stored: &Stored) {
+        match about {
+            About::Frame { gateway, lane } => {
+                self.frame(transfer, gateway, lane, verdict, stored);
+            }
+            // A gateway that comes back may have missed its receipts.
+            About::Presence { gateway } => {
+                self.receipt_due.insert((transfer.clone(), gateway));
+            }
+            About::Action { id } => self.answer(transfer, id, verdict, stored),
+            About::Poisoned => {}
+        }
+        self.told.entry(transfer.clone()).or_default();
+    }
+
+    fn frame(
+        &mut self,
+        transfer: &TransferId,
+        gateway: GatewayId,
+        lane: Lane,
+        verdict: Verdict,
+        stored: &Stored,
+    ) {
+        self.receipt_due.insert((transfer.clone(), gateway.clone()));
+        if stored.transfer != *transfer && lane == Lane::Live {
+            self.command(&gateway, &stored.transfer, transfer);
+        }
+        match verdict {
+            Verdict::Accepted { late } => {
+                if lane == Lane::Live {
+                    self.span(Stage::Handled, stored.received_at);
+                }
+                self.sample(transfer, gateway, lane, late, stored);
+            }
+            Verdict::Duplicate => add(&self.stats.duplicates, 1),
+            Verdict::Conflict => add(&self.stats.conflicts, 1),
+            Verdict::Applied | Verdict::Refused(_) => {}
+        }
+    }
+
+    fn span(&self, stage: Stage, received_at: ServerTime) {
+        if let Some(latency) = &self.options.latency {
+            latency.record(stage, ServerTime(self.clock.wall()).since(received_at));
+        }
+    }
+
+    fn sample(
+        &self,
+        transfer: &TransferId,
+        gateway: GatewayId,
+        lane: Lane,
+        late: bool,
+        stored: &Stored,
+    ) {
+        let waveforms = stored.class == Class::Waveforms;
+        if !self.viewers.wants_samples(transfer, waveforms) {
+            return;
+        }
+        let Some((_, frame)) = crate::catch_up::received(&stored.payload) else {
+            return;
+        };
+        let sample = Arc::new(Sample {
+            transfer: transfer.clone(),
+            gateway,
+            lane,
+            late,
+            received_at: stored.received_at,
+            position: stored.position,
+            frame,
+        });
+        self.viewers.sample(&sample, waveforms, &self.stats);
+    }
+
+    fn answer(&mut self, transfer: &TransferId, id: String, verdict: Verdict, stored: &Stored) {
+        let key = (stored.transfer.clone(), id);
+        let Some(waiting) = self.waiters.get_mut(&key) else {
+            return;
+        };
+        if let Some(waiter) = waiting.pop_front() {
+            drop(waiter.send((transfer.clone(), verdict)));
+        }
+        if waiting.is_empty() {
+            self.waiters.remove(&key);
+        }
+    }
+
+    fn joined(
+        &mut self,
+        other: &TransferId,
+        into: &TransferId,
+        gateways: &[GatewayId],
+        ordinal: u64,
+    ) {
+        self.viewers.joined(other, into, ordinal);
+        self.dirty.insert(into.clone());
+        for gateway in gateways {
+            self.commanded.remove(gateway);
+            self.command(gateway, other, into);
+            self.receipt_due.insert((into.clone(), gateway.clone()));
+        }
+    }
+
+    /// Tells a gateway which id to use, now and then again while it does not.
+    fn command(&mut self, gateway: &GatewayId, instead_of: &TransferId, transfer: &TransferId) {
+        let now = self.core.now;
+        let told = self.commanded.get(gateway);
+        if told.is_some_and(|told| now.since(*told) < COMMAND_EVERY) {
+            return;
+        }
+        self.commanded.insert(gateway.clone(), now);
+        let command = UseTransfer {
+            instead_of: instead_of.clone(),
+            transfer: transfer.clone(),
+            short_code: ShortCode::of(transfer),
+        };
+        self.commands.put(gateway, command);
+    }
+
+    pub(crate) fn flush_states(&mut self) {
+        let mut due = std::mem::take(&mut self.dirty);
+        if self.core.now.since(self.counted_at) >= COUNTED_EVERY {
+            self.counted_at = self.core.now;
+            due.append(&mut self.counted);
+        }
+        for transfer in due {
+            self.counted.remove(&transfer);
+            if !self.viewers.watched(&transfer) {
+                continue;
+            }
+            if let Some(slot) = self.core.engines.slots.get(&transfer) {
+                self.viewers.state(&Arc::new(slot.state()));
+            }
+        }
+    }
+
+    pub(crate) fn flush_receipts(&mut self) {
+        for (transfer, gateway) in std::mem::take(&mut self.receipt_due) {
+            let Some(slot) = self.core.engines.slots.get(&transfer) else {
+                continue;
+            };
+            let streams = slot.engine.receipts(&gateway).into_iter();
+            let streams = streams.map(|stream| ((stream.key.epoch.0, stream.key.stream, stream.first), stream));
+            let streams: BTreeMap<_, _> = streams.collect();
+            if !streams.is_empty() {
+                self.receipts.put(&gateway, streams);
+            }
+        }
+    }
+}

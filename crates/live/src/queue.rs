@@ -1,0 +1,216 @@
+//! What waits for one viewer, bounded in every kind (I5):
+//!
+//! - alert transitions: at most `alerts_max`; one more ends the subscription;
+//! - values: newest per source and metric; states: newest per transfer; what
+//!   is replaced is counted (values) or simply older (states);
+//! - samples: at most `samples_max`; the oldest goes, counted.
+//!
+//! Things keep the place in line that they, or what they replace, first took.
+
+use crate::update::{AlertStep, Ended, Sample, Update, ValuesChange};
+use enroute_model::frame::Metric;
+use enroute_model::ids::{GatewayId, TransferId};
+use enroute_model::state::{TransferState, ValueState};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+
+enum Place {
+    Alert(Arc<AlertStep>),
+    /// The viewer follows its transfer into this one, from this ordinal on.
+    Follow(TransferId, u64),
+    State(TransferId),
+    Values(TransferId, GatewayId),
+    Sample,
+}
+
+/// What the queue gives.
+pub(crate) enum Item {
+    Update(Update),
+    Follow(TransferId, u64),
+}
+
+#[derive(Default)]
+struct Waiting {
+    order: VecDeque<Place>,
+    alerts: usize,
+    states: BTreeMap<TransferId, Arc<TransferState>>,
+    values: BTreeMap<(TransferId, GatewayId), BTreeMap<Metric, ValueState>>,
+    samples: VecDeque<Arc<Sample>>,
+    conflated: u64,
+    ended: Option<Ended>,
+    /// The viewer has gone.
+    gone: bool,
+}
+
+pub(crate) struct Queue {
+    waiting: Mutex<Waiting>,
+    changed: Notify,
+    alerts_max: usize,
+    samples_max: usize,
+}
+
+impl Queue {
+    pub(crate) fn new(alerts_max: usize, samples_max: usize) -> Arc<Self> {
+        Arc::new(Self {
+            waiting: Mutex::default(),
+            changed: Notify::new(),
+            alerts_max,
+            samples_max,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put<T>(&self, put: impl FnOnce(&mut Waiting) -> T) -> Option<T> {
+        let mut waiting = self.lock();
+        if waiting.gone || waiting.ended.is_some() {
+            return None;
+        }
+        let done = put(&mut waiting);
+        drop(waiting);
+        self.changed.notify_one();
+        Some(done)
+    }
+
+    /// False: there was no room, and the subscription ends.
+    pub(crate) fn alert(&self, step: &Arc<AlertStep>) -> bool {
+        let room = self.put(|waiting| {
+            if waiting.alerts >= self.alerts_max {
+                waiting.ended = Some(Ended::Overflow);
+                return false;
+            }
+            waiting.alerts += 1;
+            waiting.order.push_back(Place::Alert(Arc::clone(step)));
+            true
+        });
+        room.unwrap_or(true)
+    }
+
+    pub(crate) fn follow(&self, transfer: &TransferId, ordinal: u64) {
+        self.put(|waiting| {
+            let place = Place::Follow(transfer.clone(), ordinal);
+            waiting.order.push_back(place);
+        });
+    }
+
+    pub(crate) fn state(&self, state: &Arc<TransferState>) {
+        self.put(|waiting| {
+            let (transfer, state) = (state.transfer.clone(), Arc::clone(state));
+            if waiting.states.insert(transfer.clone(), state).is_none() {
+                waiting.order.push_back(Place::State(transfer));
+            }
+        });
+    }
+
+    /// How many values this replaced.
+    pub(crate) fn values(&self, change: &ValuesChange) -> u64 {
+        let replaced = self.put(|waiting| {
+            let key = (change.transfer.clone(), change.gateway.clone());
+            let place = Place::Values(change.transfer.clone(), change.gateway.clone());
+            let newest = waiting.values.entry(key).or_default();
+            if newest.is_empty() {
+                waiting.order.push_back(place);
+            }
+            let values = change.values.iter();
+            let replaced = values
+                .filter_map(|value| newest.insert(value.metric.clone(), value.clone()))
+                .fold(0u64, |n, _| n.saturating_add(1));
+            waiting.conflated = waiting.conflated.saturating_add(replaced);
+            replaced
+        });
+        replaced.unwrap_or(0)
+    }
+
+    /// How many samples went to make room.
+    pub(crate) fn sample(&self, sample: &Arc<Sample>) -> u64 {
+        let dropped = self.put(|waiting| {
+            waiting.samples.push_back(Arc::clone(sample));
+            if waiting.samples.len() > self.samples_max {
+                waiting.samples.pop_front();
+                waiting.conflated = waiting.conflated.saturating_add(1);
+                return 1;
+            }
+            waiting.order.push_back(Place::Sample);
+            0
+        });
+        dropped.unwrap_or(0)
+    }
+
+    /// Nothing more comes; what waits is still given.
+    pub(crate) fn end(&self, why: Ended) {
+        self.put(|waiting| waiting.ended = Some(why));
+    }
+
+    /// The viewer has gone.
+    pub(crate) fn leave(&self) {
+        *self.lock() = Waiting {
+            gone: true,
+            ..Waiting::default()
+        };
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        let waiting = self.lock();
+        waiting.gone || waiting.ended.is_some()
+    }
+
+    pub(crate) fn conflated(&self) -> u64 {
+        self.lock().conflated
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().order.is_empty()
+    }
+
+    /// The next thing; without `samples`, samples stay where they are.
+    /// Cancel-safe.
+    pub(crate) async fn next(&self, samples: bool) -> Result<Item, Ended> {
+        loop {
+            if let Some(given) = self.take(samples) {
+                return given;
+            }
+            self.changed.notified().await;
+        }
+    }
+
+    fn take(&self, samples: bool) -> Option<Result<Item, Ended>> {
+        let mut waiting = self.lock();
+        loop {
+            let wanted = |place: &Place| samples || !matches!(place, Place::Sample);
+            let Some(index) = waiting.order.iter().position(wanted) else {
+                return waiting.ended.map(Err);
+            };
+            let place = waiting.order.remove(index)?;
+            if let Some(item) = waiting.content(place) {
+                return Some(Ok(item));
+            }
+        }
+    }
+}
+
+impl Waiting {
+    fn content(&mut self, place: Place) -> Option<Item> {
+        let update = match place {
+            Place::Alert(step) => {
+                self.alerts = self.alerts.saturating_sub(1);
+                Update::Alert(step)
+            }
+            Place::Follow(transfer, ordinal) => return Some(Item::Follow(transfer, ordinal)),
+            Place::State(transfer) => Update::State(self.states.remove(&transfer)?),
+            Place::Values(transfer, gateway) => {
+                let values = self.values.remove(&(transfer.clone(), gateway.clone()))?;
+                let values = values.into_values().collect();
+                Update::Values(ValuesChange {
+                    transfer,
+                    gateway,
+                    values,
+                })
+            }
+            Place::Sample => Update::Sample(self.samples.pop_front()?),
+        };
+        Some(Item::Update(update))
+    }
+}

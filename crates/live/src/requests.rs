@@ -1,0 +1,96 @@
+//! What the shard is asked, and the checks before an action is journalled.
+
+use crate::live::{ActError, LookupError, WatchError};
+use crate::queue::Queue;
+use crate::token::Cursor;
+use crate::update::{AlertStep, Snapshot};
+use enroute_model::ids::{Position, TransferId};
+use enroute_model::registry::RegistryAction;
+use enroute_model::state::{TransferState, Verdict};
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// A question; the answer goes to `reply`. A reply nobody waits for is lost.
+pub(crate) enum Request {
+    List {
+        closed: bool,
+        reply: oneshot::Sender<Vec<Arc<TransferState>>>,
+    },
+    State {
+        name: String,
+        reply: oneshot::Sender<Result<Arc<TransferState>, LookupError>>,
+    },
+    Watch {
+        wanted: Wanted,
+        reply: oneshot::Sender<Result<Opened, WatchError>>,
+    },
+    /// How far samples go, and of which transfers; with `attach`, samples
+    /// behind that go to the viewer's queue from here on.
+    Reach {
+        viewer: u64,
+        attach: bool,
+        reply: oneshot::Sender<Reach>,
+    },
+    /// Ids under which the records of a transfer lie.
+    Members {
+        name: String,
+        reply: oneshot::Sender<Result<Reach, LookupError>>,
+    },
+    Act {
+        name: String,
+        action: Box<RegistryAction>,
+        action_id: String,
+        reply: oneshot::Sender<Result<Allowed, ActError>>,
+    },
+    Shutdown {
+        reply: oneshot::Sender<()>,
+    },
+}
+
+/// What a viewer wants, its token read.
+pub(crate) struct Wanted {
+    pub(crate) names: Vec<String>,
+    pub(crate) samples: bool,
+    pub(crate) waveforms: bool,
+    /// `None`: no token; an error: one that says nothing.
+    pub(crate) resume: Option<Result<Cursor, &'static str>>,
+}
+
+/// A viewer has been let in.
+pub(crate) struct Opened {
+    pub(crate) viewer: u64,
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) snapshot: Snapshot,
+    /// Alert transitions since the token.
+    pub(crate) missed: Vec<Arc<AlertStep>>,
+    /// Where the viewer stands once it has had all of that but the samples.
+    pub(crate) cursor: Cursor,
+    /// Where it stands before `missed`; samples are read from here.
+    pub(crate) from: Cursor,
+    /// Samples between the token and the queue are to be read.
+    pub(crate) catch_up: bool,
+}
+
+/// Samples through here have been handled, of these transfers.
+#[derive(Debug)]
+pub(crate) struct Reach {
+    pub(crate) through: Position,
+    /// The transfer that has the others' records by now comes first of each group.
+    pub(crate) members: Vec<(TransferId, TransferId)>,
+}
+
+/// What may be done.
+pub(crate) enum Allowed {
+    /// It is so already.
+    Already(TransferId),
+    /// Journal this.
+    Append(Doing),
+}
+
+/// An action about to be journalled.
+pub(crate) struct Doing {
+    pub(crate) transfer: TransferId,
+    pub(crate) action: RegistryAction,
+    /// Answers when the engine has handled it.
+    pub(crate) handled: oneshot::Receiver<(TransferId, Verdict)>,
+}

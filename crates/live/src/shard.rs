@@ -1,0 +1,356 @@
+//! The shard: one thread that owns every engine. The journal's tail and the
+//! requests become one kind of [`Input`]; [`Shard::handle`] is synchronous and
+//! says whether to go on.
+//!
+//! ```text
+//!  journal tail (records, ticks) ─┐
+//!                                 ├─► Input ─► Shard::handle ─► viewers' queues, receipts,
+//!  requests (bounded, callers wait)┘                            commands, derived records, snapshots
+//! ```
+
+use crate::core::{Core, CoreError, Pace, Store};
+use crate::engine_clock::EngineClock;
+use crate::engines::Step;
+use crate::live::{Health, Live, StartError, Started};
+use crate::options::{Options, Stats};
+use crate::outbox::{Commands, Outbox, Receipted, Receipts, UseTransfer};
+use crate::requests::Request;
+use crate::subscription::Common;
+use crate::update::Ended;
+use crate::viewers::Viewers;
+use enroute_journal::{Journal, Stored, Tail, TailItem};
+use enroute_model::ids::{GatewayId, Position, TransferId};
+use enroute_model::state::Verdict;
+use enroute_model::time::{Clock, EngineTime};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::MissedTickBehavior;
+
+/// Everything that reaches the shard.
+pub(crate) enum Input {
+    Tail(TailItem),
+    Request(Request),
+    TailEnded(String),
+}
+
+#[must_use]
+pub(crate) enum Flow {
+    Continue,
+    Stop,
+}
+
+/// Actions waiting for their record, by the id it is stored under and action id.
+pub(crate) type Waiters =
+    BTreeMap<(TransferId, String), VecDeque<oneshot::Sender<(TransferId, Verdict)>>>;
+
+/// What viewers were told of a transfer's alerts.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Told {
+    pub(crate) ordinal: u64,
+    pub(crate) at: EngineTime,
+}
+
+pub(crate) struct Shard {
+    pub(crate) core: Core,
+    pub(crate) options: Options,
+    pub(crate) incarnation: u64,
+    pub(crate) handled: Position,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) stats: Arc<Stats>,
+    pub(crate) common: Arc<Common>,
+    pub(crate) viewers: Viewers,
+    pub(crate) waiters: Waiters,
+    pub(crate) receipts: Arc<Outbox<Receipted>>,
+    pub(crate) commands: Arc<Outbox<UseTransfer>>,
+    pub(crate) told: BTreeMap<TransferId, Told>,
+    /// Gateways that a receipt is due to, by transfer.
+    pub(crate) receipt_due: BTreeSet<(TransferId, GatewayId)>,
+    /// When a gateway was last told to use another id.
+    pub(crate) commanded: BTreeMap<GatewayId, EngineTime>,
+    /// States to send with this input.
+    pub(crate) dirty: BTreeSet<TransferId>,
+    /// States of which only counters changed: sent at a slower pace.
+    pub(crate) counted: BTreeSet<TransferId>,
+    pub(crate) counted_at: EngineTime,
+}
+
+type Inputs = (Tail, mpsc::Receiver<Request>);
+
+/// See [`Live::start`].
+pub(crate) async fn start(
+    journal: &Journal,
+    tail: Tail,
+    clock: Arc<dyn Clock>,
+    options: Options,
+) -> Result<Started, StartError> {
+    let (requests, inbox) = mpsc::channel(options.requests_max);
+    let (health_sender, health) = watch::channel(Health::Running);
+    let (ready, loaded) = oneshot::channel();
+    let store = Store {
+        reader: journal.reader(),
+        side: journal.side(),
+    };
+    let shard = ShardParts::new(journal, &clock, &options);
+    let (receipts, commands) = (Arc::clone(&shard.receipts), Arc::clone(&shard.commands));
+    let (stats, common) = (Arc::clone(&shard.stats), Arc::clone(&shard.common));
+    let through = journal.last_position();
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let thread = std::thread::Builder::new()
+        .name("live".to_owned())
+        .spawn(move || {
+            let shard = match shard.load(store, through) {
+                Ok(shard) => shard,
+                Err(error) => return drop(ready.send(Err(error))),
+            };
+            if ready.send(Ok(shard.core.now)).is_ok() {
+                runtime.block_on(run(shard, (tail, inbox), &health_sender));
+            }
+        })?;
+    let now = match loaded.await.map_err(|_| StartError::Ended)? {
+        Ok(now) => now,
+        Err(CoreError::Read(error)) => return Err(error.into()),
+        Err(CoreError::Journal(error)) => return Err(error.into()),
+    };
+    let floor = journal.opened_at().map_or(now, |opened| opened.max(now));
+    let live = Live {
+        requests,
+        appender: journal.appender(),
+        clock: EngineClock::anchored(clock, Some(floor)),
+        stats,
+        health,
+        common,
+        thread: Arc::new(Mutex::new(Some(thread))),
+    };
+    // From here on the journal lets nothing be older than what has fired.
+    if live.appender.tick(live.clock.now()).await.is_err() {
+        return Err(StartError::Ended);
+    }
+    spawn_ticks(&live, options.tick);
+    Ok(Started {
+        live,
+        receipts: Receipts(receipts),
+        commands: Commands(commands),
+    })
+}
+
+/// Ticks until the shard or the journal ends.
+fn spawn_ticks(live: &Live, every: std::time::Duration) {
+    let (appender, clock, mut health) =
+        (live.appender.clone(), live.clock.clone(), live.health());
+    drop(tokio::spawn(async move {
+        let mut interval = tokio::time::interval(every);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            tokio::select! {
+                _ = interval.tick() => {}
+                _ = health.changed() => return,
+            }
+            if appender.tick(clock.now()).await.is_err() {
+                return;
+            }
+        }
+    }));
+}
+
+async fn run(mut shard: Shard, (mut tail, mut inbox): Inputs, health: &watch::Sender<Health>) {
+    let mut asked = true;
+    loop {
+        let input = tokio::select! {
+            item = tail.next() => match item {
+                Some(item) => Input::Tail(item),
+                None => Input::TailEnded(tail.failure().map_or_else(
+                    || "the journal was closed".to_owned(),
+                    |failure| failure.to_string(),
+                )),
+            },
+            request = inbox.recv(), if asked => match request {
+                Some(Request::Shutdown { reply }) => {
+                    while let Some(item) = tail.try_next() {
+                        if matches!(shard.handle(Input::Tail(item)), Flow::Stop) {
+                            break;
+                        }
+                    }
+                    Input::Request(Request::Shutdown { reply })
+                }
+                Some(request) => Input::Request(request),
+                None => {
+                    asked = false;
+                    continue;
+                }
+            },
+        };
+        if let Input::TailEnded(reason) = &input {
+            let reason = reason.clone();
+            health.send_replace(Health::Ended { reason });
+        }
+        if matches!(shard.handle(input), Flow::Stop) {
+            return;
+        }
+    }
+}
+
+/// What the shard is made of before the engines are loaded.
+struct ShardParts {
+    options: Options,
+    incarnation: u64,
+    clock: Arc<dyn Clock>,
+    stats: Arc<Stats>,
+    common: Arc<Common>,
+    receipts: Arc<Outbox<Receipted>>,
+    commands: Arc<Outbox<UseTransfer>>,
+}
+
+impl ShardParts {
+    fn new(journal: &Journal, clock: &Arc<dyn Clock>, options: &Options) -> Self {
+        Self {
+            options: options.clone(),
+            incarnation: journal.incarnation(),
+            clock: Arc::clone(clock),
+            stats: Arc::default(),
+            common: Arc::new(Common::new(
+                journal.reader(),
+                Arc::clone(clock),
+                options.clone(),
+            )),
+            receipts: Outbox::new(),
+            commands: Outbox::new(),
+        }
+    }
+
+    /// Rebuilds every transfer; the only output is derived records that a crash
+    /// kept from being stored.
+    fn load(self, store: Store, through: Position) -> Result<Shard, CoreError> {
+        let core = Core::open(store, self.options.before_record.clone())?;
+        let mut shard = Shard {
+            core,
+            options: self.options,
+            incarnation: self.incarnation,
+            handled: through,
+            clock: self.clock,
+            stats: self.stats,
+            common: self.common,
+            viewers: Viewers::default(),
+            waiters: Waiters::default(),
+            receipts: self.receipts,
+            commands: self.commands,
+            told: BTreeMap::new(),
+            receipt_due: BTreeSet::new(),
+            commanded: BTreeMap::new(),
+            dirty: BTreeSet::new(),
+            counted: BTreeSet::new(),
+            counted_at: EngineTime(i64::MIN),
+        };
+        let members: Vec<_> = shard.core.store.reader.transfers()?;
+        let members: Vec<_> = members.into_iter().map(|(transfer, _)| transfer).collect();
+        let told = &mut shard.told;
+        shard.core.load(&members, through, &mut |core, steps| {
+            steps.iter().try_for_each(|step| match step {
+                Step::Effects { transfer, effects } => {
+                    super::fan_out::store_missing(&core.store, told, transfer, &effects.alerts)
+                }
+                Step::Handled { .. } | Step::Joined { .. } | Step::Rebuilt { .. } => Ok(()),
+            })
+        })?;
+        shard.loaded()?;
+        Ok(shard)
+    }
+}
+
+impl Shard {
+    fn loaded(&mut self) -> Result<(), CoreError> {
+        for (transfer, slot) in &self.core.engines.slots {
+            let last = slot.engine.last_ordinal();
+            let told = self.told.entry(transfer.clone()).or_default();
+            if told.ordinal < last {
+                // Restored, with no transition since: when was its last one?
+                let at = super::fan_out::stored_at(&self.core.store, transfer, last)?;
+                *told = Told { ordinal: last, at: at.unwrap_or(self.core.now) };
+            }
+            self.core.now = self.core.now.max(told.at);
+            let gateways = slot.engine.gateways().cloned();
+            self.receipt_due.extend(gateways.map(|gateway| (transfer.clone(), gateway)));
+        }
+        self.flush();
+        Ok(())
+    }
+
+    /// One input, wholly handled.
+    pub(crate) fn handle(&mut self, input: Input) -> Flow {
+        let done = match input {
+            Input::Tail(TailItem::Records(records)) => self.records(&records),
+            Input::Tail(TailItem::Tick(at)) => self.tick(at),
+            Input::Request(Request::Shutdown { reply }) => return self.shut_down(reply),
+            Input::Request(request) => {
+                self.request(request);
+                Ok(())
+            }
+            Input::TailEnded(reason) => {
+                tracing::error!(reason, "live view ends with the journal");
+                self.stop();
+                return Flow::Stop;
+            }
+        };
+        if let Err(error) = done {
+            tracing::error!(%error, "live view cannot go on");
+            self.stop();
+            return Flow::Stop;
+        }
+        Flow::Continue
+    }
+
+    fn stop(&mut self) {
+        self.viewers.end(Ended::Stopped);
+        self.receipts.close();
+        self.commands.close();
+    }
+
+    fn shut_down(&mut self, reply: oneshot::Sender<()>) -> Flow {
+        if let Err(error) = self.core.snapshot_all() {
+            tracing::error!(%error, "no snapshots at shutdown; the next start reads more");
+        }
+        self.stop();
+        drop(reply.send(()));
+        Flow::Stop
+    }
+
+    fn records(&mut self, records: &[Stored]) -> Result<(), CoreError> {
+        for stored in records.iter().filter(|stored| stored.position > self.handled) {
+            let mut steps = Vec::new();
+            self.core.take(stored, &mut steps)?;
+            self.fan_out(steps, Some(stored))?;
+            self.handled = stored.position;
+            let pace = Pace {
+                records: self.options.snapshot_records,
+                every: self.options.snapshot_every,
+            };
+            let transfer = self.core.engines.canonical(&stored.transfer).clone();
+            self.core.snapshot_if_due(&transfer, pace)?;
+        }
+        self.flush();
+        Ok(())
+    }
+
+    fn tick(&mut self, at: EngineTime) -> Result<(), CoreError> {
+        let mut steps = Vec::new();
+        self.core.tick(at, &mut steps)?;
+        self.fan_out(steps, None)?;
+        self.flush();
+        self.viewers.prune(&self.stats);
+        Ok(())
+    }
+
+    /// Sends what was collected over an input, and says how far it got.
+    fn flush(&mut self) {
+        self.flush_states();
+        self.flush_receipts();
+        let order = Ordering::Release;
+        self.common.now.store(self.core.now.0, order);
+        self.common.handled.store(self.handled.0, order);
+        self.stats.handled.store(self.handled.0, Ordering::Relaxed);
+        self.stats.poisoned.store(self.core.poisoned, Ordering::Relaxed);
+        let transfers = u64::try_from(self.core.engines.slots.len()).unwrap_or(u64::MAX);
+        self.stats.transfers.store(transfers, Ordering::Relaxed);
+    }
+}

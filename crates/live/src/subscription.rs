@@ -1,0 +1,218 @@
+//! One viewer's stream, from its side: the snapshot, what it missed, then its
+//! queue; a heartbeat in between. Runs on the viewer's task; dropping it ends it.
+
+use crate::catch_up::{self, Caught};
+use crate::live::{Live, LookupError, WatchError};
+use crate::options::{Options, Stage, Stats, add};
+use crate::queue::{Item, Queue};
+use crate::requests::{Request, Wanted};
+use crate::token::Cursor;
+use crate::update::{AlertStep, Delivery, Ended, Snapshot, Update, Watch};
+use enroute_journal::{ReadError, Reader};
+use enroute_model::ids::Position;
+use enroute_model::time::{Clock, EngineTime, ServerTime};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use tokio::sync::mpsc;
+use tokio::time::{Interval, MissedTickBehavior};
+
+/// What subscriptions share.
+pub(crate) struct Common {
+    pub(crate) reader: Reader,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) options: Options,
+    /// Everything through this engine time …
+    pub(crate) now: AtomicI64,
+    /// … and this position is in the queues.
+    pub(crate) handled: AtomicU64,
+}
+
+impl Common {
+    pub(crate) fn new(reader: Reader, clock: Arc<dyn Clock>, options: Options) -> Self {
+        let (now, handled) = (AtomicI64::new(i64::MIN), AtomicU64::new(0));
+        Self {
+            reader,
+            clock,
+            options,
+            now,
+            handled,
+        }
+    }
+}
+
+/// What stands before the queue.
+enum Front {
+    Snapshot(Snapshot),
+    Missed(Arc<AlertStep>),
+    /// All alerts through this engine time have been given.
+    Reached(EngineTime),
+}
+
+/// One viewer's stream of updates.
+pub struct Subscription {
+    common: Arc<Common>,
+    stats: Arc<Stats>,
+    queue: Arc<Queue>,
+    front: VecDeque<Front>,
+    catching_up: Option<mpsc::Receiver<Result<Caught, ReadError>>>,
+    cursor: Cursor,
+    heartbeat: Interval,
+}
+
+pub(crate) async fn open(live: &Live, watch: Watch) -> Result<Subscription, WatchError> {
+    let options = &live.common.options;
+    if watch.transfers.len() > options.named_max {
+        let max = options.named_max;
+        return Err(WatchError::TooMany { max });
+    }
+    if watch.transfers.is_empty() && watch.samples {
+        return Err(WatchError::SamplesOfAll);
+    }
+    let resume = watch.resume.as_ref().map(|token| {
+        Cursor::of(token).ok_or("the token is not one of this server's: what happened since is not known")
+    });
+    let wanted = Wanted {
+        names: watch.transfers,
+        samples: watch.samples,
+        waveforms: watch.waveforms,
+        resume,
+    };
+    let opened = live.ask(|reply| Request::Watch { wanted, reply }).await??;
+    let catching_up = opened.catch_up.then(|| {
+        let (reader, requests) = (&live.common.reader, live.requests.clone());
+        let after = opened.from.position;
+        catch_up::catch_up(reader, watch.waveforms, after, opened.viewer, requests)
+    });
+    let mut cursor = opened.from;
+    if catching_up.is_none() {
+        cursor.position = opened.cursor.position;
+    }
+    let missed = opened.missed.into_iter().map(Front::Missed);
+    let front = std::iter::once(Front::Snapshot(opened.snapshot))
+        .chain(missed)
+        .chain([Front::Reached(opened.cursor.at)]);
+    let mut heartbeat = tokio::time::interval(options.heartbeat);
+    heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    heartbeat.reset();
+    Ok(Subscription {
+        common: Arc::clone(&live.common),
+        stats: Arc::clone(&live.stats),
+        queue: opened.queue,
+        front: front.collect(),
+        catching_up,
+        cursor,
+        heartbeat,
+    })
+}
+
+impl Subscription {
+    /// The next update. Cancel-safe.
+    ///
+    /// # Errors
+    /// Why the subscription is over; resume from the token of the last delivery.
+    pub async fn next(&mut self) -> Result<Delivery, Ended> {
+        while let Some(front) = self.front.pop_front() {
+            match front {
+                Front::Snapshot(snapshot) => return Ok(self.deliver(Update::Snapshot(snapshot))),
+                Front::Missed(step) => return Ok(self.deliver(Update::Alert(step))),
+                Front::Reached(at) => self.cursor.at = self.cursor.at.max(at),
+            }
+        }
+        loop {
+            let update = match &mut self.catching_up {
+                Some(caught) => tokio::select! {
+                    biased;
+                    _ = self.heartbeat.tick() => self.beat(),
+                    item = self.queue.next(false) => match self.took(item?) {
+                        Some(update) => update,
+                        None => continue,
+                    },
+                    caught = caught.recv() => match caught {
+                        Some(Ok(Caught::Sample(sample))) => Update::Sample(sample),
+                        Some(Ok(Caught::Done(through))) => {
+                            self.caught_up(through);
+                            continue;
+                        }
+                        Some(Err(error)) => {
+                            tracing::error!(%error, "missed samples not read");
+                            return Err(Ended::Unreadable);
+                        }
+                        None => return Err(Ended::Stopped),
+                    },
+                },
+                None => tokio::select! {
+                    biased;
+                    _ = self.heartbeat.tick() => self.beat(),
+                    item = self.queue.next(true) => match self.took(item?) {
+                        Some(update) => update,
+                        None => continue,
+                    },
+                },
+            };
+            return Ok(self.deliver(update));
+        }
+    }
+
+    fn caught_up(&mut self, through: Position) {
+        self.cursor.position = self.cursor.position.max(through);
+        self.catching_up = None;
+    }
+
+    fn took(&mut self, item: Item) -> Option<Update> {
+        match item {
+            Item::Update(update) => Some(update),
+            Item::Follow(transfer, ordinal) => {
+                self.cursor.ordinals.insert(transfer, ordinal);
+                None
+            }
+        }
+    }
+
+    fn beat(&mut self) -> Update {
+        // Read before the queue is seen empty: all through here was in it.
+        let now = EngineTime(self.common.now.load(Ordering::Acquire));
+        let handled = Position(self.common.handled.load(Ordering::Acquire));
+        if self.queue.is_empty() && self.catching_up.is_none() {
+            self.cursor.at = self.cursor.at.max(now);
+            self.cursor.position = self.cursor.position.max(handled);
+        }
+        let conflated = self.queue.conflated();
+        Update::Heartbeat { conflated }
+    }
+
+    fn deliver(&mut self, update: Update) -> Delivery {
+        let server_time = ServerTime(self.common.clock.wall());
+        match &update {
+            Update::Alert(step) => {
+                self.cursor.at = self.cursor.at.max(step.at);
+                if let Some(ordinal) = self.cursor.ordinals.get_mut(&step.transfer) {
+                    *ordinal = step.ordinal.max(*ordinal);
+                }
+            }
+            Update::Sample(sample) => {
+                self.cursor.position = self.cursor.position.max(sample.position);
+                if let Some(latency) = &self.common.options.latency
+                    && self.catching_up.is_none()
+                    && !sample.late
+                {
+                    latency.record(Stage::Sent, server_time.since(sample.received_at));
+                }
+            }
+            Update::Snapshot(_) | Update::State(_) | Update::Values(_) | Update::Heartbeat { .. } => {}
+        }
+        add(&self.stats.sent, 1);
+        let token = self.cursor.to_token();
+        Delivery {
+            server_time,
+            token,
+            update,
+        }
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.queue.leave();
+    }
+}
