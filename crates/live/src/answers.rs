@@ -21,8 +21,7 @@ use tokio::sync::oneshot;
 const BACK_STEP: u64 = 32;
 const ANOTHER_JOURNAL: &str =
     "the token is of another journal: what happened since it was given is not known";
-const TOO_MANY: &str =
-    "more alert transitions were missed than are made up for: see the history";
+const TOO_MANY: &str = "more alert transitions were missed than are made up for: see the history";
 
 impl Shard {
     pub(crate) fn request(&mut self, request: Request) {
@@ -30,7 +29,11 @@ impl Shard {
             Request::List { closed, reply } => drop(reply.send(self.list(closed))),
             Request::State { name, reply } => drop(reply.send(self.state(&name))),
             Request::Watch { wanted, reply } => drop(reply.send(self.watch(wanted))),
-            Request::Reach { viewer, attach, reply } => {
+            Request::Reach {
+                viewer,
+                attach,
+                reply,
+            } => {
                 let reach = self.reach(viewer, attach);
                 drop(reply.send(reach));
             }
@@ -38,7 +41,12 @@ impl Shard {
                 let found = self.lookup(&name);
                 drop(reply.send(found.map(|transfer| self.reach_of([&transfer]))));
             }
-            Request::Act { name, action, action_id, reply } => {
+            Request::Act {
+                name,
+                action,
+                action_id,
+                reply,
+            } => {
                 drop(reply.send(self.allow(&name, *action, action_id)));
             }
             Request::Shutdown { reply } => drop(reply.send(())),
@@ -56,7 +64,8 @@ impl Shard {
     fn state(&self, name: &str) -> Result<Arc<TransferState>, LookupError> {
         let transfer = self.lookup(name)?;
         let slot = self.core.engines.slots.get(&transfer);
-        slot.map(|slot| Arc::new(slot.state())).ok_or_else(|| unknown(name))
+        slot.map(|slot| Arc::new(slot.state()))
+            .ok_or_else(|| unknown(name))
     }
 
     /// An id, an alias or a short code, to the id in use now.
@@ -75,7 +84,9 @@ impl Shard {
         match found.as_slice() {
             [] => Err(unknown(name)),
             [only] => Ok((*only).clone()),
-            [..] => Err(LookupError::Ambiguous { name: shortened(name) }),
+            [..] => Err(LookupError::Ambiguous {
+                name: shortened(name),
+            }),
         }
     }
 
@@ -86,13 +97,17 @@ impl Shard {
             return Err(WatchError::Full { max });
         }
         let names = wanted.names.iter();
-        let named: BTreeSet<_> = names.map(|name| self.lookup(name)).collect::<Result<_, _>>()?;
+        let named: BTreeSet<_> = names
+            .map(|name| self.lookup(name))
+            .collect::<Result<_, _>>()?;
         let named = (!wanted.names.is_empty()).then_some(named);
         let (states, here) = self.picture(named.as_ref());
         let (resumed, missed_why) = match wanted.resume {
             None => (None, None),
             Some(Err(why)) => (None, Some(why)),
-            Some(Ok(cursor)) if cursor.incarnation != self.incarnation || cursor.position > self.handled => {
+            Some(Ok(cursor))
+                if cursor.incarnation != self.incarnation || cursor.position > self.handled =>
+            {
                 (None, Some(ANOTHER_JOURNAL))
             }
             Some(Ok(cursor)) => match self.missed(&here, named.is_some(), &cursor) {
@@ -109,7 +124,10 @@ impl Shard {
             None => (here.clone(), Vec::new(), false),
         };
         let catch_up = wanted.samples && resumes && from.position < here.position;
-        let queue = Queue::new(self.options.alerts_queued_max, self.options.samples_queued_max);
+        let queue = Queue::new(
+            self.options.alerts_queued_max,
+            self.options.samples_queued_max,
+        );
         let viewer = self.viewers.add(Viewer {
             queue: Arc::clone(&queue),
             named,
@@ -121,7 +139,10 @@ impl Shard {
         Ok(Opened {
             viewer,
             queue,
-            snapshot: Snapshot { states, missed: missed_why },
+            snapshot: Snapshot {
+                states,
+                missed: missed_why,
+            },
             missed,
             cursor: here,
             from,
@@ -181,7 +202,12 @@ impl Shard {
             if last - seen > u64::try_from(room).unwrap_or(u64::MAX) {
                 return Ok(None);
             }
-            for step in self.core.store.reader.derived(transfer, seen.saturating_add(1)) {
+            for step in self
+                .core
+                .store
+                .reader
+                .derived(transfer, seen.saturating_add(1))
+            {
                 let (ordinal, bytes) = step?;
                 missed.extend(step_of(transfer, ordinal, bytes).filter(|_| ordinal <= last));
             }
@@ -251,7 +277,10 @@ impl Shard {
         let action = match action {
             RegistryAction::JoinInto(target) => {
                 let into = self.lookup(target.as_str())?;
-                if into == found && name != target.as_str() && TransferId::new(name).is_ok_and(|id| id != into) {
+                if into == found
+                    && name != target.as_str()
+                    && TransferId::new(name).is_ok_and(|id| id != into)
+                {
                     return Ok(Allowed::Already(found));
                 }
                 if into == found {
@@ -266,7 +295,11 @@ impl Shard {
         };
         let handled = self.wait_for(found.clone(), action_id)?;
         let transfer = found;
-        Ok(Allowed::Append(Doing { transfer, action, handled }))
+        Ok(Allowed::Append(Doing {
+            transfer,
+            action,
+            handled,
+        }))
     }
 
     fn wait_for(
@@ -301,7 +334,8 @@ fn standing(here: &Cursor, cursor: &Cursor, missed: &[Arc<AlertStep>]) -> Cursor
     let mut from = cursor.clone();
     from.ordinals = here.ordinals.clone();
     for step in missed.iter().rev() {
-        from.ordinals.insert(step.transfer.clone(), step.ordinal.saturating_sub(1));
+        from.ordinals
+            .insert(step.transfer.clone(), step.ordinal.saturating_sub(1));
     }
     if here.ordinals.is_empty() {
         from.ordinals.clear();
@@ -312,11 +346,18 @@ fn standing(here: &Cursor, cursor: &Cursor, missed: &[Arc<AlertStep>]) -> Cursor
 fn step_of(transfer: &TransferId, ordinal: u64, bytes: bytes::Bytes) -> Option<Arc<AlertStep>> {
     let transition = v1::AlertTransition::decode(bytes).ok()?;
     let (transfer, at) = (transfer.clone(), EngineTime(transition.at_us));
-    Some(Arc::new(AlertStep { transfer, ordinal, at, transition }))
+    Some(Arc::new(AlertStep {
+        transfer,
+        ordinal,
+        at,
+        transition,
+    }))
 }
 
 fn unknown(name: &str) -> LookupError {
-    LookupError::Unknown { name: shortened(name) }
+    LookupError::Unknown {
+        name: shortened(name),
+    }
 }
 
 fn shortened(name: &str) -> String {

@@ -85,7 +85,11 @@ pub(crate) fn catch_up(
         let mut attach = false;
         loop {
             let (reply, answer) = oneshot::channel();
-            let request = Request::Reach { viewer, attach, reply };
+            let request = Request::Reach {
+                viewer,
+                attach,
+                reply,
+            };
             if requests.blocking_send(request).is_err() {
                 return;
             }
@@ -122,7 +126,11 @@ impl Finder {
         after: Position,
         out: mpsc::Sender<Result<Caught, ReadError>>,
     ) -> Self {
-        let classes = if waveforms { Classes::All } else { Classes::Only(Class::Vitals) };
+        let classes = if waveforms {
+            Classes::All
+        } else {
+            Classes::Only(Class::Vitals)
+        };
         Self {
             reader,
             classes,
@@ -147,7 +155,11 @@ impl Finder {
         let mut scans: Vec<(&TransferId, Peekable<Scan>)> = Vec::new();
         for (member, transfer) in members {
             // One that was joined since the last round is read from its start.
-            let after = if self.read.contains(member) { self.done } else { Position(0) };
+            let after = if self.read.contains(member) {
+                self.done
+            } else {
+                Position(0)
+            };
             let scan = self.reader.scan(member, self.classes, after).peekable();
             scans.push((transfer, scan));
         }
@@ -164,7 +176,8 @@ impl Finder {
             }
         }
         self.done = through;
-        self.read.extend(members.iter().map(|(member, _)| member.clone()));
+        self.read
+            .extend(members.iter().map(|(member, _)| member.clone()));
         Ok(true)
     }
 

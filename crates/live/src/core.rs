@@ -84,11 +84,17 @@ pub(crate) struct Core {
 
 fn alerts_only(step: Step) -> Option<Step> {
     match step {
-        Step::Effects { transfer, mut effects } if !effects.alerts.is_empty() => {
+        Step::Effects {
+            transfer,
+            mut effects,
+        } if !effects.alerts.is_empty() => {
             effects.changed.clear();
             Some(Step::Effects { transfer, effects })
         }
-        Step::Effects { .. } | Step::Handled { .. } | Step::Joined { .. } | Step::Rebuilt { .. } => None,
+        Step::Effects { .. }
+        | Step::Handled { .. }
+        | Step::Joined { .. }
+        | Step::Rebuilt { .. } => None,
     }
 }
 
@@ -223,9 +229,16 @@ impl Core {
         }
         self.mark(stored, &panicked.reason)?;
         self.rebuild(&panicked, stored.position, out)?;
-        let (transfer, about) = (self.engines.canonical(&stored.transfer), About::of(&record.entry));
+        let (transfer, about) = (
+            self.engines.canonical(&stored.transfer),
+            About::of(&record.entry),
+        );
         let verdict = Verdict::Refused("handling it failed; it is marked as poisoned");
-        out.push(Step::Handled { transfer: transfer.clone(), verdict, about });
+        out.push(Step::Handled {
+            transfer: transfer.clone(),
+            verdict,
+            about,
+        });
         Ok(())
     }
 
@@ -278,10 +291,7 @@ impl Core {
             self.engines.aliases.remove(member);
         }
         let mut apart = Self {
-            engines: Engines::new(
-                self.engines.directory.clone(),
-                self.engines.probe.clone(),
-            ),
+            engines: Engines::new(self.engines.directory.clone(), self.engines.probe.clone()),
             store: self.store.clone(),
             poisons: self.poisons.clone(),
             now: self.now,
@@ -306,7 +316,10 @@ impl Core {
     /// Builds what a panic touched again, without what it cannot handle, and
     /// leaves it there.
     fn stand_still(&mut self, panicked: &Panicked, out: &mut Vec<Step>) -> Result<(), CoreError> {
-        let slots = panicked.touched.iter().filter_map(|transfer| self.engines.slots.get(transfer));
+        let slots = panicked
+            .touched
+            .iter()
+            .filter_map(|transfer| self.engines.slots.get(transfer));
         let last = slots.map(|slot| slot.last).max().unwrap_or_default();
         self.rebuild(panicked, last, out)?;
         for transfer in &panicked.touched {
@@ -335,16 +348,26 @@ impl Core {
 
     /// Writes a snapshot of every transfer that has news.
     pub(crate) fn snapshot_all(&mut self) -> Result<(), CoreError> {
-        let news = self.engines.slots.iter().filter(|(_, slot)| slot.since_snapshot > 0);
+        let news = self
+            .engines
+            .slots
+            .iter()
+            .filter(|(_, slot)| slot.since_snapshot > 0);
         let transfers: Vec<_> = news.map(|(transfer, _)| transfer.clone()).collect();
-        transfers.iter().try_for_each(|transfer| self.snapshot(transfer))
+        transfers
+            .iter()
+            .try_for_each(|transfer| self.snapshot(transfer))
     }
 
     fn snapshot(&mut self, transfer: &TransferId) -> Result<(), CoreError> {
         let mut aliases = self.engines.members(transfer);
         aliases.retain(|member| member != transfer);
         let at = self.now;
-        let Some(slot) = self.engines.slots.get_mut(transfer).filter(|slot| !slot.is_broken())
+        let Some(slot) = self
+            .engines
+            .slots
+            .get_mut(transfer)
+            .filter(|slot| !slot.is_broken())
         else {
             return Ok(());
         };

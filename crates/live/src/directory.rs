@@ -23,7 +23,9 @@ impl Directory {
 
     /// Whether the transfer had a record before `position`.
     pub(crate) fn knows(&self, transfer: &TransferId, position: Position) -> bool {
-        self.first.get(transfer).is_some_and(|first| *first < position)
+        self.first
+            .get(transfer)
+            .is_some_and(|first| *first < position)
     }
 
     /// The only transfer with this short code that had a record before

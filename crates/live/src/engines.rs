@@ -201,7 +201,10 @@ impl Engines {
                 break;
             }
             self.fire_one(&transfer, at, out)?;
-            let stuck = self.deadlines.first().is_some_and(|first| first.0 <= at && first.1 == transfer);
+            let stuck = self
+                .deadlines
+                .first()
+                .is_some_and(|first| first.0 <= at && first.1 == transfer);
             // An engine that asks for the same time again would hold all others.
             if stuck {
                 self.fire_one(&transfer, now.max(at.plus(Span(1))), out)?;
@@ -260,9 +263,10 @@ impl Engines {
     fn try_apply(&mut self, record: &Record, out: &mut Vec<Step>) -> Result<(), Panicked> {
         self.directory.add(&record.transfer, record.position);
         let transfer = self.canonical(&record.transfer).clone();
-        let slot = self.slots.entry(transfer.clone()).or_insert_with(|| {
-            Slot::new(Engine::new(transfer.clone()), Position(0), record.at)
-        });
+        let slot = self
+            .slots
+            .entry(transfer.clone())
+            .or_insert_with(|| Slot::new(Engine::new(transfer.clone()), Position(0), record.at));
         if slot.is_broken() {
             let (verdict, about) = (Verdict::Refused(STANDS_STILL), About::of(&record.entry));
             out.push(Step::Handled {

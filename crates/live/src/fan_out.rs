@@ -40,7 +40,9 @@ pub(crate) fn store_missing(
         *told = Told { ordinal, at };
         match derived(store, transfer, ordinal)? {
             Some(stored) if stored == bytes => {}
-            Some(_) => tracing::warn!(%transfer, ordinal, "alert differs from the one that was raised; that one is kept"),
+            Some(_) => {
+                tracing::warn!(%transfer, ordinal, "alert differs from the one that was raised; that one is kept")
+            }
             None => store.side.put_derived(transfer, ordinal, &bytes)?,
         }
     }
@@ -49,7 +51,9 @@ pub(crate) fn store_missing(
 
 fn derived(store: &Store, transfer: &TransferId, ordinal: u64) -> Result<Option<Bytes>, CoreError> {
     let first = store.reader.derived(transfer, ordinal).next().transpose()?;
-    Ok(first.filter(|(found, _)| *found == ordinal).map(|(_, bytes)| bytes))
+    Ok(first
+        .filter(|(found, _)| *found == ordinal)
+        .map(|(_, bytes)| bytes))
 }
 
 /// When a stored transition happened.
@@ -59,7 +63,9 @@ pub(crate) fn stored_at(
     ordinal: u64,
 ) -> Result<Option<EngineTime>, CoreError> {
     let step = derived(store, transfer, ordinal)?;
-    Ok(step.and_then(|bytes| v1::AlertTransition::decode(bytes).ok()).map(|step| EngineTime(step.at_us)))
+    Ok(step
+        .and_then(|bytes| v1::AlertTransition::decode(bytes).ok())
+        .map(|step| EngineTime(step.at_us)))
 }
 
 impl Shard {
@@ -72,12 +78,21 @@ impl Shard {
         for step in steps {
             match step {
                 Step::Effects { transfer, effects } => self.effects(&transfer, &effects)?,
-                Step::Handled { transfer, verdict, about } => {
+                Step::Handled {
+                    transfer,
+                    verdict,
+                    about,
+                } => {
                     if let Some(stored) = stored {
                         self.handled(&transfer, verdict, about, stored);
                     }
                 }
-                Step::Joined { other, into, gateways, ordinal } => {
+                Step::Joined {
+                    other,
+                    into,
+                    gateways,
+                    ordinal,
+                } => {
                     self.joined(&other, &into, &gateways, ordinal);
                 }
                 Step::Rebuilt { transfer } => {
@@ -106,11 +121,19 @@ impl Shard {
         *told = Told { ordinal, at };
         let transition = enroute_wire::state::transition_to(transfer, alert);
         let bytes = transition.encode_to_vec();
-        self.core.store.side.put_derived(transfer, ordinal, &bytes)?;
+        self.core
+            .store
+            .side
+            .put_derived(transfer, ordinal, &bytes)?;
         add(&self.stats.alerts, 1);
         if self.viewers.watched(transfer) {
             let transfer = transfer.clone();
-            let step = Arc::new(AlertStep { transfer, ordinal, at, transition });
+            let step = Arc::new(AlertStep {
+                transfer,
+                ordinal,
+                at,
+                transition,
+            });
             self.viewers.alert(&step, &self.stats);
         }
         Ok(())
@@ -120,8 +143,16 @@ impl Shard {
         if !self.viewers.watched(transfer) {
             return;
         }
-        let Changed { values, sources, completeness, info, phase, travel, crew_log, poisoned } =
-            changed;
+        let Changed {
+            values,
+            sources,
+            completeness,
+            info,
+            phase,
+            travel,
+            crew_log,
+            poisoned,
+        } = changed;
         if !sources.is_empty() || *info || *phase || *crew_log || *poisoned {
             self.dirty.insert(transfer.clone());
         } else if !completeness.is_empty() || *travel {
@@ -135,9 +166,15 @@ impl Shard {
             by_gateway.entry(gateway).or_default().insert(metric);
         }
         for (gateway, metrics) in by_gateway {
-            let values = metrics.into_iter().filter_map(|metric| slot.engine.value(gateway, metric));
+            let values = metrics
+                .into_iter()
+                .filter_map(|metric| slot.engine.value(gateway, metric));
             let (transfer, gateway, values) = (transfer.clone(), gateway.clone(), values.collect());
-            let change = ValuesChange { transfer, gateway, values };
+            let change = ValuesChange {
+                transfer,
+                gateway,
+                values,
+            };
             self.viewers.values(&change, &self.stats);
         }
     }
@@ -283,7 +320,12 @@ impl Shard {
                 continue;
             };
             let streams = slot.engine.receipts(&gateway).into_iter();
-            let streams = streams.map(|stream| ((stream.key.epoch.0, stream.key.stream, stream.first), stream));
+            let streams = streams.map(|stream| {
+                (
+                    (stream.key.epoch.0, stream.key.stream, stream.first),
+                    stream,
+                )
+            });
             let streams: BTreeMap<_, _> = streams.collect();
             if !streams.is_empty() {
                 self.receipts.put(&gateway, streams);

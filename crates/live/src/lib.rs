@@ -36,6 +36,4 @@ pub use options::{Latency, Options, Probe, Stage, Stats};
 pub use outbox::{Commands, Receipts, UseTransfer};
 pub use subscription::Subscription;
 pub use token::{TOKEN_BYTES_MAX, Token};
-pub use update::{
-    AlertStep, Delivery, Ended, Sample, Snapshot, Update, ValuesChange, Watch,
-};
+pub use update::{AlertStep, Delivery, Ended, Sample, Snapshot, Update, ValuesChange, Watch};

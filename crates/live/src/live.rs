@@ -1,11 +1,11 @@
 //! The handle that the rest of the server holds.
 
+use crate::catch_up::History;
 use crate::engine_clock::EngineClock;
 use crate::options::{Options, Stats};
 use crate::outbox::{Commands, Receipts};
 use crate::requests::{Allowed, Request};
 use crate::shard;
-use crate::catch_up::History;
 use crate::subscription::{Common, Subscription};
 use crate::update::Watch;
 use enroute_journal::{Append, AppendError, Appender, Class, Journal, ReadError, Tail};
@@ -278,14 +278,14 @@ impl Live {
     /// Handles what is committed so far, writes snapshots, ends every
     /// subscription and the thread. Ticks stop.
     pub async fn shutdown(&self) {
-        if self
-            .ask(|reply| Request::Shutdown { reply })
-            .await
-            .is_err()
-        {
+        if self.ask(|reply| Request::Shutdown { reply }).await.is_err() {
             tracing::debug!("live view had stopped already");
         }
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         let Some(thread) = thread else {
             return;
         };

@@ -52,8 +52,15 @@ pub(crate) struct Outbox<T> {
 
 impl<T: Newest> Outbox<T> {
     pub(crate) fn new() -> Arc<Self> {
-        let waiting = Waiting { order: VecDeque::new(), newest: BTreeMap::new(), closed: false };
-        Arc::new(Self { waiting: Mutex::new(waiting), changed: Notify::new() })
+        let waiting = Waiting {
+            order: VecDeque::new(),
+            newest: BTreeMap::new(),
+            closed: false,
+        };
+        Arc::new(Self {
+            waiting: Mutex::new(waiting),
+            changed: Notify::new(),
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting<T>> {

@@ -137,8 +137,7 @@ pub(crate) async fn start(
 
 /// Ticks until the shard or the journal ends.
 fn spawn_ticks(live: &Live, every: std::time::Duration) {
-    let (appender, clock, mut health) =
-        (live.appender.clone(), live.clock.clone(), live.health());
+    let (appender, clock, mut health) = (live.appender.clone(), live.clock.clone(), live.health());
     drop(tokio::spawn(async move {
         let mut interval = tokio::time::interval(every);
         interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -266,11 +265,15 @@ impl Shard {
             if told.ordinal < last {
                 // Restored, with no transition since: when was its last one?
                 let at = super::fan_out::stored_at(&self.core.store, transfer, last)?;
-                *told = Told { ordinal: last, at: at.unwrap_or(self.core.now) };
+                *told = Told {
+                    ordinal: last,
+                    at: at.unwrap_or(self.core.now),
+                };
             }
             self.core.now = self.core.now.max(told.at);
             let gateways = slot.engine.gateways().cloned();
-            self.receipt_due.extend(gateways.map(|gateway| (transfer.clone(), gateway)));
+            self.receipt_due
+                .extend(gateways.map(|gateway| (transfer.clone(), gateway)));
         }
         self.flush();
         Ok(())
@@ -316,7 +319,9 @@ impl Shard {
     }
 
     fn records(&mut self, records: &[Stored]) -> Result<(), CoreError> {
-        for stored in records.iter().filter(|stored| stored.position > self.handled) {
+        // What was committed while the engines loaded may have been read already.
+        let before = self.handled;
+        for stored in records.iter().filter(|stored| stored.position > before) {
             let mut steps = Vec::new();
             self.core.take(stored, &mut steps)?;
             self.fan_out(steps, Some(stored))?;
@@ -349,7 +354,9 @@ impl Shard {
         self.common.now.store(self.core.now.0, order);
         self.common.handled.store(self.handled.0, order);
         self.stats.handled.store(self.handled.0, Ordering::Relaxed);
-        self.stats.poisoned.store(self.core.poisoned, Ordering::Relaxed);
+        self.stats
+            .poisoned
+            .store(self.core.poisoned, Ordering::Relaxed);
         let transfers = u64::try_from(self.core.engines.slots.len()).unwrap_or(u64::MAX);
         self.stats.transfers.store(transfers, Ordering::Relaxed);
     }

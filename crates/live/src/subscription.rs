@@ -2,7 +2,7 @@
 //! queue; a heartbeat in between. Runs on the viewer's task; dropping it ends it.
 
 use crate::catch_up::{self, Caught};
-use crate::live::{Live, LookupError, WatchError};
+use crate::live::{Live, WatchError};
 use crate::options::{Options, Stage, Stats, add};
 use crate::queue::{Item, Queue};
 use crate::requests::{Request, Wanted};
@@ -70,7 +70,8 @@ pub(crate) async fn open(live: &Live, watch: Watch) -> Result<Subscription, Watc
         return Err(WatchError::SamplesOfAll);
     }
     let resume = watch.resume.as_ref().map(|token| {
-        Cursor::of(token).ok_or("the token is not one of this server's: what happened since is not known")
+        Cursor::of(token)
+            .ok_or("the token is not one of this server's: what happened since is not known")
     });
     let wanted = Wanted {
         names: watch.transfers,
@@ -199,7 +200,10 @@ impl Subscription {
                     latency.record(Stage::Sent, server_time.since(sample.received_at));
                 }
             }
-            Update::Snapshot(_) | Update::State(_) | Update::Values(_) | Update::Heartbeat { .. } => {}
+            Update::Snapshot(_)
+            | Update::State(_)
+            | Update::Values(_)
+            | Update::Heartbeat { .. } => {}
         }
         add(&self.stats.sent, 1);
         let token = self.cursor.to_token();
