@@ -49,7 +49,7 @@ pub(crate) fn seal_plain(payload: &[u8]) -> Vec<u8> {
 }
 
 /// Takes a value apart and checks it; the error says what does not fit.
-pub(crate) fn open(value: Bytes) -> Result<Value, String> {
+pub(crate) fn open(value: &Bytes) -> Result<Value, String> {
     let too_short = || format!("{} bytes are too few for a head", value.len());
     let (head, _) = value.split_at_checked(HEAD_BYTES).ok_or_else(too_short)?;
     let (covered, crc) = head.split_at(HEAD_BYTES - CRC_BYTES);
@@ -66,7 +66,7 @@ pub(crate) fn open(value: Bytes) -> Result<Value, String> {
     if format != FORMAT {
         return Err(format!("format {format} is not known, only {FORMAT}"));
     }
-    let payload = Bytes::slice(&value, HEAD_BYTES..);
+    let payload = value.slice(HEAD_BYTES..);
     let mut crc = crc32fast::Hasher::new();
     crc.update(covered);
     crc.update(&payload);
@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn comes_back_as_sealed() {
         let value = seal(EngineTime(-5), ServerTime(i64::MAX), b"payload");
-        let opened = open(value.into()).unwrap();
+        let opened = open(&value.into()).unwrap();
         assert_eq!(
             (opened.at, opened.received_at, &opened.payload[..]),
             (EngineTime(-5), ServerTime(i64::MAX), &b"payload"[..])
@@ -113,10 +113,10 @@ mod tests {
         for bit in 0..value.len() * 8 {
             let mut damaged = value.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
-            assert!(open(damaged.into()).is_err(), "bit {bit}");
+            assert!(open(&damaged.into()).is_err(), "bit {bit}");
         }
         for cut in 0..value.len() {
-            assert!(open(value[..cut].to_vec().into()).is_err(), "cut {cut}");
+            assert!(open(&value[..cut].to_vec().into()).is_err(), "cut {cut}");
         }
     }
 }

@@ -1,5 +1,67 @@
 //! Durable, ordered records: the server's [`Journal`], and the [`Log`] under
-//! the gateway's spool.
+//! the gateway's spool. Both are shapes over one embedded store (fjall, a
+//! log-structured merge tree with a write-ahead log).
+//!
+//! Not here: protobuf (payloads are opaque), the clock (times are arguments),
+//! engines, retention policy. Encryption is not built; each stored value names
+//! a key id from the first commit on, so that it will be a setting.
+//!
+//! # Limits
+//!
+//! | what | bound | when reached |
+//! | --- | --- | --- |
+//! | queue of appends | 8,192 records, 16 MiB ([`Options`]) | appenders wait; one append larger than that is refused |
+//! | one commit | 1,024 records or 4 MiB, exceeded by at most one append | the next one follows at once |
+//! | wait for company | 3 ms | the commit starts |
+//! | [`Tail`] | 16 commits | the committer waits, and with it the appenders |
+//! | write-ahead files | 128 MiB | the store flushes the oldest tables |
+//! | transfers | one id each in memory | – |
+//! | [`Reader::merge`] | one record and two blocks in memory per transfer | – |
+//! | slice of the journal | one day of engine time, two keyspaces of 45 KB memory | – |
+//! | slice of the log | 4 MiB written, one keyspace | the next is begun (some 5 ms) |
+//!
+//! # What is promised
+//!
+//! - A position, once given, is durable: written and synced (`fdatasync`)
+//!   before any waiter, reader or tail hears of it (I2, I8). Positions are dense
+//!   from 1 over all transfers; a commit is all or nothing; `at` never decreases.
+//! - A failed write or sync stops the journal for good. Whoever waits gets the
+//!   reason; what was not acknowledged may or may not be there after opening
+//!   again, and then counts as durable.
+//! - The store is opened by one process at a time.
+//! - Snapshots and derived records are synced with the next commit, never
+//!   before what they derive from; poison is synced at once.
+//! - A stored record that does not fit its checksum is reported with its
+//!   position, and reading goes on. A block that the store itself cannot read
+//!   ends that read.
+//!
+//! # On disk, format 1
+//!
+//! Big endian throughout. Keyspaces:
+//!
+//! | keyspace | key | value |
+//! | --- | --- | --- |
+//! | `vitals/N`, `waveforms/N` | length of id u8, id, position u64 | head, payload |
+//! | `transfers` | id | head, position u64 of its first record |
+//! | `snapshots` | id | head, position u64, bytes |
+//! | `derived` | length of id u8, id, ordinal u64 | head, bytes |
+//! | `poison` | position u64 | head, id, a space, reason |
+//! | `meta` | `format` | u32, then `journal` or `log` |
+//! | `meta` | `incarnation`, `slice_us` | u64 |
+//! | `meta` | `last` | head with the last record's `at`, its position u64; in each commit |
+//!
+//! `N` is engine time divided by `slice_us`, rounded down: time never decreases,
+//! so the slices follow each other in position too, and a keyspace per transfer
+//! is never needed. The head:
+//!
+//! ```text
+//!  format u8 = 1 │ key id u32, 0 = clear │ at i64 │ received_at i64 │ crc u32 │ …
+//! ```
+//!
+//! with the CRC-32 (ISO 3309) over the head before it and all that follows.
+//! The keyspaces of a log are in `src/log.rs`.
+//!
+//! Start reading with [`Journal`], then `committer.rs` and `queue.rs`.
 
 mod appender;
 mod committer;
@@ -8,6 +70,8 @@ mod head;
 mod journal;
 mod keys;
 mod log;
+mod log_scan;
+mod log_slices;
 mod merge;
 mod options;
 mod queue;
@@ -23,7 +87,9 @@ mod tail;
 pub use appender::{Appender, Pending};
 pub use error::{AppendError, Failure, OpenError, ReadError, TrySubmitError};
 pub use journal::Journal;
-pub use log::{Log, LogAppend, LogOptions, LogScan, LogSlice, Origin};
+pub use log::{Log, LogAppend, LogOptions, Origin};
+pub use log_scan::LogScan;
+pub use log_slices::LogSlice;
 pub use merge::Merge;
 pub use options::Options;
 pub use reader::Reader;

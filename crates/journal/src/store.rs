@@ -84,12 +84,10 @@ pub(crate) fn refused(dir: &Path, error: &fjall::Error) -> OpenError {
     OpenError::Store { dir, reason }
 }
 
-/// The system's own words where there are any.
+/// The words of what is behind the store's error, where there is something.
 pub(crate) fn describe(error: &fjall::Error) -> String {
-    if let fjall::Error::Io(error) = error {
-        return error.to_string();
-    }
-    error.to_string()
+    let io = std::error::Error::source(error);
+    io.map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 /// The one place where a batch becomes durable; tests put a failing one here.

@@ -73,7 +73,7 @@ impl Tables {
             dir: dir.to_path_buf(),
             what: format!("the note of its last record: {what}"),
         };
-        let value = head::open(shared(value)).map_err(damaged)?;
+        let value = head::open(&shared(value)).map_err(damaged)?;
         let (position, _) = split_u64(&value.payload)
             .ok_or_else(|| damaged("it has fewer than 8 bytes".to_owned()))?;
         Ok(Some((Position(position), value.at)))
@@ -144,7 +144,7 @@ pub(crate) fn split_u64(bytes: &Bytes) -> Option<(u64, Bytes)> {
 
 /// A value, checked; `position` is for the report.
 pub(crate) fn opened(position: Position, value: fjall::Slice) -> Result<Value, ReadError> {
-    head::open(shared(value)).map_err(|what| ReadError::Record {
+    head::open(&shared(value)).map_err(|what| ReadError::Record {
         position,
         what: what.into(),
     })

@@ -1,6 +1,13 @@
 //! What any implementation of the journal must do, in terms of the public
 //! interface alone.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a failed unwrap in a test is a failed test"
+)]
+
 mod common;
 
 use common::{open, options, record, tail_records, tx, wait};
@@ -100,8 +107,8 @@ fn slices_are_chained_and_keep_the_width_they_were_created_with() {
             Class::Waveforms
         };
         let appender = journal.appender();
-        let appended = appender.append(vec![record(1, class, at, &at.to_string())]);
-        wait(appended).unwrap();
+        let batch = vec![record(1, class, at, &at.to_string())];
+        wait(appender.append(batch)).unwrap();
     };
     for at in [-25, -10, -1, 0, 9, 10, 31] {
         append(&journal, at);
@@ -278,7 +285,7 @@ fn too_much_at_once_and_too_late_are_errors() {
 fn a_close_commits_what_is_queued() {
     let dir = tempfile::tempdir().unwrap();
     let slow = Options {
-        commit_interval: Duration::from_secs(3_600),
+        commit_interval: Duration::from_hours(1),
         ..options()
     };
     let (journal, tail) = Journal::open(dir.path(), slow).unwrap();

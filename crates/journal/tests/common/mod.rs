@@ -2,6 +2,11 @@
 //! they belong, and waits that hang no test.
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a failed unwrap in a test is a failed test"
+)]
 
 use bytes::Bytes;
 use enroute_journal::{Append, Class, Journal, Options, Stored, Tail, TailItem};
@@ -11,12 +16,12 @@ use std::path::Path;
 use std::time::Duration;
 
 /// A transfer.
-pub fn tx(number: u64) -> TransferId {
+pub(crate) fn tx(number: u64) -> TransferId {
     TransferId::new(&format!("tx-{number}")).unwrap()
 }
 
 /// A record whose payload names it.
-pub fn record(transfer: u64, class: Class, at: i64, name: &str) -> Append {
+pub(crate) fn record(transfer: u64, class: Class, at: i64, name: &str) -> Append {
     Append {
         class,
         transfer: tx(transfer),
@@ -27,7 +32,7 @@ pub fn record(transfer: u64, class: Class, at: i64, name: &str) -> Append {
 }
 
 /// Options for quick tests.
-pub fn options() -> Options {
+pub(crate) fn options() -> Options {
     Options {
         commit_interval: Duration::from_micros(100),
         ..Options::default()
@@ -35,23 +40,23 @@ pub fn options() -> Options {
 }
 
 /// Opens with [`options`].
-pub fn open(dir: &Path) -> (Journal, Tail) {
+pub(crate) fn open(dir: &Path) -> (Journal, Tail) {
     Journal::open(dir, options()).unwrap()
 }
 
 /// Waits for a future; a hang fails the test after a minute.
-pub fn wait<F: Future>(future: F) -> F::Output {
+pub(crate) fn wait<F: Future>(future: F) -> F::Output {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
         .unwrap();
     runtime
-        .block_on(async { tokio::time::timeout(Duration::from_secs(60), future).await })
+        .block_on(async { tokio::time::timeout(Duration::from_mins(1), future).await })
         .expect("nothing happened for a minute")
 }
 
 /// Reads the tail until `count` records came; ticks are left out.
-pub fn tail_records(tail: &mut Tail, count: usize) -> Vec<Stored> {
+pub(crate) fn tail_records(tail: &mut Tail, count: usize) -> Vec<Stored> {
     let mut records = Vec::new();
     while records.len() < count {
         match wait(tail.next()).expect("the tail ended early") {
