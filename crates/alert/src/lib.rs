@@ -1,1 +1,16 @@
-//! enroute-alert
+//! Alert conditions as pure state machines, and the limits they go by.
+//!
+//! Each machine is fed values and engine time and says when its condition takes
+//! a step; it has no identity, no clock and no I/O. The engine owns the
+//! machines, names the alerts and numbers their transitions.
+//!
+//! Not here yet: scores, composite rules, overlays, a patient's own limits,
+//! acknowledgement. Their places: a module per kind of condition beside
+//! [`limit`] and [`technical`], and further sources of limits beside [`profile`].
+//!
+//! Start with [`limit::LimitCondition`].
+
+pub mod limit;
+pub mod profile;
+pub mod technical;
+pub mod trend;
