@@ -169,12 +169,22 @@ impl LimitCondition {
     /// Whether a breach waits for its delay and nothing is shown yet.
     #[must_use]
     pub fn is_pending(&self, side: Side) -> bool {
-        let state = match side {
-            Side::Low => &self.low,
-            Side::High => &self.high,
-        };
+        let state = self.side(side);
         let waiting = state.warn_since.is_some() || state.crit_since.is_some();
         waiting && state.shown == Shown::Nothing
+    }
+
+    /// Whether viewers see this side: active, unknown or latched.
+    #[must_use]
+    pub fn is_shown(&self, side: Side) -> bool {
+        self.side(side).shown != Shown::Nothing
+    }
+
+    fn side(&self, side: Side) -> &SideState {
+        match side {
+            Side::Low => &self.low,
+            Side::High => &self.high,
+        }
     }
 
     fn sides<'a>(

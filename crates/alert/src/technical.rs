@@ -82,15 +82,18 @@ impl LinkCondition {
     /// Silence counts from `now`: the source was not watched before.
     pub fn watch_from(&mut self, now: EngineTime) {
         self.silent_from = now;
-        if let Some(loss) = &mut self.lost {
-            loss.priority = Priority::Medium;
-        }
     }
 
     /// When something live came last.
     #[must_use]
     pub fn last_heard(&self) -> Option<EngineTime> {
         self.last_heard
+    }
+
+    /// From when silence counts.
+    #[must_use]
+    pub fn silent_from(&self) -> EngineTime {
+        self.silent_from
     }
 
     /// The loss, while there is one.

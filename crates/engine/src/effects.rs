@@ -18,6 +18,7 @@ pub struct Effects {
 
 /// Which parts of the state changed; read them from the engine's accessors.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "a set of parts, each named")]
 pub struct Changed {
     /// Values: new, stale, or with other limits. One may appear more than once.
     pub values: Vec<(GatewayId, Metric)>,

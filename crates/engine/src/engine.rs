@@ -1,14 +1,24 @@
-//! The state machine's face.
+//! The state machine's face: records in, deadlines fired before each.
 
-use crate::bounds::Overflow;
-use crate::effects::{Effects, StreamReceipt};
-use enroute_model::frame::Metric;
-use enroute_model::ids::{GatewayId, TransferId};
-use enroute_model::record::Record;
-use enroute_model::state::{
-    AlertState, SourceState, StreamCompleteness, TransferState, Travel, ValueState, Verdict,
-};
-use enroute_model::time::EngineTime;
+mod actions;
+mod frames;
+mod join;
+mod view;
+
+use crate::alerts::{Alerts, Now};
+use crate::bounds::{Overflow, POISONED_MAX, UNASSIGNED_SILENCE};
+use crate::effects::Effects;
+use crate::source::{Ctx, Source};
+use crate::travel::Journey;
+use enroute_alert::profile::Profile;
+use enroute_model::frame::Priority;
+use enroute_model::ids::{GatewayId, Position, TransferId};
+use enroute_model::record::{Entry, Record};
+use enroute_model::registry::TransferInfo;
+use enroute_model::state::{AlertKind, CrewEntry, Phase, PoisonedRecord, Verdict};
+use enroute_model::time::{EngineTime, ServerTime};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, VecDeque};
 
 /// Changes whenever the same records could give other effects; a snapshot of
 /// another version is not restored.
@@ -29,130 +39,208 @@ pub enum RestoreError {
 }
 
 /// One transfer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Engine {
     transfer: TransferId,
+    aliases: Vec<TransferId>,
+    info: TransferInfo,
+    exercise: bool,
+    phase: Phase,
+    /// Nobody closed it: it opens again by itself when something live comes.
+    closed_by_silence: bool,
+    started_at: Option<ServerTime>,
+    /// When the last new frame came; silence counts from here.
+    last_frame_at: EngineTime,
+    now: EngineTime,
+    sources: BTreeMap<GatewayId, Source>,
+    /// Sources in order of appearance, for the track.
+    appeared: Vec<GatewayId>,
+    alerts: Alerts,
+    journey: Journey,
+    poisoned: Vec<PoisonedRecord>,
+    crew_log: Vec<CrewEntry>,
+    actions: VecDeque<String>,
+    overflow: Overflow,
+    /// No deadline is earlier; kept without a look at every source per record.
+    #[serde(skip)]
+    bound: Bound,
+}
+
+/// What is known of the next deadline.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Bound {
+    /// Look.
+    #[default]
+    Unknown,
+    /// Not before; `None`: there is none.
+    NotBefore(Option<EngineTime>),
 }
 
 impl Engine {
     /// An engine that has seen nothing yet.
     #[must_use]
     pub fn new(transfer: TransferId) -> Self {
-        Self { transfer }
+        Self {
+            transfer,
+            aliases: Vec::new(),
+            info: TransferInfo::default(),
+            exercise: false,
+            phase: Phase::Open,
+            closed_by_silence: false,
+            started_at: None,
+            last_frame_at: EngineTime(i64::MIN),
+            now: EngineTime(i64::MIN),
+            sources: BTreeMap::new(),
+            appeared: Vec::new(),
+            alerts: Alerts::default(),
+            journey: Journey::default(),
+            poisoned: Vec::new(),
+            crew_log: Vec::new(),
+            actions: VecDeque::new(),
+            overflow: Overflow::default(),
+            bound: Bound::Unknown,
+        }
     }
 
     /// Takes in one record. First fires every deadline up to `record.at`, in
     /// deadline order, each at its own time. Records come in the journal's
     /// order; a time that goes back counts as the newest one seen.
+    ///
+    /// - A duplicate changes nothing but its counter (I4).
+    /// - A frame is late by the history lane, or behind the newest live one of
+    ///   its stream. Late data fills trends, the track, the crew's log and the
+    ///   completeness; it never alters a latest value and raises nothing (I11).
+    ///   Exception: what the crew entered by hand replaces an older entry.
+    /// - On a closed transfer frames are taken in and shown, and raise nothing.
+    ///   One that closed by silence opens again with the first live frame.
+    /// - [`Verdict::Refused`] for a frame: beyond a bound, not in any receipt.
     pub fn handle(&mut self, record: &Record, out: &mut Effects) -> Verdict {
-        let _ = (record, out);
-        Verdict::Applied
+        self.handle_timeout(record.at, out);
+        if self.started_at.is_none() {
+            self.started_at = Some(record.received_at);
+            self.last_frame_at = self.now;
+            self.bound = Bound::Unknown;
+        }
+        match &record.entry {
+            Entry::Frame {
+                gateway,
+                lane,
+                digest,
+                frame,
+            } => self.frame(gateway, (*lane, *digest), frame, out),
+            Entry::Presence { gateway, online } => {
+                self.presence(gateway, *online, out);
+                Verdict::Applied
+            }
+            Entry::Registry {
+                action_id, action, ..
+            } => self.action(action_id, action, out),
+            Entry::Poisoned { reason } => {
+                self.poison(record.position, reason, out);
+                Verdict::Applied
+            }
+        }
     }
 
     /// Fires every deadline up to `now`, in deadline order, each at its own
     /// time. However finely time is cut, the effects are the same.
     pub fn handle_timeout(&mut self, now: EngineTime, out: &mut Effects) {
-        let _ = (now, out);
+        if let Bound::NotBefore(bound) = self.bound
+            && bound.is_none_or(|bound| bound > now)
+        {
+            self.now = self.now.max(now);
+            return;
+        }
+        while let Some(due) = self.earliest().filter(|due| *due <= now) {
+            self.now = self.now.max(due);
+            self.fire(out);
+        }
+        self.bound = Bound::NotBefore(self.earliest());
+        self.now = self.now.max(now);
     }
 
     /// The time of the next deadline. It may be earlier than needed (then
     /// nothing happens at it), never later.
     #[must_use]
     pub fn next_timeout(&self) -> Option<EngineTime> {
-        None
+        match self.bound {
+            Bound::Unknown => self.earliest(),
+            Bound::NotBefore(bound) => bound,
+        }
     }
 
-    /// Joins another transfer to this one: its sources, open alerts (with new
-    /// ids), crew log and aliases move over. Its id is an alias from here on:
-    /// give this engine the records stored under it.
-    pub fn absorb(&mut self, other: Self, at: EngineTime, out: &mut Effects) {
-        let _ = (other, at, out);
+    fn earliest(&self) -> Option<EngineTime> {
+        let sources = self.sources.values().filter_map(Source::next_timeout);
+        sources.chain(self.silence_at()).min()
     }
 
-    /// Its id.
-    #[must_use]
-    pub fn transfer(&self) -> &TransferId {
-        &self.transfer
+    /// When an unassigned transfer closes.
+    fn silence_at(&self) -> Option<EngineTime> {
+        let waits = self.is_open() && self.info.hospital.is_empty() && self.started_at.is_some();
+        waits.then(|| self.last_frame_at.plus(UNASSIGNED_SILENCE))
     }
 
-    /// Everything a viewer needs for a first picture.
-    #[must_use]
-    pub fn state(&self) -> TransferState {
-        todo!()
+    /// Fires what is due at `self.now`, source by source.
+    fn fire(&mut self, out: &mut Effects) {
+        for gateway in self.appeared.clone() {
+            self.with_source(&gateway, out, Source::handle_timeout);
+        }
+        if self.silence_at().is_some_and(|due| due <= self.now) {
+            self.close(out);
+            self.closed_by_silence = true;
+        }
     }
 
-    /// One source as viewers see it.
-    #[must_use]
-    pub fn source(&self, gateway: &GatewayId) -> Option<SourceState> {
-        let _ = gateway;
-        None
+    /// Calls `step` on a known source with what it needs of the engine.
+    fn with_source<T>(
+        &mut self,
+        gateway: &GatewayId,
+        out: &mut Effects,
+        step: impl FnOnce(&mut Source, &mut Ctx) -> T,
+    ) -> Option<T> {
+        let source = self.sources.get_mut(gateway)?;
+        let mut ctx = Ctx {
+            gateway,
+            at: self.now,
+            open: self.phase == Phase::Open,
+            profile: Profile::of(self.info.population.age_band),
+            alerts: &mut self.alerts,
+            overflow: &mut self.overflow,
+            out,
+        };
+        Some(step(source, &mut ctx))
     }
 
-    /// One value as viewers see it.
-    #[must_use]
-    pub fn value(&self, gateway: &GatewayId, metric: &Metric) -> Option<ValueState> {
-        let _ = (gateway, metric);
-        None
+    /// The next deadline may be earlier than was known.
+    fn arm(&mut self, due: Option<EngineTime>) {
+        if let (Bound::NotBefore(bound), Some(due)) = (&mut self.bound, due) {
+            *bound = Some(bound.map_or(due, |bound| bound.min(due)));
+        }
     }
 
-    /// Completeness of one source's streams, by epoch and stream.
-    #[must_use]
-    pub fn completeness(&self, gateway: &GatewayId) -> Vec<StreamCompleteness> {
-        let _ = gateway;
-        Vec::new()
+    fn is_open(&self) -> bool {
+        self.phase == Phase::Open
     }
 
-    /// Open alerts, most urgent first, then oldest first; equal conditions of
-    /// several sources once.
-    #[must_use]
-    pub fn alerts(&self) -> Vec<AlertState> {
-        Vec::new()
+    fn presence(&mut self, gateway: &GatewayId, online: bool, out: &mut Effects) {
+        self.with_source(gateway, out, |source, ctx| source.presence(online, ctx));
+        self.bound = Bound::Unknown;
     }
 
-    /// Where the vehicle is.
-    #[must_use]
-    pub fn travel(&self) -> Travel {
-        Travel::default()
-    }
-
-    /// Gateways that spoke for this transfer, ascending.
-    pub fn gateways(&self) -> impl Iterator<Item = &GatewayId> {
-        std::iter::empty()
-    }
-
-    /// What the journal holds of a gateway's frames for this transfer, per
-    /// epoch and stream, ascending. Only frames that [`Engine::handle`] has
-    /// seen (and did not refuse) are in it.
-    #[must_use]
-    pub fn receipts(&self, gateway: &GatewayId) -> Vec<StreamReceipt> {
-        let _ = gateway;
-        Vec::new()
-    }
-
-    /// What was refused for want of room.
-    #[must_use]
-    pub fn overflow(&self) -> Overflow {
-        Overflow::default()
-    }
-
-    /// The ordinal of the last alert transition, 0 before the first.
-    #[must_use]
-    pub fn last_ordinal(&self) -> u64 {
-        0
-    }
-
-    /// The whole engine as bytes, with its version.
-    #[must_use]
-    pub fn snapshot(&self) -> Vec<u8> {
-        Vec::new()
-    }
-
-    /// The engine that [`Engine::snapshot`] wrote.
-    ///
-    /// # Errors
-    /// When the bytes are of another version or damaged.
-    pub fn restore(bytes: &[u8]) -> Result<Self, RestoreError> {
-        let _ = bytes;
-        Err(RestoreError::Damaged)
+    fn poison(&mut self, position: Position, reason: &str, out: &mut Effects) {
+        if self.poisoned.len() < POISONED_MAX {
+            let reason = reason.to_owned();
+            self.poisoned.push(PoisonedRecord { position, reason });
+        }
+        out.changed.poisoned = true;
+        let now = Now::technical(Priority::Medium, self.now);
+        let key = (None, AlertKind::EngineDegraded);
+        if !self
+            .alerts
+            .open()
+            .any(|alert| alert.kind == AlertKind::EngineDegraded)
+        {
+            self.alerts.set(key, now, self.now, out);
+        }
     }
 }

@@ -8,9 +8,14 @@
 //! Three entry points: [`Engine::handle`], [`Engine::handle_timeout`],
 //! [`Engine::next_timeout`]. Limits are in [`bounds`].
 
+mod alerts;
 pub mod bounds;
 mod effects;
 mod engine;
+mod ledger;
+mod source;
+mod travel;
+mod value;
 
 pub use effects::{Changed, Effects, Request, StreamReceipt};
 pub use engine::{ENGINE_VERSION, Engine, RestoreError};

@@ -1,0 +1,178 @@
+//! The table of open alerts: identity, numbering of transitions.
+
+use crate::bounds::ALERTS_MAX;
+use crate::effects::Effects;
+use enroute_alert::limit::{Side, Step};
+use enroute_model::frame::{Metric, Priority};
+use enroute_model::ids::GatewayId;
+use enroute_model::reading::Reading;
+use enroute_model::state::{AlertKind, AlertPhase, AlertState, AlertTransition};
+use enroute_model::time::EngineTime;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+type Key = (Option<GatewayId>, AlertKind);
+
+/// Alerts that are not over.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Alerts {
+    open: BTreeMap<Key, AlertState>,
+    last_id: u64,
+    last_ordinal: u64,
+    refused: u64,
+}
+
+/// A condition after a step.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Now {
+    pub(crate) phase: AlertPhase,
+    pub(crate) priority: Priority,
+    pub(crate) since: EngineTime,
+    pub(crate) value: Option<Reading>,
+    pub(crate) limit: Option<f64>,
+}
+
+impl Now {
+    /// A technical condition that is present.
+    pub(crate) fn technical(priority: Priority, since: EngineTime) -> Self {
+        Self {
+            phase: AlertPhase::Active,
+            priority,
+            since,
+            value: None,
+            limit: None,
+        }
+    }
+}
+
+impl Alerts {
+    /// Gives the condition its next state; a new one gets an id.
+    pub(crate) fn set(&mut self, key: Key, now: Now, at: EngineTime, out: &mut Effects) {
+        let known = self.open.get(&key).map(|alert| alert.alert_id);
+        if known.is_none() && (now.phase == AlertPhase::Ended || !self.has_room()) {
+            return;
+        }
+        let alert = AlertState {
+            alert_id: known.unwrap_or_else(|| self.fresh_id()),
+            gateway: key.0.clone(),
+            kind: key.1.clone(),
+            priority: now.priority,
+            phase: now.phase,
+            since: now.since,
+            value: now.value,
+            limit: now.limit,
+        };
+        if now.phase == AlertPhase::Ended {
+            self.open.remove(&key);
+        } else {
+            self.open.insert(key, alert.clone());
+        }
+        self.tell(alert, at, out);
+    }
+
+    /// A step of a limit condition. The value is the one that caused it; where
+    /// there is none (unknown, ended for another reason) the last one stays.
+    pub(crate) fn limit_step(
+        &mut self,
+        (gateway, metric): (&GatewayId, &Metric),
+        step: Step,
+        value: Option<Reading>,
+        at: EngineTime,
+        out: &mut Effects,
+    ) {
+        let kind = match step.side {
+            Side::Low => AlertKind::LimitLow(metric.clone()),
+            Side::High => AlertKind::LimitHigh(metric.clone()),
+        };
+        let key = (Some(gateway.clone()), kind);
+        let last = self.open.get(&key).and_then(|alert| alert.value);
+        let now = Now {
+            phase: step.phase,
+            priority: step.priority,
+            since: step.since,
+            value: value.or(last),
+            limit: Some(step.limit),
+        };
+        self.set(key, now, at, out);
+    }
+
+    /// Ends one condition, if it is open.
+    pub(crate) fn end(&mut self, key: &Key, at: EngineTime, out: &mut Effects) {
+        if let Some(mut alert) = self.open.remove(key) {
+            alert.phase = AlertPhase::Ended;
+            self.tell(alert, at, out);
+        }
+    }
+
+    /// Ends every open condition that `which` picks, in the order of the table.
+    pub(crate) fn end_all(
+        &mut self,
+        at: EngineTime,
+        out: &mut Effects,
+        which: impl Fn(&AlertState) -> bool,
+    ) {
+        let picked = self.open.iter().filter(|(_, alert)| which(alert));
+        let keys: Vec<Key> = picked.map(|(key, _)| key.clone()).collect();
+        for key in keys {
+            self.end(&key, at, out);
+        }
+    }
+
+    /// Open alerts of a joined transfer go on here, under new ids, where `holds`
+    /// says that their condition came along.
+    pub(crate) fn adopt(
+        &mut self,
+        other: &Self,
+        at: EngineTime,
+        out: &mut Effects,
+        holds: impl Fn(&GatewayId, &AlertKind) -> bool,
+    ) {
+        for (key, alert) in &other.open {
+            let held = key.0.as_ref().is_none_or(|gateway| holds(gateway, &key.1));
+            if !held || self.open.contains_key(key) {
+                continue;
+            }
+            let now = Now {
+                phase: alert.phase,
+                priority: alert.priority,
+                since: alert.since,
+                value: alert.value,
+                limit: alert.limit,
+            };
+            self.set(key.clone(), now, at, out);
+        }
+        self.refused = self.refused.saturating_add(other.refused);
+    }
+
+    pub(crate) fn open(&self) -> impl Iterator<Item = &AlertState> {
+        self.open.values()
+    }
+
+    pub(crate) fn last_ordinal(&self) -> u64 {
+        self.last_ordinal
+    }
+
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    fn has_room(&mut self) -> bool {
+        let room = self.open.len() < ALERTS_MAX;
+        self.refused = self.refused.saturating_add(u64::from(!room));
+        room
+    }
+
+    fn fresh_id(&mut self) -> u64 {
+        self.last_id = self.last_id.saturating_add(1);
+        self.last_id
+    }
+
+    fn tell(&mut self, alert: AlertState, at: EngineTime, out: &mut Effects) {
+        self.last_ordinal = self.last_ordinal.saturating_add(1);
+        out.alerts.push(AlertTransition {
+            ordinal: self.last_ordinal,
+            at,
+            alert,
+        });
+    }
+}

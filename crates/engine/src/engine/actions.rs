@@ -1,0 +1,134 @@
+//! What people do: registry actions, closing and opening again.
+
+use super::{Bound, Engine};
+use crate::bounds::ACTIONS_MAX;
+use crate::effects::Effects;
+use crate::source::Source;
+use enroute_model::ids::{GatewayId, TransferId};
+use enroute_model::registry::{Population, RegistryAction, TransferInfo};
+use enroute_model::state::{Phase, Verdict};
+
+impl Engine {
+    /// An action whose id was seen before changes nothing: `Verdict::Duplicate`.
+    pub(super) fn action(
+        &mut self,
+        action_id: &str,
+        action: &RegistryAction,
+        out: &mut Effects,
+    ) -> Verdict {
+        if self.actions.iter().any(|known| known == action_id) {
+            return Verdict::Duplicate;
+        }
+        self.actions.push_back(action_id.to_owned());
+        if self.actions.len() > ACTIONS_MAX {
+            self.actions.pop_front();
+        }
+        self.bound = Bound::Unknown;
+        match action {
+            RegistryAction::Put(info) => self.put(info, out),
+            RegistryAction::JoinInto(other) => return self.join_into(other),
+            RegistryAction::HandOverTo(gateway) => return self.hand_over_to(gateway, out),
+            RegistryAction::Close => self.close(out),
+            RegistryAction::Reopen => self.reopen(out),
+        }
+        Verdict::Applied
+    }
+
+    /// Replaces what is known, except age and weight that it leaves open.
+    fn put(&mut self, info: &TransferInfo, out: &mut Effects) {
+        let known = self.info.population;
+        let new_plan = self.info.legs != info.legs;
+        self.info.clone_from(info);
+        self.info.population = known;
+        self.set_population(info.population, out);
+        if new_plan {
+            self.journey.replan(&self.info.legs);
+            out.changed.travel = true;
+        }
+        out.changed.info = true;
+    }
+
+    /// What is given replaces what is known; what is left open stays.
+    pub(super) fn set_population(&mut self, given: Population, out: &mut Effects) {
+        let known = self.info.population;
+        self.info.population = Population {
+            age_band: given.age_band.or(known.age_band),
+            weight_g: given.weight_g.or(known.weight_g),
+        };
+        out.changed.info = true;
+        if self.info.population.age_band != known.age_band {
+            for gateway in self.appeared.clone() {
+                self.with_source(&gateway, out, Source::use_profile);
+            }
+            self.bound = Bound::Unknown;
+        }
+    }
+
+    /// The owner of the engines moves this one's content with
+    /// [`Engine::absorb`]; here only what cannot be is refused.
+    fn join_into(&self, other: &TransferId) -> Verdict {
+        if *other == self.transfer || self.aliases.contains(other) {
+            return Verdict::Refused("a transfer cannot join itself");
+        }
+        Verdict::Applied
+    }
+
+    /// A gateway that has not spoken yet may be named: it is expected from now.
+    fn hand_over_to(&mut self, gateway: &GatewayId, out: &mut Effects) -> Verdict {
+        if !self.ensure_source(gateway) {
+            self.overflow.sources = self.overflow.sources.saturating_add(1);
+            return Verdict::Refused("too many gateways speak for this transfer");
+        }
+        for other in self.appeared.clone() {
+            self.with_source(&other, out, |source, ctx| {
+                if other != *gateway {
+                    source.deactivate(ctx);
+                } else if source.active {
+                    source.named = true;
+                } else {
+                    source.active = true;
+                    source.named = true;
+                    source.watch(ctx);
+                }
+            });
+        }
+        Verdict::Applied
+    }
+
+    /// Every alert ends: nobody is expected to look after this patient here.
+    pub(super) fn close(&mut self, out: &mut Effects) {
+        // A person's word outlasts silence.
+        self.closed_by_silence = false;
+        if !self.is_open() {
+            return;
+        }
+        for gateway in self.appeared.clone() {
+            self.with_source(&gateway, out, |source, ctx| {
+                source.end_conditions(ctx);
+                source.forget_stale_alerts();
+            });
+        }
+        self.alerts.end_all(self.now, out, |_| true);
+        self.phase = Phase::Closed { at: self.now };
+        out.changed.phase = true;
+        self.bound = Bound::Unknown;
+    }
+
+    pub(super) fn reopen(&mut self, out: &mut Effects) {
+        if self.is_open() {
+            return;
+        }
+        self.phase = Phase::Open;
+        self.closed_by_silence = false;
+        self.last_frame_at = self.now;
+        out.changed.phase = true;
+        for gateway in self.appeared.clone() {
+            self.with_source(&gateway, out, |source, ctx| {
+                if source.active {
+                    source.watch(ctx);
+                }
+            });
+        }
+        self.bound = Bound::Unknown;
+    }
+}

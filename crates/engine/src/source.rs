@@ -1,0 +1,447 @@
+//! One gateway's part of a transfer: identity of its frames, its link, its
+//! values, its device's alarms.
+
+mod deadlines;
+mod values;
+
+use crate::alerts::{Alerts, Now};
+use crate::bounds::{DEVICE_ALARMS_MAX, EPOCHS_MAX, Overflow};
+use crate::effects::Effects;
+use crate::ledger::{Ledger, Taken};
+use crate::value::{Order, Origin, Slot};
+use enroute_alert::limit::Side;
+use enroute_alert::profile::Profile;
+use enroute_alert::technical::LinkCondition;
+use enroute_model::frame::{ClockOffsets, DeviceAlarm, Header, LinkReport, Metric};
+use enroute_model::ids::{Epoch, GatewayId, Lane, Stream};
+use enroute_model::state::{AlertKind, Link, SourceState, StreamCompleteness};
+use enroute_model::time::{EngineTime, Span};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Link reports come at least this often, so a source that sends them is
+/// expected to be heard at this interval (contract: `LinkReport`).
+const LINK_REPORT_EVERY: Span = Span::from_secs(10);
+/// Legs of one epoch and stream; a frame of a further one is refused.
+const LEGS_MAX: usize = 96;
+
+/// What a source's step needs of the rest of the engine.
+pub(crate) struct Ctx<'a> {
+    pub(crate) gateway: &'a GatewayId,
+    pub(crate) at: EngineTime,
+    /// The transfer is open.
+    pub(crate) open: bool,
+    pub(crate) profile: &'static Profile,
+    pub(crate) alerts: &'a mut Alerts,
+    pub(crate) overflow: &'a mut Overflow,
+    pub(crate) out: &'a mut Effects,
+}
+
+/// One gateway.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts of their own, in any combination"
+)]
+pub(crate) struct Source {
+    /// False after a handover to another gateway or the crew's end: it is shown
+    /// and raises nothing.
+    pub(crate) active: bool,
+    /// The registry made it active: an older word of its crew, that came late,
+    /// does not undo that.
+    pub(crate) named: bool,
+    pub(crate) link: LinkCondition,
+    sends_reports: bool,
+    sends_waveforms: bool,
+    report: Option<LinkReport>,
+    clocks: ClockOffsets,
+    pub(crate) values: BTreeMap<Metric, Slot>,
+    device_alarms: Vec<HeldAlarm>,
+    epochs: BTreeMap<Epoch, Life>,
+    /// Newest live frame of each stream.
+    newest: BTreeMap<Stream, Order>,
+    /// Some stale value was excused by silence of the whole source.
+    pub(crate) excused: bool,
+    /// Order of the crew's last word on age and weight.
+    pub(crate) population_order: Option<Order>,
+}
+
+/// One life of its spool.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Life {
+    /// When it was first heard live.
+    heard_live: Option<EngineTime>,
+    /// When it was last heard at all.
+    last: EngineTime,
+    ledgers: BTreeMap<(Stream, u64), Ledger>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct HeldAlarm {
+    alarm: DeviceAlarm,
+    order: Order,
+}
+
+impl Source {
+    pub(crate) fn new(at: EngineTime) -> Self {
+        Self {
+            active: true,
+            named: false,
+            link: LinkCondition::new(at),
+            sends_reports: false,
+            sends_waveforms: false,
+            report: None,
+            clocks: ClockOffsets::default(),
+            values: BTreeMap::new(),
+            device_alarms: Vec::new(),
+            epochs: BTreeMap::new(),
+            newest: BTreeMap::new(),
+            excused: false,
+            population_order: None,
+        }
+    }
+
+    /// Whether its data may raise alerts.
+    pub(crate) fn is_watched(&self, ctx: &Ctx) -> bool {
+        self.active && ctx.open
+    }
+
+    /// Books a frame by its identity (I4).
+    pub(crate) fn take(&mut self, header: &Header, digest: u32, ctx: &mut Ctx) -> Taken {
+        self.make_room(header.epoch, ctx);
+        let life = self.epochs.entry(header.epoch).or_insert_with(|| Life {
+            heard_live: None,
+            last: ctx.at,
+            ledgers: BTreeMap::new(),
+        });
+        life.last = ctx.at;
+        let leg = (header.stream, header.leg_first.min(header.sequence));
+        if life.ledgers.len() >= LEGS_MAX && !life.ledgers.contains_key(&leg) {
+            return Taken::Full;
+        }
+        let ledger = life.ledgers.entry(leg).or_default();
+        ctx.out.changed.complete(ctx.gateway);
+        ledger.take(header.sequence, digest)
+    }
+
+    /// Frames of the leg that the spool gave up; the range ends at the shed
+    /// record itself.
+    pub(crate) fn give_up(&mut self, header: &Header, first: u64, last: u64) {
+        let leg_first = header.leg_first.min(header.sequence);
+        if let Some(life) = self.epochs.get_mut(&header.epoch)
+            && let Some(ledger) = life.ledgers.get_mut(&(header.stream, leg_first))
+        {
+            ledger.give_up(first.max(leg_first), last.min(header.sequence));
+        }
+    }
+
+    /// Where a frame stands in the order of production, and whether it is late:
+    /// by the history lane, or behind the newest live one of its stream. Neither
+    /// clock has a say: they may be wrong, drift and step.
+    pub(crate) fn place(&mut self, header: &Header, lane: Lane, at: EngineTime) -> Origin {
+        let life = self.epochs.get_mut(&header.epoch);
+        let epoch_heard = life.and_then(|life| {
+            if lane == Lane::Live {
+                life.heard_live.get_or_insert(at);
+            }
+            life.heard_live
+        });
+        let order = Order {
+            epoch_heard: epoch_heard.unwrap_or(EngineTime(i64::MIN)),
+            epoch: header.epoch,
+            sequence: header.sequence,
+        };
+        let behind = self
+            .newest
+            .get(&header.stream)
+            .is_some_and(|newest| order < *newest);
+        let of_the_past = lane == Lane::History || behind;
+        if !of_the_past {
+            self.newest.insert(header.stream, order);
+        }
+        Origin {
+            stream: header.stream,
+            order,
+            observed_at: header.observed_at,
+            captured_at: header.captured_at,
+            late: of_the_past,
+        }
+    }
+
+    /// A new frame came by the live lane.
+    pub(crate) fn heard(&mut self, ctx: &mut Ctx) {
+        if self.link.heard(ctx.at) {
+            ctx.out.changed.source(ctx.gateway);
+            let key = (Some(ctx.gateway.clone()), AlertKind::LinkLost);
+            ctx.alerts.end(&key, ctx.at, ctx.out);
+        }
+        if self.excused {
+            self.no_longer_excused(ctx.at);
+        }
+    }
+
+    /// The broker's word.
+    pub(crate) fn presence(&mut self, online: bool, ctx: &mut Ctx) {
+        if !online && self.link.offline(ctx.at) {
+            self.lost(ctx);
+        }
+    }
+
+    pub(crate) fn note_clocks(&mut self, clocks: ClockOffsets, ctx: &mut Ctx) {
+        self.clocks = ClockOffsets {
+            monitor: clocks.monitor.or(self.clocks.monitor),
+            gateway: clocks.gateway.or(self.clocks.gateway),
+        };
+        ctx.out.changed.source(ctx.gateway);
+    }
+
+    pub(crate) fn note_report(&mut self, report: LinkReport, ctx: &mut Ctx) {
+        self.report = Some(report);
+        ctx.out.changed.source(ctx.gateway);
+        if !self.sends_reports {
+            self.sends_reports = true;
+            self.expect();
+        }
+    }
+
+    pub(crate) fn note_waveforms(&mut self) {
+        if !self.sends_waveforms {
+            self.sends_waveforms = true;
+            self.expect();
+        }
+    }
+
+    /// The device's alarms. A late statement may end one that is older than it,
+    /// never begin one: history does not sound (I11).
+    pub(crate) fn note_device_alarms(
+        &mut self,
+        alarms: &[DeviceAlarm],
+        origin: Origin,
+        ctx: &mut Ctx,
+    ) {
+        for alarm in alarms {
+            let same = |held: &HeldAlarm| {
+                held.alarm.code == alarm.code
+                    && held.alarm.label == alarm.label
+                    && held.alarm.subject == alarm.subject
+            };
+            let known = self.device_alarms.iter().position(same);
+            match (known, alarm.active) {
+                (Some(index), false) => {
+                    let held = self.device_alarms.get(index);
+                    if held.is_some_and(|held| held.order < origin.order) {
+                        self.device_alarms.remove(index);
+                        ctx.out.changed.source(ctx.gateway);
+                    }
+                }
+                (Some(index), true) if !origin.late => {
+                    if let Some(held) = self.device_alarms.get_mut(index) {
+                        held.alarm.priority = alarm.priority;
+                        held.order = origin.order;
+                        ctx.out.changed.source(ctx.gateway);
+                    }
+                }
+                (None, true) if !origin.late => self.hold(alarm, origin.order, ctx),
+                (_, true) | (None, false) => {}
+            }
+        }
+    }
+
+    fn hold(&mut self, alarm: &DeviceAlarm, order: Order, ctx: &mut Ctx) {
+        if self.device_alarms.len() >= DEVICE_ALARMS_MAX {
+            ctx.overflow.device_alarms = ctx.overflow.device_alarms.saturating_add(1);
+            return;
+        }
+        let alarm = alarm.clone();
+        self.device_alarms.push(HeldAlarm { alarm, order });
+        ctx.out.changed.source(ctx.gateway);
+    }
+
+    /// Another source speaks for the patient: technical alerts end, what was
+    /// active becomes unknown (I6).
+    pub(crate) fn deactivate(&mut self, ctx: &mut Ctx) {
+        if !self.active {
+            return;
+        }
+        self.active = false;
+        self.named = false;
+        ctx.out.changed.source(ctx.gateway);
+        let gateway = Some(ctx.gateway);
+        ctx.alerts.end_all(ctx.at, ctx.out, |alert| {
+            alert.gateway.as_ref() == gateway && !alert.kind.is_physiological()
+        });
+        self.forget_stale_alerts();
+        self.no_values(ctx);
+    }
+
+    /// Speaks for the patient again, or its transfer is open again.
+    pub(crate) fn watch(&mut self, ctx: &mut Ctx) {
+        ctx.out.changed.source(ctx.gateway);
+        if self.link.loss().is_some() {
+            self.tell_loss(ctx);
+        } else {
+            self.link.watch_from(ctx.at);
+        }
+    }
+
+    pub(crate) fn forget_stale_alerts(&mut self) {
+        for slot in self.values.values_mut() {
+            slot.stale_alert = false;
+            slot.stale_alert_at = None;
+        }
+        self.excused = false;
+    }
+
+    /// The link was just lost.
+    fn lost(&mut self, ctx: &mut Ctx) {
+        ctx.out.changed.source(ctx.gateway);
+        self.tell_loss(ctx);
+        self.no_values(ctx);
+    }
+
+    fn tell_loss(&mut self, ctx: &mut Ctx) {
+        if let Some(loss) = self.link.loss()
+            && self.is_watched(ctx)
+        {
+            let key = (Some(ctx.gateway.clone()), AlertKind::LinkLost);
+            let now = Now::technical(loss.priority, loss.since);
+            ctx.alerts.set(key, now, ctx.at, ctx.out);
+        }
+    }
+
+    /// The shortest interval at which something ought to come.
+    fn expect(&mut self) {
+        let values = self.values.values().filter(|slot| !slot.is_manual());
+        let intervals = values
+            .map(Slot::expected_interval)
+            .filter(|i| *i > Span::ZERO);
+        let reports = self.sends_reports.then_some(LINK_REPORT_EVERY);
+        let waveforms = self.sends_waveforms.then_some(Span::from_secs(1));
+        let shortest = intervals.chain(reports).chain(waveforms).min();
+        self.link.expect(shortest.unwrap_or(Span::ZERO));
+    }
+
+    /// One more epoch than there is room for drops the one unheard for longest.
+    /// Frames of it that come again later are new: journalled twice, never lost.
+    fn make_room(&mut self, epoch: Epoch, ctx: &mut Ctx) {
+        if self.epochs.len() < EPOCHS_MAX || self.epochs.contains_key(&epoch) {
+            return;
+        }
+        let oldest = self
+            .epochs
+            .iter()
+            .min_by_key(|(id, life)| (life.last, **id));
+        if let Some(oldest) = oldest.map(|(id, _)| *id) {
+            self.epochs.remove(&oldest);
+            ctx.overflow.epochs = ctx.overflow.epochs.saturating_add(1);
+        }
+    }
+
+    /// Takes over what another engine knows of the same gateway; the newer wins.
+    pub(crate) fn merge(&mut self, other: Self, ctx: &mut Ctx) {
+        for (epoch, theirs) in other.epochs {
+            let Some(ours) = self.epochs.get_mut(&epoch) else {
+                self.epochs.insert(epoch, theirs);
+                continue;
+            };
+            ours.last = ours.last.max(theirs.last);
+            ours.heard_live = match (ours.heard_live, theirs.heard_live) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            };
+            for (leg, ledger) in theirs.ledgers {
+                ours.ledgers.entry(leg).or_default().merge(&ledger);
+            }
+        }
+        while self.epochs.len() > EPOCHS_MAX {
+            self.epochs.pop_first();
+        }
+        self.merge_values(other.values, ctx);
+        if other.link.last_heard() > self.link.last_heard() {
+            let key = (Some(ctx.gateway.clone()), AlertKind::LinkLost);
+            ctx.alerts.end(&key, ctx.at, ctx.out);
+            self.link = other.link;
+            self.report = other.report.or(self.report);
+            self.clocks = other.clocks;
+            self.device_alarms = other.device_alarms;
+        }
+        for (stream, theirs) in other.newest {
+            let ours = self.newest.entry(stream).or_insert(theirs);
+            *ours = theirs.max(*ours);
+        }
+        self.sends_reports |= other.sends_reports;
+        self.sends_waveforms |= other.sends_waveforms;
+        self.excused |= other.excused;
+        self.population_order = self.population_order.max(other.population_order);
+    }
+
+    /// Whether the condition behind an alert is held here.
+    pub(crate) fn stands_behind(&self, kind: &AlertKind) -> bool {
+        match kind {
+            AlertKind::LimitLow(metric) => self.is_shown(metric, Side::Low),
+            AlertKind::LimitHigh(metric) => self.is_shown(metric, Side::High),
+            AlertKind::Stale(metric) => {
+                self.values.get(metric).is_some_and(|slot| slot.stale_alert)
+            }
+            AlertKind::LinkLost => self.link.loss().is_some(),
+            AlertKind::Conflict(_) | AlertKind::EngineDegraded => true,
+        }
+    }
+
+    fn is_shown(&self, metric: &Metric, side: Side) -> bool {
+        let slot = self.values.get(metric);
+        slot.is_some_and(|slot| slot.condition.is_shown(side))
+    }
+
+    pub(crate) fn completeness(&self) -> Vec<StreamCompleteness> {
+        let streams = self.epochs.iter().flat_map(|(epoch, life)| {
+            let ledgers = life.ledgers.iter();
+            ledgers.map(|((stream, first), ledger)| ledger.completeness(*epoch, *stream, *first))
+        });
+        streams.collect()
+    }
+
+    pub(crate) fn receipts(&self, gateway: &GatewayId) -> Vec<crate::effects::StreamReceipt> {
+        let streams = self.epochs.iter().flat_map(|(epoch, life)| {
+            let ledgers = life.ledgers.iter();
+            ledgers
+                .map(|((stream, first), ledger)| ledger.receipt(gateway, *epoch, *stream, *first))
+        });
+        streams.collect()
+    }
+
+    pub(crate) fn state(&self, gateway: &GatewayId) -> SourceState {
+        SourceState {
+            gateway: gateway.clone(),
+            active: self.active,
+            link: self.link_state(),
+            report: self.report,
+            clocks: self.clocks,
+            values: self
+                .values
+                .iter()
+                .map(|(metric, slot)| slot.state(metric))
+                .collect(),
+            device_alarms: self
+                .device_alarms
+                .iter()
+                .map(|held| held.alarm.clone())
+                .collect(),
+            completeness: self.completeness(),
+        }
+    }
+
+    fn link_state(&self) -> Link {
+        match (self.link.loss(), self.link.last_heard()) {
+            (None, Some(last_heard)) => Link::Up { last_heard },
+            (Some(loss), last_heard) => Link::Lost {
+                last_heard,
+                since: loss.since,
+            },
+            (None, None) => Link::Lost {
+                last_heard: None,
+                since: self.link.silent_from(),
+            },
+        }
+    }
+}

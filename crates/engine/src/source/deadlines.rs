@@ -1,0 +1,103 @@
+//! Deadlines of a source. None is stored: each follows from what is held, so
+//! that nothing has to be re-armed when a value comes.
+
+use super::values::no_value;
+use super::{Ctx, Source};
+use crate::alerts::Now;
+use crate::value::Slot;
+use enroute_model::frame::{Metric, Priority};
+use enroute_model::state::AlertKind;
+use enroute_model::time::{EngineTime, Span};
+
+/// Least time that a value gets to come again after its source was silent.
+const EXCUSE_MIN: Span = Span::from_secs(5);
+
+impl Slot {
+    /// When something happens to it if nothing comes. A condition that nobody
+    /// watches has nothing pending.
+    pub(crate) fn next_timeout(&self) -> Option<EngineTime> {
+        let pending = self
+            .about
+            .rule
+            .and_then(|rule| self.condition.next_timeout(rule));
+        let times = [pending, self.stale_at(), self.stale_alert_at];
+        times.into_iter().flatten().min()
+    }
+}
+
+impl Source {
+    pub(crate) fn next_timeout(&self) -> Option<EngineTime> {
+        let values = self.values.values().filter_map(Slot::next_timeout);
+        values.chain(self.link.next_timeout()).min()
+    }
+
+    /// Fires what is due at `ctx.at`: the link, then value by value.
+    pub(crate) fn handle_timeout(&mut self, ctx: &mut Ctx) {
+        let was_lost = self.link.loss().is_some();
+        if self.link.handle_timeout(ctx.at) {
+            if was_lost {
+                ctx.out.changed.source(ctx.gateway);
+                self.tell_loss(ctx);
+            } else {
+                self.lost(ctx);
+            }
+        }
+        let watched = self.is_watched(ctx);
+        let last_heard = self.link.last_heard();
+        for (metric, slot) in &mut self.values {
+            raise_pending(metric, slot, ctx);
+            if slot.stale_at().is_some_and(|due| due <= ctx.at) {
+                slot.stale = true;
+                ctx.out.changed.value(ctx.gateway, metric);
+                no_value(metric, slot, true, ctx);
+                if watched && !slot.is_manual() {
+                    // The whole source may be silent: then its link alert, which
+                    // takes a little longer, says it once for all values.
+                    let half = slot.heard_at.plus(slot.stale_span().scaled(1, 2));
+                    if last_heard.is_some_and(|heard| heard >= half) {
+                        tell_stale(metric, slot, ctx);
+                    } else {
+                        self.excused = true;
+                    }
+                }
+            }
+            if slot.stale_alert_at.is_some_and(|due| due <= ctx.at) {
+                slot.stale_alert_at = None;
+                if watched {
+                    tell_stale(metric, slot, ctx);
+                }
+            }
+        }
+    }
+
+    /// The source is heard again: a value that stays away is told after half of
+    /// its staleness.
+    pub(super) fn no_longer_excused(&mut self, at: EngineTime) {
+        self.excused = false;
+        for slot in self.values.values_mut() {
+            if slot.stale && !slot.stale_alert && !slot.is_manual() {
+                let grace = slot.stale_span().scaled(1, 2).max(EXCUSE_MIN);
+                slot.stale_alert_at.get_or_insert(at.plus(grace));
+            }
+        }
+    }
+}
+
+fn raise_pending(metric: &Metric, slot: &mut Slot, ctx: &mut Ctx) {
+    if let Some(rule) = slot.about.rule {
+        let (reading, at) = (slot.reading, ctx.at);
+        slot.condition.handle_timeout(rule, at, |step| {
+            ctx.alerts
+                .limit_step((ctx.gateway, metric), step, Some(reading), at, ctx.out);
+        });
+    }
+}
+
+fn tell_stale(metric: &Metric, slot: &mut Slot, ctx: &mut Ctx) {
+    if slot.stale && !slot.stale_alert {
+        slot.stale_alert = true;
+        let key = (Some(ctx.gateway.clone()), AlertKind::Stale(metric.clone()));
+        let now = Now::technical(Priority::Low, ctx.at);
+        ctx.alerts.set(key, now, ctx.at, ctx.out);
+    }
+}

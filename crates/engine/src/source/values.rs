@@ -1,0 +1,289 @@
+//! Values of a source: what is newest, and what its limits make of it.
+
+use super::{Ctx, Source};
+use crate::bounds::METRICS_MAX;
+use crate::value::{About, Incoming, Origin, Slot};
+use enroute_alert::limit::Side;
+use enroute_model::catalogue::catalogue;
+use enroute_model::frame::{Code, Metric, Numeric};
+use enroute_model::ids::GatewayId;
+use enroute_model::reading::Reading;
+use enroute_model::state::AlertKind;
+use enroute_model::time::{EngineTime, Span};
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+/// Two measurements of the same thing, the better one first.
+static DOUBLES: LazyLock<Vec<(Metric, Metric)>> = LazyLock::new(|| {
+    let metric = |id| {
+        Some(Metric {
+            code: catalogue().vital_by_id(id)?.code,
+            label: String::new(),
+        })
+    };
+    [("hr", "pr"), ("rr_co2", "rr_imp")]
+        .into_iter()
+        .filter_map(|(better, other)| Some((metric(better)?, metric(other)?)))
+        .collect()
+});
+
+impl Source {
+    /// Measured quantities of one frame. Late ones fill trends only (I11).
+    /// Returns a lower bound of the deadlines that they set.
+    pub(crate) fn numerics(
+        &mut self,
+        numerics: &[Numeric],
+        origin: Origin,
+        ctx: &mut Ctx,
+    ) -> Option<EngineTime> {
+        let mut due: Option<EngineTime> = None;
+        for numeric in numerics {
+            let incoming = Incoming {
+                reading: numeric.reading,
+                unit: &numeric.unit,
+                interval: numeric.interval,
+                origin,
+            };
+            let next = self.value(&numeric.metric, incoming, ctx);
+            due = due.into_iter().chain(next).min();
+        }
+        if !origin.late && self.is_watched(ctx) {
+            let next = self.doubles(ctx);
+            due = due.into_iter().chain(next).min();
+        }
+        due
+    }
+
+    /// A quantity that the crew entered. One that comes late replaces an older
+    /// one of the same stream, for nobody will say it again; it raises nothing.
+    pub(crate) fn observation(
+        &mut self,
+        (code, reading): (Code, Reading),
+        origin: Origin,
+        ctx: &mut Ctx,
+    ) -> Option<EngineTime> {
+        let vital = catalogue().vital(code);
+        let metric = Metric {
+            code,
+            label: String::new(),
+        };
+        let incoming = Incoming {
+            reading,
+            unit: "",
+            interval: vital.map_or(Span::ZERO, |vital| vital.interval),
+            origin,
+        };
+        if !origin.late {
+            return self.value(&metric, incoming, ctx);
+        }
+        match self.values.get_mut(&metric) {
+            Some(held) => {
+                let same_stream = held.origin.stream == origin.stream;
+                if !same_stream || held.origin.order >= origin.order {
+                    return None;
+                }
+                held.update(incoming, ctx.at);
+            }
+            None => {
+                self.insert(&metric, incoming, ctx)?;
+            }
+        }
+        ctx.out.changed.value(ctx.gateway, &metric);
+        self.values.get(&metric).and_then(Slot::stale_at)
+    }
+
+    fn value(&mut self, metric: &Metric, incoming: Incoming, ctx: &mut Ctx) -> Option<EngineTime> {
+        let watched = self.is_watched(ctx);
+        if incoming.origin.late {
+            if let Some(slot) = self.values.get_mut(metric) {
+                slot.note_trend(incoming.reading, incoming.origin);
+            }
+            return None;
+        }
+        let other_interval = if let Some(slot) = self.values.get_mut(metric) {
+            slot.update(incoming, ctx.at)
+        } else {
+            self.insert(metric, incoming, ctx)?;
+            true
+        };
+        if other_interval {
+            self.expect();
+        }
+        ctx.out.changed.value(ctx.gateway, metric);
+        let slot = self.values.get_mut(metric)?;
+        if slot.stale_alert {
+            slot.stale_alert = false;
+            let key = (Some(ctx.gateway.clone()), AlertKind::Stale(metric.clone()));
+            ctx.alerts.end(&key, ctx.at, ctx.out);
+        }
+        let doubled = slot
+            .about
+            .rule
+            .is_some_and(|rule| rule.only_without.is_some());
+        if watched && !doubled {
+            evaluate(metric, slot, ctx);
+        }
+        slot.next_timeout()
+    }
+
+    fn insert(&mut self, metric: &Metric, incoming: Incoming, ctx: &mut Ctx) -> Option<()> {
+        if self.values.len() >= METRICS_MAX {
+            ctx.overflow.metrics = ctx.overflow.metrics.saturating_add(1);
+            return None;
+        }
+        let about = About::of(metric, ctx.profile);
+        self.values
+            .insert(metric.clone(), Slot::new(about, incoming, ctx.at));
+        Some(())
+    }
+
+    /// Evaluates what is only evaluated while a better measurement of the same
+    /// thing has no usable value; ends it as soon as that one has.
+    fn doubles(&mut self, ctx: &mut Ctx) -> Option<EngineTime> {
+        let mut due = None;
+        for (better, other) in DOUBLES.iter() {
+            let Some(slot) = self.values.get(other) else {
+                continue;
+            };
+            // Live and of this very record.
+            let came_now = slot.heard_at == ctx.at && !slot.origin.late;
+            let covered = self
+                .values
+                .get(better)
+                .is_some_and(|slot| slot.usable().is_some());
+            let Some(slot) = self.values.get_mut(other) else {
+                continue;
+            };
+            if covered {
+                end(other, slot, ctx);
+            } else if came_now {
+                evaluate(other, slot, ctx);
+                due = due.into_iter().chain(slot.next_timeout()).min();
+            }
+        }
+        due
+    }
+
+    /// No value of this source speaks of now: its link is lost, or another
+    /// source speaks for the patient.
+    pub(super) fn no_values(&mut self, ctx: &mut Ctx) {
+        for (metric, slot) in &mut self.values {
+            no_value(metric, slot, true, ctx);
+        }
+    }
+
+    /// Ends every limit condition: the transfer closed.
+    pub(crate) fn end_conditions(&mut self, ctx: &mut Ctx) {
+        for (metric, slot) in &mut self.values {
+            end(metric, slot, ctx);
+        }
+    }
+
+    /// Other limits apply. Open conditions of the old ones end; a breach of the
+    /// new ones counts from now.
+    pub(crate) fn use_profile(&mut self, ctx: &mut Ctx) {
+        let watched = self.is_watched(ctx);
+        for (metric, slot) in &mut self.values {
+            let about = About::of(metric, ctx.profile);
+            if about.rule == slot.about.rule {
+                continue;
+            }
+            end(metric, slot, ctx);
+            slot.about = about;
+            ctx.out.changed.value(ctx.gateway, metric);
+            if watched
+                && slot.usable().is_some()
+                && about.rule.is_some_and(|r| r.only_without.is_none())
+            {
+                evaluate(metric, slot, ctx);
+            }
+        }
+    }
+
+    /// Looks the tables up again after a restore.
+    pub(crate) fn relink(&mut self, profile: &'static enroute_alert::profile::Profile) {
+        for (metric, slot) in &mut self.values {
+            slot.about = About::of(metric, profile);
+        }
+    }
+
+    /// Another source of the same patient has spoken: where it has a usable
+    /// value and its own condition is settled, that is the answer to what this
+    /// inactive one left unknown.
+    pub(crate) fn yield_to(&mut self, speaking: &Self, ctx: &mut Ctx) {
+        for (metric, slot) in &mut self.values {
+            if slot.condition.is_normal() {
+                continue;
+            }
+            let Some(theirs) = speaking.values.get(metric) else {
+                continue;
+            };
+            let waits = |side| theirs.condition.is_pending(side);
+            if theirs.usable().is_some() && !waits(Side::Low) && !waits(Side::High) {
+                end(metric, slot, ctx);
+            }
+        }
+    }
+
+    /// Takes over newer values; what ours had raised ends with them.
+    pub(super) fn merge_values(&mut self, theirs: BTreeMap<Metric, Slot>, ctx: &mut Ctx) {
+        for (metric, newer) in theirs {
+            let room = self.values.len() < METRICS_MAX;
+            match self.values.get_mut(&metric) {
+                Some(ours) if ours.heard_at >= newer.heard_at => {}
+                Some(ours) => {
+                    end(&metric, ours, ctx);
+                    let key = (Some(ctx.gateway.clone()), AlertKind::Stale(metric));
+                    ctx.alerts.end(&key, ctx.at, ctx.out);
+                    *ours = newer;
+                }
+                None if room => {
+                    self.values.insert(metric, newer);
+                }
+                None => ctx.overflow.metrics = ctx.overflow.metrics.saturating_add(1),
+            }
+        }
+    }
+
+    /// Whether an inactive source left conditions open.
+    pub(crate) fn has_open(&self) -> bool {
+        self.values.values().any(|slot| !slot.condition.is_normal())
+    }
+}
+
+/// Feeds a live reading to its limits.
+fn evaluate(metric: &Metric, slot: &mut Slot, ctx: &mut Ctx) {
+    let Some(value) = slot.usable() else {
+        no_value(metric, slot, false, ctx);
+        return;
+    };
+    if let Some(rule) = slot.about.rule {
+        let (reading, at, about) = (slot.reading, ctx.at, (ctx.gateway, metric));
+        slot.condition.value(rule, value, at, |step| {
+            ctx.alerts
+                .limit_step(about, step, Some(reading), at, ctx.out);
+        });
+    }
+}
+
+/// Tells the limits that there is nothing to go by.
+pub(super) fn no_value(metric: &Metric, slot: &mut Slot, stopped: bool, ctx: &mut Ctx) {
+    if let Some(rule) = slot.about.rule {
+        let (at, about): (_, (&GatewayId, _)) = (ctx.at, (ctx.gateway, metric));
+        slot.condition.no_value(rule, stopped, |step| {
+            ctx.alerts.limit_step(about, step, None, at, ctx.out);
+        });
+    }
+}
+
+fn end(metric: &Metric, slot: &mut Slot, ctx: &mut Ctx) {
+    if slot.condition.is_normal() {
+        return;
+    }
+    if let Some(rule) = slot.about.rule {
+        let (at, about): (_, (&GatewayId, _)) = (ctx.at, (ctx.gateway, metric));
+        slot.condition.end(rule, |step| {
+            ctx.alerts.limit_step(about, step, None, at, ctx.out);
+        });
+    }
+}

@@ -1,0 +1,216 @@
+//! The newest value of one metric: its age, its trend, its limits.
+
+use enroute_alert::limit::LimitCondition;
+use enroute_alert::profile::{LimitRule, Profile};
+use enroute_alert::technical::stale_after;
+use enroute_alert::trend::Trend;
+use enroute_model::catalogue::{Cadence, VitalSign, catalogue};
+use enroute_model::frame::Metric;
+use enroute_model::ids::{Epoch, Stream};
+use enroute_model::reading::{Reading, Validity};
+use enroute_model::state::ValueState;
+use enroute_model::time::{DeviceTime, EngineTime, GatewayTime, Span};
+use serde::{Deserialize, Serialize};
+
+/// Order in which a source produced things, whatever any clock says: epochs by
+/// the engine time at which they were first heard live (one that never was is
+/// older than all), within an epoch by sequence. Comparable within a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Order {
+    pub(crate) epoch_heard: EngineTime,
+    pub(crate) epoch: Epoch,
+    pub(crate) sequence: u64,
+}
+
+/// Where a value comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Origin {
+    pub(crate) stream: Stream,
+    pub(crate) order: Order,
+    pub(crate) observed_at: Option<DeviceTime>,
+    pub(crate) captured_at: GatewayTime,
+    pub(crate) late: bool,
+}
+
+impl Origin {
+    /// The time that labels it on a trend.
+    pub(crate) fn label_us(&self) -> i64 {
+        self.observed_at.map_or(self.captured_at.0, |t| t.0)
+    }
+}
+
+/// One metric of one source.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Slot {
+    pub(crate) reading: Reading,
+    /// As the source gave it; empty: the catalogue's.
+    unit: String,
+    pub(crate) origin: Origin,
+    pub(crate) heard_at: EngineTime,
+    pub(crate) interval: Span,
+    pub(crate) stale: bool,
+    /// Its stale alert is open.
+    pub(crate) stale_alert: bool,
+    /// When a stale value that was excused by silence of the whole source is
+    /// to be told after all.
+    pub(crate) stale_alert_at: Option<EngineTime>,
+    pub(crate) condition: LimitCondition,
+    pub(crate) trend: Trend,
+    #[serde(skip)]
+    pub(crate) about: About,
+}
+
+/// What the tables say of a metric; looked up again after a restore.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct About {
+    pub(crate) vital: Option<&'static VitalSign>,
+    pub(crate) rule: Option<&'static LimitRule>,
+}
+
+impl About {
+    pub(crate) fn of(metric: &Metric, profile: &'static Profile) -> Self {
+        Self {
+            vital: catalogue().vital(metric.code),
+            rule: profile.rule(metric.code),
+        }
+    }
+}
+
+/// A value as it comes in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Incoming<'a> {
+    pub(crate) reading: Reading,
+    pub(crate) unit: &'a str,
+    pub(crate) interval: Span,
+    pub(crate) origin: Origin,
+}
+
+impl Slot {
+    pub(crate) fn new(about: About, incoming: Incoming, at: EngineTime) -> Self {
+        let mut slot = Self {
+            reading: incoming.reading,
+            unit: incoming.unit.to_owned(),
+            origin: incoming.origin,
+            heard_at: at,
+            interval: incoming.interval,
+            stale: false,
+            stale_alert: false,
+            stale_alert_at: None,
+            condition: LimitCondition::default(),
+            trend: Trend::default(),
+            about,
+        };
+        slot.note_trend(incoming.reading, incoming.origin);
+        slot
+    }
+
+    /// Takes the place of the value before. Says whether the interval is new.
+    pub(crate) fn update(&mut self, incoming: Incoming, at: EngineTime) -> bool {
+        if self.unit != incoming.unit {
+            self.unit.clear();
+            self.unit.push_str(incoming.unit);
+        }
+        let other_interval = self.interval != incoming.interval;
+        self.interval = incoming.interval;
+        self.reading = incoming.reading;
+        self.origin = incoming.origin;
+        self.heard_at = at;
+        self.stale = false;
+        self.stale_alert_at = None;
+        self.note_trend(incoming.reading, incoming.origin);
+        other_interval
+    }
+
+    /// Puts a usable reading into the trend.
+    pub(crate) fn note_trend(&mut self, reading: Reading, origin: Origin) {
+        if let Some(value) = self.judge(reading) {
+            self.trend.push(origin.label_us(), value, origin.late);
+        }
+    }
+
+    /// The value that may raise an alert: measured, plausible, fresh.
+    pub(crate) fn usable(&self) -> Option<f64> {
+        self.judge(self.reading).filter(|_| !self.stale)
+    }
+
+    /// After this silence the value is stale.
+    pub(crate) fn stale_span(&self) -> Span {
+        stale_after(self.about.vital, self.interval)
+    }
+
+    pub(crate) fn stale_at(&self) -> Option<EngineTime> {
+        (!self.stale).then(|| self.heard_at.plus(self.stale_span()))
+    }
+
+    /// Entered by a person: nobody promised a next one.
+    pub(crate) fn is_manual(&self) -> bool {
+        self.origin.stream == Stream::Events
+            || self
+                .about
+                .vital
+                .is_some_and(|vital| vital.cadence == Cadence::Manual)
+    }
+
+    pub(crate) fn state(&self, metric: &Metric) -> ValueState {
+        let known = self.about.vital.map_or("", |vital| vital.unit.as_str());
+        let unit = if self.unit.is_empty() {
+            known
+        } else {
+            &self.unit
+        };
+        let interval = self.expected_interval();
+        ValueState {
+            metric: metric.clone(),
+            unit: unit.to_owned(),
+            reading: self.reading,
+            implausible: self.is_implausible(),
+            observed_at: self.origin.observed_at,
+            captured_at: self.origin.captured_at,
+            heard_at: self.heard_at,
+            stale: self.stale,
+            interval: self.interval,
+            slope_per_min: self.trend.slope_per_min(interval).filter(|_| !self.stale),
+            limits: self.about.rule.map(LimitRule::in_force),
+        }
+    }
+
+    /// Declared, or else the catalogue's.
+    pub(crate) fn expected_interval(&self) -> Span {
+        match self.about.vital {
+            Some(vital) if self.interval <= Span::ZERO => vital.interval,
+            _ => self.interval,
+        }
+    }
+
+    fn is_implausible(&self) -> bool {
+        let Reading::Value { value, .. } = self.reading else {
+            return false;
+        };
+        self.about
+            .vital
+            .is_some_and(|vital| !plausible(vital, value.value()))
+    }
+
+    /// A value in another unit than the limits' says nothing to them.
+    fn judge(&self, reading: Reading) -> Option<f64> {
+        let Reading::Value {
+            value,
+            validity: Validity::Measured,
+        } = reading
+        else {
+            return None;
+        };
+        let value = value.value();
+        match self.about.vital {
+            Some(vital) => {
+                let same_unit = self.unit.is_empty() || self.unit == vital.unit;
+                (same_unit && plausible(vital, value)).then_some(value)
+            }
+            None => Some(value),
+        }
+    }
+}
+
+fn plausible(vital: &VitalSign, value: f64) -> bool {
+    (vital.plausible_min..=vital.plausible_max).contains(&value)
+}
