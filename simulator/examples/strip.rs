@@ -22,6 +22,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let scenarios = fleet(&options);
     let leg = scenarios
         .iter()
+        .skip(1)
         .filter(|scenario| scenario.course.word() == course)
         .flat_map(|scenario| &scenario.legs)
         .next()

@@ -2,7 +2,7 @@
 //! which illness, monitor and radio link.
 
 use crate::course::{ALERT, Course, Entry, Script};
-use crate::geo::Route;
+use crate::geo::{Route, metres_between};
 use crate::monitor::DeviceClock;
 use crate::num::{Noise, Part, float, span, to_u64};
 use crate::patient::Profile;
@@ -10,7 +10,7 @@ use crate::places::{
     RECEIVING, SENDING, place, showcase_arrival, showcase_departure, showcase_hospital,
     showcase_origin,
 };
-use crate::radio::Plan;
+use crate::radio::{LinkState, Plan};
 use crate::source::{Aboard, Detail, Emissions};
 use enroute_model::frame::CrewEvent;
 use enroute_model::ids::{GatewayId, ShortCode, TransferId};
@@ -130,10 +130,15 @@ struct Draft {
     script: Script,
 }
 
-/// The showcase in life: two hours from door to door.
-const SHOWCASE_S: f64 = 7_200.0;
-/// An ambulance's mean speed between towns.
-const ROAD_M_S: f64 = 18.0;
+/// An ambulance's mean speed, and how much longer a road is than the straight line.
+const ROAD_M_S: f64 = 15.0;
+const ROAD_DETOUR: f64 = 1.2;
+/// A turboprop's mean speed from block to block.
+const AIR_M_S: f64 = 150.0;
+/// Neighbouring gateways are both on for this part of the length, but no less
+/// than [`OVERLAP_MIN_S`].
+const OVERLAP: f64 = 0.02;
+const OVERLAP_MIN_S: f64 = 2.0;
 
 impl Draft {
     fn new(options: &Options, number: u32) -> Self {
@@ -252,64 +257,55 @@ impl Draft {
         }
     }
 
-    /// Ambulance, aircraft, ambulance; parts of the whole length.
+    /// Ambulance, aircraft, ambulance; times are parts of the whole length.
     fn showcase(&mut self) -> Vec<Stretch> {
         let length = self.length_s;
-        let second = |part: f64| to_u64(part * length);
-        let real = SHOWCASE_S;
-        let (hospital, field) = (showcase_origin(), showcase_departure());
-        let (airport, receiving) = (showcase_arrival(), showcase_hospital());
-        let stretch =
-            |vehicle: &str, mode, from, to, on: (f64, Option<f64>), way: (f64, f64), radio| {
-                Stretch {
-                    vehicle: vehicle.to_owned(),
-                    mode,
-                    from,
-                    to,
-                    starts_s: second(on.0),
-                    ends_s: on.1.map(second),
-                    departs_s: way.0 * length,
-                    journey_s: (way.1 - way.0) * length,
-                    real_s: (way.1 - way.0) * real,
-                    radio,
-                }
-            };
-        let first = Plan::of_road(&mut self.radio, 0.27 * length);
-        let flight = Plan::of_flight(
-            &mut self.radio,
-            0.46 * length,
-            (0.13 * length, 0.33 * length),
-        );
+        let (field, airport) = (showcase_departure(), showcase_arrival());
+        let silent = (0.13 * length, 0.33 * length);
+        let road = Plan::of_road(&mut self.radio, 0.27 * length);
+        let flight = Plan::of_flight(&mut self.radio, 0.46 * length, silent);
         let last = Plan::of_road(&mut self.radio, 0.31 * length);
-        vec![
-            stretch(
-                "Ambulance LP-3",
-                Mode::Road,
-                hospital,
-                field.clone(),
-                (0.0, Some(0.27)),
-                (0.03, 0.24),
-                first,
-            ),
-            stretch(
-                "Air ambulance RDPL-34",
-                Mode::Air,
-                field,
-                airport.clone(),
-                (0.25, Some(0.71)),
-                (0.29, 0.67),
-                flight,
-            ),
-            stretch(
-                "Ambulance KM-120",
-                Mode::Road,
-                airport,
-                receiving,
-                (0.69, None),
-                (0.73, 0.97),
-                last,
-            ),
-        ]
+        let first = Stretch {
+            vehicle: "Ambulance LP-3".to_owned(),
+            mode: Mode::Road,
+            from: showcase_origin(),
+            to: field.clone(),
+            radio: road,
+            ..self.stretch(0.0, Some(0.25), (0.03, 0.24))
+        };
+        let second = Stretch {
+            vehicle: "Air ambulance RDPL-34".to_owned(),
+            mode: Mode::Air,
+            from: field,
+            to: airport.clone(),
+            radio: flight,
+            ..self.stretch(0.25, Some(0.69), (0.29, 0.67))
+        };
+        let third = Stretch {
+            vehicle: "Ambulance KM-120".to_owned(),
+            from: airport,
+            radio: last,
+            ..self.stretch(0.69, None, (0.73, 0.97))
+        };
+        vec![first.in_life(), second.in_life(), third.in_life()]
+    }
+
+    /// A stretch that starts, ends when the next one has started, and travels.
+    fn stretch(&self, starts: f64, next_starts: Option<f64>, travels: (f64, f64)) -> Stretch {
+        let length = self.length_s;
+        let overlap = to_u64((OVERLAP * length).max(OVERLAP_MIN_S));
+        Stretch {
+            vehicle: String::new(),
+            mode: Mode::Road,
+            from: showcase_origin(),
+            to: showcase_hospital(),
+            starts_s: to_u64(starts * length),
+            ends_s: next_starts.map(|next| to_u64(next * length) + overlap),
+            departs_s: travels.0 * length,
+            journey_s: (travels.1 - travels.0) * length,
+            real_s: 0.0,
+            radio: Plan::always(LinkState::CLEAR),
+        }
     }
 
     /// One ambulance, already under way.
@@ -321,20 +317,17 @@ impl Draft {
         };
         let from = at(self.noise.pick(&SENDING));
         let to = at(self.noise.pick(&RECEIVING));
-        let journey_s = self.length_s * self.noise.between(0.9, 1.5);
-        let straight = Route::new(&from, &to, Mode::Air, 0.0, &mut self.noise).metres();
+        let journey = self.noise.between(0.9, 1.5);
+        let departs = -journey * self.noise.between(0.0, 0.4);
+        let radio = Plan::of_road(&mut self.radio, self.length_s);
         Stretch {
             vehicle: format!("Ambulance YN-{}", 100 + self.number),
-            mode: Mode::Road,
             from,
             to,
-            starts_s: 0,
-            ends_s: None,
-            departs_s: -journey_s * self.noise.between(0.0, 0.4),
-            journey_s,
-            real_s: 1.2 * straight / ROAD_M_S,
-            radio: Plan::of_road(&mut self.radio, self.length_s),
+            radio,
+            ..self.stretch(0.0, None, (departs, departs + journey))
         }
+        .in_life()
     }
 
     fn population(&mut self) -> Population {
@@ -396,6 +389,16 @@ impl Draft {
 }
 
 impl Stretch {
+    /// With the time that the journey takes in life.
+    fn in_life(mut self) -> Self {
+        let straight = metres_between(&self.from, &self.to);
+        self.real_s = match self.mode {
+            Mode::Road => ROAD_DETOUR * straight / ROAD_M_S,
+            Mode::Air => straight / AIR_M_S,
+        };
+        self
+    }
+
     /// The crew events of this leg, since its start: those after the hand-over
     /// of the leg before and before its own.
     fn share_of(

@@ -58,6 +58,11 @@ impl Point {
     }
 }
 
+/// Along the great circle.
+pub(crate) fn metres_between(from: &Place, to: &Place) -> f64 {
+    Point::of(from).angle_to(Point::of(to)) * EARTH_M
+}
+
 /// A way from one place to another.
 #[derive(Clone, Debug)]
 pub(crate) struct Route {

@@ -22,3 +22,11 @@ pub mod radio;
 mod rhythm;
 pub mod source;
 mod wave;
+
+#[cfg(test)]
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    clippy::cast_precision_loss,
+    reason = "tests look at some kinds of bodies, and count little"
+)]
+mod tests;

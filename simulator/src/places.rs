@@ -11,10 +11,10 @@ pub(crate) fn place(name: &str, latitude_e7: i32, longitude_e7: i32) -> Place {
     }
 }
 
-/// Where the showcase begins: Luang Prabang, Laos.
+/// Where the showcase begins: a town south of Luang Prabang, Laos.
 pub(crate) fn showcase_origin() -> Place {
     place(
-        "Two Rivers Hospital, Luang Prabang",
+        "Two Rivers Hospital, Xieng Ngeun",
         198_765_000,
         1_021_310_000,
     )

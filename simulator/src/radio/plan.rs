@@ -173,3 +173,70 @@ fn faded(noise: &mut Noise) -> LinkState {
         bytes_per_s: to_u64(noise.between(4e3, 16e3)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::num::Part;
+
+    fn window(from: i64, to: i64, cut: Cut) -> Window {
+        Window {
+            from: Span(from),
+            to: Span(to),
+            state: LinkState::Down(cut),
+        }
+    }
+
+    #[test]
+    fn a_window_holds_from_its_start_up_to_its_end() {
+        let plan = Plan::new(
+            LinkState::CLEAR,
+            vec![
+                window(30, 40, Cut::Reset),
+                window(10, 35, Cut::BlackHole),
+                window(5, 5, Cut::Reset),
+            ],
+        );
+        let expected = [
+            (-1, LinkState::CLEAR),
+            (9, LinkState::CLEAR),
+            (10, LinkState::Down(Cut::BlackHole)),
+            (29, LinkState::Down(Cut::BlackHole)),
+            (30, LinkState::Down(Cut::Reset)),
+            (39, LinkState::Down(Cut::Reset)),
+            (40, LinkState::CLEAR),
+        ];
+        for (t, state) in expected {
+            assert_eq!(plan.at(Span(t)), state, "{t}");
+        }
+        let mut edges = vec![Span(-1)];
+        while let Some(next) = plan.next_change(*edges.last().unwrap()) {
+            edges.push(next);
+        }
+        assert_eq!(edges, [Span(-1), Span(10), Span(30), Span(40)]);
+    }
+
+    #[test]
+    fn every_road_has_trouble_and_is_clear_at_the_end() {
+        let mut kinds = [0; 3];
+        for seed in 0..50 {
+            let length = 30.0 + 60.0 * f64::from(u32::try_from(seed).unwrap());
+            let plan = Plan::of_road(&mut Noise::new(seed, 1, Part::Radio), length);
+            assert!(!plan.windows().is_empty());
+            assert!(
+                plan.windows()
+                    .iter()
+                    .all(|w| w.to.as_secs_f64() <= length * 0.834)
+            );
+            assert!(matches!(plan.at(span(length * 0.85)), LinkState::Up { .. }));
+            for window in plan.windows() {
+                kinds[match window.state {
+                    LinkState::Up { .. } => 0,
+                    LinkState::Down(Cut::Reset) => 1,
+                    LinkState::Down(Cut::BlackHole) => 2,
+                }] += 1;
+            }
+        }
+        assert!(kinds.iter().all(|count| *count > 10), "{kinds:?}");
+    }
+}
