@@ -13,7 +13,7 @@ use enroute_model::registry::RegistryAction;
 use enroute_model::state::{Phase, TransferState};
 use enroute_model::time::EngineTime;
 use enroute_wire::{Message, v1};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -49,7 +49,8 @@ impl Shard {
             } => {
                 drop(reply.send(self.allow(&name, *action, action_id)));
             }
-            Request::Shutdown { reply } => drop(reply.send(())),
+            // Handled before, as the loop ends with it.
+            Request::Shutdown { reply } => drop(reply),
         }
     }
 
@@ -96,34 +97,19 @@ impl Shard {
         if self.viewers.len() >= max {
             return Err(WatchError::Full { max });
         }
-        let names = wanted.names.iter();
-        let named: BTreeSet<_> = names
-            .map(|name| self.lookup(name))
-            .collect::<Result<_, _>>()?;
-        let named = (!wanted.names.is_empty()).then_some(named);
+        let mut known = BTreeSet::new();
+        for name in &wanted.names {
+            known.insert(self.lookup(name)?);
+        }
+        let named = (!known.is_empty()).then_some(known);
         let (states, here) = self.picture(named.as_ref());
-        let (resumed, missed_why) = match wanted.resume {
-            None => (None, None),
-            Some(Err(why)) => (None, Some(why)),
-            Some(Ok(cursor))
-                if cursor.incarnation != self.incarnation || cursor.position > self.handled =>
-            {
-                (None, Some(ANOTHER_JOURNAL))
-            }
-            Some(Ok(cursor)) => match self.missed(&here, named.is_some(), &cursor) {
-                Ok(Some(missed)) => (Some((cursor, missed)), None),
-                Ok(None) => (None, Some(TOO_MANY)),
-                Err(error) => {
-                    tracing::error!(%error, "missed alerts not read");
-                    (None, Some("what was missed could not be read"))
-                }
-            },
+        let resumed = self.resume(&here, named.is_some(), wanted.resume);
+        let (from, missed, unknown) = match resumed {
+            Ok(Some((from, missed))) => (from, missed, None),
+            Ok(None) => (here.clone(), Vec::new(), None),
+            Err(why) => (here.clone(), Vec::new(), Some(why)),
         };
-        let (from, missed, resumes) = match resumed {
-            Some((cursor, missed)) => (standing(&here, &cursor, &missed), missed, true),
-            None => (here.clone(), Vec::new(), false),
-        };
-        let catch_up = wanted.samples && resumes && from.position < here.position;
+        let catch_up = wanted.samples && from.position < here.position;
         let queue = Queue::new(
             self.options.alerts_queued_max,
             self.options.samples_queued_max,
@@ -136,18 +122,43 @@ impl Shard {
             waveforms: wanted.waveforms,
         });
         self.viewers.prune(&self.stats);
+        let snapshot = Snapshot {
+            states,
+            missed: unknown,
+        };
         Ok(Opened {
             viewer,
             queue,
-            snapshot: Snapshot {
-                states,
-                missed: missed_why,
-            },
+            snapshot,
             missed,
             cursor: here,
             from,
             catch_up,
         })
+    }
+
+    /// Where a token's viewer stood and the transitions since; `None` without a
+    /// token; an error says why the token is worth nothing.
+    fn resume(
+        &self,
+        here: &Cursor,
+        named: bool,
+        token: Option<Read>,
+    ) -> Result<Option<Stood>, &'static str> {
+        let Some(cursor) = token.transpose()? else {
+            return Ok(None);
+        };
+        if cursor.incarnation != self.incarnation || cursor.position > self.handled {
+            return Err(ANOTHER_JOURNAL);
+        }
+        match self.missed(here, named, &cursor) {
+            Ok(Some(missed)) => Ok(Some((standing(here, &cursor, &missed), missed))),
+            Ok(None) => Err(TOO_MANY),
+            Err(error) => {
+                tracing::error!(%error, "missed alerts not read");
+                Err("what was missed could not be read")
+            }
+        }
     }
 
     /// The present picture and where it stands.
@@ -183,25 +194,20 @@ impl Shard {
         let engines = &self.core.engines;
         // A transfer of the token may have been joined to one that is watched.
         let watched = |id: &TransferId| !named || here.ordinals.contains_key(engines.canonical(id));
-        let mut after: BTreeMap<&TransferId, Option<u64>> = BTreeMap::new();
-        for (transfer, told) in &self.told {
-            let quiet = told.at < cursor.at && !cursor.ordinals.contains_key(transfer);
-            let joined = engines.aliases.contains_key(transfer);
-            if watched(transfer) && !quiet && (!joined || cursor.ordinals.contains_key(transfer)) {
-                after.insert(transfer, cursor.ordinals.get(transfer).copied());
-            }
-        }
         let mut missed = Vec::new();
-        for (transfer, seen) in after {
-            let last = self.told.get(transfer).map_or(0, |told| told.ordinal);
+        let ids: BTreeSet<_> = self.told.keys().chain(cursor.ordinals.keys()).collect();
+        for transfer in ids {
+            let (told, seen) = (self.told.get(transfer), cursor.ordinals.get(transfer));
+            let quiet = told.is_none_or(|told| told.at < cursor.at);
+            let joined = engines.aliases.contains_key(transfer);
+            if !watched(transfer) || seen.is_none() && (quiet || joined) {
+                continue;
+            }
+            let last = told.map_or(u64::MAX, |told| told.ordinal);
             let seen = match seen {
-                Some(seen) => seen.min(last),
+                Some(seen) => *seen,
                 None => self.before(transfer, last, cursor.at)?,
             };
-            let room = self.options.alerts_missed_max.saturating_sub(missed.len());
-            if last - seen > u64::try_from(room).unwrap_or(u64::MAX) {
-                return Ok(None);
-            }
             for step in self
                 .core
                 .store
@@ -209,7 +215,13 @@ impl Shard {
                 .derived(transfer, seen.saturating_add(1))
             {
                 let (ordinal, bytes) = step?;
-                missed.extend(step_of(transfer, ordinal, bytes).filter(|_| ordinal <= last));
+                if ordinal > last {
+                    break;
+                }
+                if missed.len() >= self.options.alerts_missed_max {
+                    return Ok(None);
+                }
+                missed.extend(step_of(transfer, ordinal, bytes));
             }
         }
         missed.sort_by_key(|step| step.at);
@@ -328,6 +340,11 @@ impl Shard {
         Ok(handled)
     }
 }
+
+/// A token as read.
+type Read = Result<Cursor, &'static str>;
+/// Where a viewer stood, and the alert transitions since.
+type Stood = (Cursor, Vec<Arc<AlertStep>>);
 
 /// Where a viewer with this token stands before what it missed.
 fn standing(here: &Cursor, cursor: &Cursor, missed: &[Arc<AlertStep>]) -> Cursor {

@@ -55,6 +55,9 @@ pub(crate) enum CoreError {
     Journal(#[from] Failure),
 }
 
+/// Sees what each record of a run did.
+type Each<'a> = &'a mut dyn FnMut(&mut Core, Vec<Step>) -> Result<(), CoreError>;
+
 /// When a snapshot is due.
 #[derive(Clone, Copy)]
 pub(crate) struct Pace {
@@ -122,7 +125,7 @@ impl Core {
         &mut self,
         members: &[TransferId],
         through: Position,
-        each: &mut dyn FnMut(&mut Self, Vec<Step>) -> Result<(), CoreError>,
+        each: Each<'_>,
     ) -> Result<(), CoreError> {
         let starts = self.restore(members, through)?;
         let store = self.store.clone();
@@ -161,7 +164,7 @@ impl Core {
             self.now = self.now.max(envelope.at);
             let mut slot = Slot::new(engine, position, envelope.at);
             slot.notes = envelope.notes;
-            self.engines.insert(transfer.clone(), slot);
+            self.engines.insert(transfer, slot);
             starts.insert(transfer.clone(), position);
             covered.push((transfer.clone(), position, envelope.aliases));
         }
@@ -307,7 +310,7 @@ impl Core {
         self.poisoned = self.poisoned.saturating_add(apart.poisoned);
         self.engines.aliases.extend(apart.engines.aliases);
         for (transfer, slot) in apart.engines.slots {
-            self.engines.insert(transfer.clone(), slot);
+            self.engines.insert(&transfer, slot);
             out.push(Step::Rebuilt { transfer });
         }
         Ok(())

@@ -91,6 +91,13 @@ pub(crate) struct Panicked {
     pub(crate) reason: String,
 }
 
+impl Panicked {
+    fn of<const N: usize>(touched: [&TransferId; N], reason: String) -> Self {
+        let touched = touched.into_iter().cloned().collect();
+        Self { touched, reason }
+    }
+}
+
 pub(crate) struct Engines {
     pub(crate) slots: BTreeMap<TransferId, Slot>,
     /// Every joined transfer, straight to the one that has it now.
@@ -153,9 +160,9 @@ impl Engines {
             .collect()
     }
 
-    pub(crate) fn insert(&mut self, transfer: TransferId, slot: Slot) {
+    pub(crate) fn insert(&mut self, transfer: &TransferId, slot: Slot) {
         self.slots.insert(transfer.clone(), slot);
-        self.reschedule(&transfer);
+        self.reschedule(transfer);
     }
 
     /// Takes a transfer out, with its deadline; its aliases point nowhere then.
@@ -236,18 +243,13 @@ impl Engines {
         };
         let mut effects = Effects::default();
         let done = guard(|| slot.engine.handle_timeout(at, &mut effects));
-        done.map_err(|reason| self.panicked([transfer], reason))?;
+        done.map_err(|reason| Panicked::of([transfer], reason))?;
         self.reschedule(transfer);
         if !effects.is_empty() {
             let transfer = transfer.clone();
             out.push(Step::Effects { transfer, effects });
         }
         Ok(())
-    }
-
-    fn panicked<const N: usize>(&mut self, touched: [&TransferId; N], reason: String) -> Panicked {
-        let touched: BTreeSet<_> = touched.into_iter().cloned().collect();
-        Panicked { touched, reason }
     }
 
     /// Handles one record. On a panic nothing of it is in `out`.
@@ -284,7 +286,7 @@ impl Engines {
             }
             engine.handle(record, &mut effects)
         });
-        let verdict = handled.map_err(|reason| self.panicked([&transfer], reason))?;
+        let verdict = handled.map_err(|reason| Panicked::of([&transfer], reason))?;
         if let Some(slot) = self.slots.get_mut(&transfer) {
             slot.last = record.position;
             slot.since_snapshot = slot.since_snapshot.saturating_add(1);
@@ -360,7 +362,7 @@ impl Engines {
             engine.handle_timeout(record.at, &mut effects);
             engine.absorb(leaving.engine, record.at, &mut effects);
         });
-        done.map_err(|reason| self.panicked([other, &into], reason))?;
+        done.map_err(|reason| Panicked::of([other, &into], reason))?;
         if let Some(slot) = self.slots.get_mut(&into) {
             slot.last = slot.last.max(record.position);
             slot.since_snapshot = slot.since_snapshot.saturating_add(leaving.since_snapshot);

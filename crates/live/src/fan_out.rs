@@ -40,13 +40,15 @@ pub(crate) fn store_missing(
         *told = Told { ordinal, at };
         match derived(store, transfer, ordinal)? {
             Some(stored) if stored == bytes => {}
-            Some(_) => {
-                tracing::warn!(%transfer, ordinal, "alert differs from the one that was raised; that one is kept")
-            }
+            Some(_) => differs(transfer, ordinal),
             None => store.side.put_derived(transfer, ordinal, &bytes)?,
         }
     }
     Ok(())
+}
+
+fn differs(transfer: &TransferId, ordinal: u64) {
+    tracing::warn!(%transfer, ordinal, "alert differs from the one raised; that one is kept");
 }
 
 fn derived(store: &Store, transfer: &TransferId, ordinal: u64) -> Result<Option<Bytes>, CoreError> {
@@ -211,7 +213,7 @@ impl Shard {
                 if lane == Lane::Live {
                     self.span(Stage::Handled, stored.received_at);
                 }
-                self.sample(transfer, gateway, lane, late, stored);
+                self.sample(transfer, gateway, (lane, late), stored);
             }
             Verdict::Duplicate => add(&self.stats.duplicates, 1),
             Verdict::Conflict => add(&self.stats.conflicts, 1),
@@ -229,8 +231,7 @@ impl Shard {
         &self,
         transfer: &TransferId,
         gateway: GatewayId,
-        lane: Lane,
-        late: bool,
+        came: (Lane, bool),
         stored: &Stored,
     ) {
         let waveforms = stored.class == Class::Waveforms;
@@ -243,8 +244,8 @@ impl Shard {
         let sample = Arc::new(Sample {
             transfer: transfer.clone(),
             gateway,
-            lane,
-            late,
+            lane: came.0,
+            late: came.1,
             received_at: stored.received_at,
             position: stored.position,
             frame,

@@ -122,36 +122,40 @@ impl Subscription {
         }
         loop {
             let update = match &mut self.catching_up {
-                Some(caught) => tokio::select! {
-                    biased;
-                    _ = self.heartbeat.tick() => self.beat(),
-                    item = self.queue.next(false) => match self.took(item?) {
-                        Some(update) => update,
-                        None => continue,
-                    },
-                    caught = caught.recv() => match caught {
-                        Some(Ok(Caught::Sample(sample))) => Update::Sample(sample),
-                        Some(Ok(Caught::Done(through))) => {
-                            self.caught_up(through);
-                            continue;
-                        }
-                        Some(Err(error)) => {
-                            tracing::error!(%error, "missed samples not read");
-                            return Err(Ended::Unreadable);
-                        }
-                        None => return Err(Ended::Stopped),
-                    },
-                },
                 None => tokio::select! {
                     biased;
-                    _ = self.heartbeat.tick() => self.beat(),
-                    item = self.queue.next(true) => match self.took(item?) {
-                        Some(update) => update,
-                        None => continue,
-                    },
+                    _ = self.heartbeat.tick() => Some(self.beat()),
+                    item = self.queue.next(true) => self.took(item?),
+                },
+                // Alerts and values do not wait for old samples.
+                Some(caught) => tokio::select! {
+                    biased;
+                    _ = self.heartbeat.tick() => Some(self.beat()),
+                    item = self.queue.next(false) => self.took(item?),
+                    caught = caught.recv() => self.caught(caught)?,
                 },
             };
-            return Ok(self.deliver(update));
+            if let Some(update) = update {
+                return Ok(self.deliver(update));
+            }
+        }
+    }
+
+    fn caught(
+        &mut self,
+        caught: Option<Result<Caught, ReadError>>,
+    ) -> Result<Option<Update>, Ended> {
+        match caught {
+            Some(Ok(Caught::Sample(sample))) => Ok(Some(Update::Sample(sample))),
+            Some(Ok(Caught::Done(through))) => {
+                self.caught_up(through);
+                Ok(None)
+            }
+            Some(Err(error)) => {
+                tracing::error!(%error, "missed samples not read");
+                Err(Ended::Unreadable)
+            }
+            None => Err(Ended::Stopped),
         }
     }
 

@@ -1,0 +1,90 @@
+//! Updates and errors in the contract's words.
+
+use enroute_live::{
+    ActError, Delivery, Ended, LookupError, Sample, Snapshot, Update, ValuesChange, WatchError,
+};
+use enroute_wire::frame::Refusal;
+use enroute_wire::{record, state, v1};
+use tonic::Status;
+use v1::watch_response::Update as Out;
+
+pub(crate) fn delivery(delivery: Delivery) -> v1::WatchResponse {
+    v1::WatchResponse {
+        server_time_us: delivery.server_time.0,
+        resume_token: delivery.token.into_bytes().into(),
+        update: Some(update(delivery.update)),
+    }
+}
+
+fn update(update: Update) -> Out {
+    match update {
+        Update::Snapshot(snapshot) => Out::Snapshot(snapshot_to(&snapshot)),
+        Update::State(changed) => Out::Transfer(state::transfer_to(&changed)),
+        Update::Values(change) => Out::Values(values_to(&change)),
+        Update::Sample(one) => Out::Samples(sample(&one)),
+        Update::Alert(step) => Out::Alert(step.transition.clone()),
+        Update::Heartbeat { conflated } => Out::Heartbeat(v1::Heartbeat { conflated }),
+    }
+}
+
+fn snapshot_to(snapshot: &Snapshot) -> v1::Snapshot {
+    let states = snapshot.states.iter();
+    v1::Snapshot {
+        transfer: states.map(|one| state::transfer_to(one)).collect(),
+        missed: snapshot.missed.unwrap_or_default().to_owned(),
+    }
+}
+
+fn values_to(change: &ValuesChange) -> v1::Values {
+    state::values_to(&change.transfer, &change.gateway, &change.values)
+}
+
+pub(crate) fn sample(sample: &Sample) -> v1::Samples {
+    v1::Samples {
+        transfer: sample.transfer.to_string(),
+        gateway: sample.gateway.to_string(),
+        lane: record::lane_to(sample.lane).into(),
+        late: sample.late,
+        received_at_us: sample.received_at.0,
+        position: sample.position.0,
+        frame: sample.frame.clone(),
+    }
+}
+
+pub(crate) fn refusal(what: &str, refusal: &Refusal) -> Status {
+    Status::invalid_argument(format!("{what}: {refusal}"))
+}
+
+pub(crate) fn lookup(error: &LookupError) -> Status {
+    match error {
+        LookupError::Unknown { .. } => Status::not_found(error.to_string()),
+        LookupError::Ambiguous { .. } => Status::failed_precondition(error.to_string()),
+        LookupError::Stopped => Status::unavailable(error.to_string()),
+    }
+}
+
+pub(crate) fn watch(error: &WatchError) -> Status {
+    match error {
+        WatchError::Lookup(inner) => lookup(inner),
+        WatchError::Full { .. } => Status::resource_exhausted(error.to_string()),
+        WatchError::TooMany { .. } | WatchError::SamplesOfAll => {
+            Status::invalid_argument(error.to_string())
+        }
+    }
+}
+
+pub(crate) fn ended(ended: Ended) -> Status {
+    match ended {
+        Ended::Overflow => Status::resource_exhausted(ended.to_string()),
+        Ended::Stopped | Ended::Unreadable => Status::unavailable(ended.to_string()),
+    }
+}
+
+pub(crate) fn act(error: &ActError) -> Status {
+    match error {
+        ActError::Lookup(inner) => lookup(inner),
+        ActError::Refused(_) => Status::failed_precondition(error.to_string()),
+        ActError::Journal(_) | ActError::Unseen => Status::unavailable(error.to_string()),
+        ActError::Busy { .. } => Status::resource_exhausted(error.to_string()),
+    }
+}

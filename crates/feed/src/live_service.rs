@@ -1,0 +1,174 @@
+//! `enroute.v1.Live`: list, watch, history.
+
+use crate::convert;
+use crate::options::Options;
+use enroute_live::{History, Live, Subscription, TOKEN_BYTES_MAX, Token, Watch};
+use enroute_model::ids::{ID_BYTES_MAX, Position};
+use enroute_wire::v1;
+use enroute_wire::v1::live_server::Live as Service;
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+/// Messages between a subscription and its HTTP/2 stream; the subscription
+/// waits when full, and what it has not taken is conflated behind it.
+const AHEAD: usize = 1;
+
+pub(crate) struct LiveService {
+    pub(crate) live: Live,
+    pub(crate) options: Options,
+    pub(crate) closing: watch::Receiver<bool>,
+}
+
+type Out<T> = mpsc::Sender<Result<T, Status>>;
+
+#[tonic::async_trait]
+impl Service for LiveService {
+    async fn list(
+        &self,
+        request: Request<v1::ListRequest>,
+    ) -> Result<Response<v1::ListResponse>, Status> {
+        let closed = request.into_inner().closed;
+        let states = self.live.list(closed).await;
+        let states = states.map_err(|error| convert::lookup(&error))?;
+        let transfer = states
+            .iter()
+            .map(|state| enroute_wire::state::transfer_to(state));
+        Ok(Response::new(v1::ListResponse {
+            transfer: transfer.collect(),
+        }))
+    }
+
+    type WatchStream = ReceiverStream<Result<v1::WatchResponse, Status>>;
+
+    async fn watch(
+        &self,
+        request: Request<v1::WatchRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let wanted = checked(request.into_inner())?;
+        let subscription = self.live.watch(wanted).await;
+        let subscription = subscription.map_err(|error| convert::watch(&error))?;
+        let (out, responses) = mpsc::channel(AHEAD);
+        drop(tokio::spawn(follow(
+            subscription,
+            out,
+            self.closing.clone(),
+        )));
+        Ok(Response::new(ReceiverStream::new(responses)))
+    }
+
+    type HistoryStream = ReceiverStream<Result<v1::HistoryResponse, Status>>;
+
+    async fn history(
+        &self,
+        request: Request<v1::HistoryRequest>,
+    ) -> Result<Response<Self::HistoryStream>, Status> {
+        let request = request.into_inner();
+        name("transfer", &request.transfer)?;
+        let after = Position(request.after_position);
+        let history = self
+            .live
+            .history(&request.transfer, after, request.waveforms)
+            .await;
+        let history = history.map_err(|error| convert::lookup(&error))?;
+        let (out, responses) = mpsc::channel(AHEAD);
+        drop(tokio::spawn(tell(history, out, self.options.clone())));
+        Ok(Response::new(ReceiverStream::new(responses)))
+    }
+}
+
+/// Passes a subscription on until either side ends.
+async fn follow(
+    mut subscription: Subscription,
+    out: Out<v1::WatchResponse>,
+    mut closing: watch::Receiver<bool>,
+) {
+    loop {
+        let next = tokio::select! {
+            next = subscription.next() => next,
+            () = out.closed() => return,
+            _ = closing.wait_for(|closing| *closing) => Err(enroute_live::Ended::Stopped),
+        };
+        let (response, last) = match next {
+            Ok(delivery) => (Ok(convert::delivery(delivery)), false),
+            Err(ended) => (Err(convert::ended(ended)), true),
+        };
+        // A viewer that has gone is not told.
+        if out.send(response).await.is_err() || last {
+            return;
+        }
+    }
+}
+
+/// Passes a history on, some frames to a message.
+async fn tell(mut history: History, out: Out<v1::HistoryResponse>, options: Options) {
+    let (mut samples, mut bytes) = (Vec::new(), 0usize);
+    loop {
+        let next = history.next().await;
+        match next {
+            Some(Ok(sample)) => {
+                bytes = bytes.saturating_add(sample.frame.len());
+                samples.push(convert::sample(&sample));
+                if samples.len() < options.history_frames_max && bytes < options.history_bytes_max {
+                    continue;
+                }
+            }
+            Some(Err(error)) => {
+                tracing::error!(%error, "history not read");
+                let status = Status::internal("failed to read the journal; see the server's log");
+                drop(out.send(Err(status)).await);
+                return;
+            }
+            None if samples.is_empty() => return,
+            None => {}
+        }
+        let last = samples.len() < options.history_frames_max && bytes < options.history_bytes_max;
+        let response = v1::HistoryResponse {
+            samples: std::mem::take(&mut samples),
+        };
+        bytes = 0;
+        if out.send(Ok(response)).await.is_err() || last {
+            return;
+        }
+    }
+}
+
+fn checked(request: v1::WatchRequest) -> Result<Watch, Status> {
+    for transfer in &request.transfer {
+        name("transfer", transfer)?;
+    }
+    if request.samples && request.transfer.is_empty() {
+        return Err(Status::invalid_argument(
+            "samples: only for named transfers; name at least one in `transfer`",
+        ));
+    }
+    if request.waveforms && !request.samples {
+        return Err(Status::invalid_argument(
+            "waveforms: come as samples; set `samples` as well",
+        ));
+    }
+    if request.resume_token.len() > TOKEN_BYTES_MAX {
+        return Err(Status::invalid_argument(format!(
+            "resume_token: {} bytes, more than {TOKEN_BYTES_MAX}; give the last token received, or none",
+            request.resume_token.len()
+        )));
+    }
+    let resume =
+        (!request.resume_token.is_empty()).then(|| Token::new(request.resume_token.into()));
+    Ok(Watch {
+        transfers: request.transfer,
+        samples: request.samples,
+        waveforms: request.waveforms,
+        resume,
+    })
+}
+
+/// A name that could be an id, an alias or a short code.
+pub(crate) fn name(field: &str, name: &str) -> Result<(), Status> {
+    if name.is_empty() || name.len() > ID_BYTES_MAX {
+        return Err(Status::invalid_argument(format!(
+            "{field}: give an id or a short code, 1 to {ID_BYTES_MAX} characters"
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,30 @@
+//! Limits of the gRPC port.
+
+use std::time::Duration;
+
+/// Bounds of one server.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Largest request.
+    pub request_bytes_max: usize,
+    /// Streams of one HTTP/2 connection at a time; more wait at the client.
+    pub streams_max: u32,
+    /// A connection that does not answer for this long after a ping is closed.
+    pub keepalive: Duration,
+    /// Frames in one message of a history.
+    pub history_frames_max: usize,
+    /// Bytes of frames in one message of a history; one frame more may be in it.
+    pub history_bytes_max: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            request_bytes_max: 256 << 10,
+            streams_max: 256,
+            keepalive: Duration::from_secs(20),
+            history_frames_max: 256,
+            history_bytes_max: 1 << 20,
+        }
+    }
+}

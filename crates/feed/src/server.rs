@@ -1,0 +1,165 @@
+//! Routes and serving.
+
+use crate::live_service::LiveService;
+use crate::options::Options;
+use crate::transfers_service::TransfersService;
+use axum::routing::get;
+use enroute_live::{Health, Live};
+use enroute_wire::DESCRIPTORS;
+use enroute_wire::v1::live_server::LiveServer;
+use enroute_wire::v1::transfers_server::TransfersServer;
+use std::future::Future;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_stream::Stream;
+use tonic::service::Routes;
+use tonic::transport::Server;
+use tonic::transport::server::{Connected, TcpIncoming};
+use tonic_health::server::HealthReporter;
+use tonic_web::GrpcWebLayer;
+
+/// What a browser or a curious person finds at `/`.
+const PAGE: &str = "\
+enroute: vital signs on their way to the ICU.
+
+This port speaks gRPC (enroute.v1.Live, enroute.v1.Transfers) and gRPC-Web, with
+health checks and reflection. To look at patients: enroute watch --server URL.
+To list what there is: grpcurl -plaintext HOST:PORT list
+";
+
+/// The gRPC port of one server.
+pub struct Feed {
+    live: Live,
+    options: Options,
+    closing: watch::Sender<bool>,
+}
+
+/// Why serving ended before it was told to.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The descriptors for reflection are not what they should be.
+    #[error("failed to offer reflection: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+    /// The network refused.
+    #[error("failed to serve gRPC: {0}")]
+    Transport(#[from] tonic::transport::Error),
+}
+
+impl Feed {
+    /// A port over `live`.
+    #[must_use]
+    pub fn new(live: Live, options: Options) -> Self {
+        let (closing, _) = watch::channel(false);
+        Self {
+            live,
+            options,
+            closing,
+        }
+    }
+
+    /// Everything on this port: gRPC, gRPC-Web, the page at `/`, and `more`,
+    /// which must not have a route at `/` and may have a fallback.
+    ///
+    /// # Errors
+    /// When the descriptors compiled in are damaged.
+    pub fn router(&self, more: axum::Router) -> Result<axum::Router, ServeError> {
+        let (reporter, health) = tonic_health::server::health_reporter();
+        drop(tokio::spawn(report(reporter, self.live.health())));
+        let reflection = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .build_v1()?;
+        let bytes_max = self.options.request_bytes_max;
+        let live = LiveServer::new(LiveService {
+            live: self.live.clone(),
+            options: self.options.clone(),
+            closing: self.closing.subscribe(),
+        });
+        let transfers = TransfersServer::new(TransfersService {
+            live: self.live.clone(),
+        });
+        let routes = Routes::new(live.max_decoding_message_size(bytes_max))
+            .add_service(transfers.max_decoding_message_size(bytes_max))
+            .add_service(health)
+            .add_service(reflection);
+        // The layer answers 400 to what is neither gRPC nor gRPC-Web, so it
+        // stands before the services only.
+        let grpc = routes
+            .into_axum_router()
+            .reset_fallback()
+            .layer(GrpcWebLayer::new());
+        let page = axum::Router::new().route("/", get(|| async { PAGE }));
+        Ok(grpc.merge(page).merge(more))
+    }
+
+    /// Serves on `listener` until `shutdown` resolves; then ends every watch
+    /// (each viewer has its token) and waits for running requests.
+    ///
+    /// # Errors
+    /// When the network refuses.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        more: axum::Router,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> Result<(), ServeError> {
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        self.serve_incoming(incoming, more, shutdown).await
+    }
+
+    /// As [`Feed::serve`], on any connections: an in-memory duplex in tests.
+    ///
+    /// # Errors
+    /// When the network refuses.
+    pub async fn serve_incoming<IO>(
+        self,
+        incoming: impl Stream<Item = std::io::Result<IO>> + Send,
+        more: axum::Router,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> Result<(), ServeError>
+    where
+        IO: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+    {
+        let routes = Routes::from(self.router(more)?);
+        let (streams, keepalive) = (self.options.streams_max, self.options.keepalive);
+        let closing = self.closing;
+        let shutdown = async {
+            shutdown.await;
+            closing.send_replace(true);
+        };
+        Server::builder()
+            .accept_http1(true)
+            .max_concurrent_streams(streams)
+            .http2_keepalive_interval(Some(keepalive))
+            .http2_keepalive_timeout(Some(keepalive))
+            .add_routes(routes)
+            .serve_with_incoming_shutdown(incoming, shutdown)
+            .await?;
+        Ok(())
+    }
+}
+
+/// Serving while the live view follows the journal.
+async fn report(reporter: HealthReporter, mut health: watch::Receiver<Health>) {
+    loop {
+        let running = *health.borrow_and_update() == Health::Running;
+        set(&reporter, running).await;
+        // Closed: the shard's thread has ended.
+        if health.changed().await.is_err() {
+            set(&reporter, false).await;
+            return;
+        }
+    }
+}
+
+async fn set(reporter: &HealthReporter, running: bool) {
+    let status = if running {
+        tonic_health::ServingStatus::Serving
+    } else {
+        tonic_health::ServingStatus::NotServing
+    };
+    for service in ["", "enroute.v1.Live", "enroute.v1.Transfers"] {
+        reporter.set_service_status(service, status).await;
+    }
+}

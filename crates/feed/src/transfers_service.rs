@@ -1,0 +1,98 @@
+//! `enroute.v1.Transfers`: the registry.
+
+use crate::convert;
+use crate::live_service::name;
+use enroute_live::Live;
+use enroute_model::ids::{ShortCode, TransferId};
+use enroute_model::registry::RegistryAction;
+use enroute_wire::limits::LABEL_CHARS_MAX;
+use enroute_wire::v1::registry_action::Action;
+use enroute_wire::v1::transfers_server::Transfers as Service;
+use enroute_wire::{registry, v1};
+use tonic::{Request, Response, Status};
+
+/// Who acts, as long as nobody has to say who they are.
+const ACTOR: &str = "unauthenticated";
+
+pub(crate) struct TransfersService {
+    pub(crate) live: Live,
+}
+
+#[tonic::async_trait]
+impl Service for TransfersService {
+    async fn add(
+        &self,
+        request: Request<v1::AddRequest>,
+    ) -> Result<Response<v1::AddResponse>, Status> {
+        let request = request.into_inner();
+        action_id(&request.action_id)?;
+        let info = request.info.unwrap_or_default();
+        let info = registry::info_from(info).map_err(|error| convert::refusal("info", &error))?;
+        let transfer = transfer_of(&request.action_id)?;
+        let (put, id) = (RegistryAction::Put(info), &request.action_id);
+        let acted = self.live.act(transfer.as_str(), put, id, ACTOR).await;
+        acted.map_err(|error| convert::act(&error))?;
+        Ok(Response::new(v1::AddResponse {
+            short_code: ShortCode::of(&transfer).to_string(),
+            transfer: transfer.to_string(),
+        }))
+    }
+
+    async fn act(
+        &self,
+        request: Request<v1::ActRequest>,
+    ) -> Result<Response<v1::ActResponse>, Status> {
+        let request = request.into_inner();
+        name("transfer", &request.transfer)?;
+        action_id(&request.action_id)?;
+        let action = request.action.unwrap_or_default();
+        let action = self.with_ids(action).await?;
+        let action =
+            registry::action_from(action).map_err(|error| convert::refusal("action", &error))?;
+        let known = self.live.state(&request.transfer).await;
+        known.map_err(|error| convert::lookup(&error))?;
+        let acted = self
+            .live
+            .act(&request.transfer, action, &request.action_id, ACTOR)
+            .await;
+        let acted = acted.map_err(|error| convert::act(&error))?;
+        Ok(Response::new(v1::ActResponse {
+            transfer: acted.transfer.to_string(),
+        }))
+    }
+}
+
+impl TransfersService {
+    /// A transfer to join may be named by its short code as well.
+    async fn with_ids(&self, action: v1::RegistryAction) -> Result<v1::RegistryAction, Status> {
+        let Some(Action::JoinInto(target)) = &action.action else {
+            return Ok(action);
+        };
+        name("join_into", target)?;
+        let found = self.live.state(target).await;
+        let found = found.map_err(|error| convert::lookup(&error))?;
+        let action = Some(Action::JoinInto(found.transfer.to_string()));
+        Ok(v1::RegistryAction { action })
+    }
+}
+
+fn action_id(id: &str) -> Result<(), Status> {
+    if id.is_empty() || id.chars().count() > LABEL_CHARS_MAX {
+        return Err(Status::invalid_argument(format!(
+            "action_id: give 1 to {LABEL_CHARS_MAX} characters that no other action has, such as a random id"
+        )));
+    }
+    Ok(())
+}
+
+/// The id of the transfer that an `Add` creates: from the action's id alone, so
+/// that the same request again, even after a restart, names the same transfer.
+/// FNV-1a, 64 bit: not secret, only spread.
+fn transfer_of(action_id: &str) -> Result<TransferId, Status> {
+    let hash = action_id
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+    TransferId::new(&format!("tr-{hash:016x}")).map_err(|error| Status::internal(error.to_string()))
+}
