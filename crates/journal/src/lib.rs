@@ -97,3 +97,6 @@ pub use record::{Append, Class, Classes, Poison, Snapshot, Stored};
 pub use scan::Scan;
 pub use side::Side;
 pub use tail::{Tail, TailItem};
+
+#[cfg(test)]
+mod fault_tests;
