@@ -1,0 +1,545 @@
+//! The command line. The help texts are pages for people: what the command
+//! does, an example, what its exit code means.
+
+use crate::utc;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Vital signs of patients in transfer, from the vehicle to the receiving ICU.
+///
+/// Gateways on board record, spool to disk and send over MQTT; the server writes
+/// everything to its journal first, watches the values, and serves viewers over
+/// gRPC. The monitor at the patient stays the primary alarm.
+#[derive(Debug, Parser)]
+#[command(
+    name = "enroute",
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    after_help = "Start with: enroute demo\n\n\
+        Exit codes: 0 done; 1 failed, the last line says why; 2 wrong arguments or\n\
+        configuration; 3 the command's check found a difference (demo, reevaluate)."
+)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// What to log to standard error: error, warn, info, debug, trace, or a
+    /// filter such as `info,enroute_ingest=debug`. Logs never hold patient data.
+    #[arg(long, global = true, value_name = "FILTER")]
+    pub(crate) log: Option<String>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run everything in one process with simulated patients
+    Demo(DemoArgs),
+    /// Run the server: broker or MQTT client, journal, engines, gRPC
+    Serve(ServeArgs),
+    /// Run a gateway, the box on board
+    Gateway(GatewayArgs),
+    /// Send simulated transfers to a broker
+    Simulate(SimulateArgs),
+    /// Create, look at and change transfers on a server
+    Transfer(TransferArgs),
+    /// Watch transfers in the terminal, or as JSON
+    Watch(WatchArgs),
+    /// Run a journal through the engine again and compare the alerts
+    Reevaluate(ReevaluateArgs),
+}
+
+/// Run everything in one process: broker, server, and simulated patients.
+///
+/// Each simulated transfer has a real gateway with its own spool, sending over a
+/// simulated radio link that fades. One transfer crosses a border by ambulance,
+/// aircraft and ambulance, and is silent for a stretch of the flight. Usual ports
+/// that are taken are replaced by free ones; the first lines printed say where to
+/// look. Everything is marked EXERCISE.
+///
+/// In a terminal the view of `enroute watch` opens in place; q ends the demo.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  enroute demo
+  enroute demo --transfers 20 --seed 7
+  enroute demo --headless --for 30s        # stops by itself, prints a summary
+
+With --for (and on Ctrl-C) the patients stop first, the gateways send what they
+still hold, and a summary is printed: frames produced, sent, received, durable,
+missing and duplicate per stream, alerts, what a viewer of our own counted, and
+latencies per stage.
+
+Exit codes: 0 every frame is durable and all counts agree; 1 something failed;
+2 wrong arguments; 3 a frame is missing or the counts do not agree.")]
+pub(crate) struct DemoArgs {
+    /// Simulated transfers
+    #[arg(long, default_value_t = 6, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=500))]
+    pub(crate) transfers: u16,
+    /// The same seed gives the same patients, routes and radio links
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub(crate) seed: u64,
+    /// Where gRPC and HTTP listen; without it port 7400, or a free one if taken
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Keep journal and spools here; without it a temporary directory is used and removed
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Print status lines instead of opening the terminal view
+    #[arg(long)]
+    pub(crate) headless: bool,
+    /// Stop after this long (30s, 5m, 1h) and print a summary
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    pub(crate) run_for: Option<Duration>,
+}
+
+/// Run the server.
+///
+/// Subscribes to the gateways' topics on the embedded or an external broker,
+/// writes every frame to the journal before anything else sees it, runs one
+/// engine per transfer, and serves viewers over gRPC and gRPC-Web on one port.
+/// The configuration is checked in full before any port opens.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Example:
+  enroute serve --config /etc/enroute/server.toml
+
+deploy/server.toml is a commented configuration. Ctrl-C or SIGTERM stops intake,
+syncs the journal, closes the viewers' streams and exits; a second one exits at once.
+
+Exit codes: 0 stopped as asked; 1 failed (a journal that cannot write ends the
+server: nothing is called durable from memory); 2 wrong configuration.")]
+pub(crate) struct ServeArgs {
+    /// TOML file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+}
+
+/// Run a gateway, the box on board.
+///
+/// Reads a monitor (simulated, or a WFDB recording played in real time), writes
+/// every frame to its spool on disk, then sends it. A frame leaves the spool only
+/// when the server says that it is durable. Without a link it records on, for as
+/// long as the disk allows; afterwards the present goes first and the past fills in
+/// behind. The crew's page shows whether the hospital receives.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Example:
+  enroute gateway --config /etc/enroute/gateway.toml
+
+deploy/gateway.toml is a commented configuration. The gateway connects for ever; a
+broker that is not there yet is no error.
+
+Exit codes: 0 stopped as asked, or the recording was played and everything is
+durable at the server; 1 failed; 2 wrong configuration.")]
+pub(crate) struct GatewayArgs {
+    /// TOML file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+}
+
+/// Send simulated transfers to a broker, each through a gateway of its own.
+///
+/// For trying a server that runs elsewhere. Everything sent is marked EXERCISE.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Example:
+  enroute simulate --broker mqtt://127.0.0.1:1883 --transfers 20 --seed 7
+
+Runs until Ctrl-C (or --for); then the patients stop, and the gateways send what
+they still hold.
+
+Exit codes: 0 everything sent was confirmed as durable; 1 something failed, or
+frames were still unconfirmed at the end; 2 wrong arguments.")]
+pub(crate) struct SimulateArgs {
+    /// The MQTT broker, as mqtt://HOST:PORT
+    #[arg(long, value_name = "URL")]
+    pub(crate) broker: BrokerUrl,
+    /// Simulated transfers
+    #[arg(long, default_value_t = 6, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=500))]
+    pub(crate) transfers: u16,
+    /// The same seed gives the same patients, routes and radio links
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub(crate) seed: u64,
+    /// Keep the spools here; without it a temporary directory is used and removed
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Stop after this long (30s, 5m, 1h)
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    pub(crate) run_for: Option<Duration>,
+}
+
+/// Create, look at and change transfers on a server.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  enroute transfer add --hospital 'HUG Geneva' --age adult --concern 'septic shock' \\
+      --leg 'vehicle=AMB-12,mode=road,from=Aosta@45.737/7.320,to=HUG@46.193/6.149'
+  enroute transfer list
+  enroute transfer assign 4K7-Q2M --hospital 'HUG Geneva'
+  enroute transfer join tx-9f… --into 4K7-Q2M
+
+A TRANSFER is an id, an id joined to it, or the six-character short code.
+
+Exit codes: 0 done, durable and handled; 1 refused or the server is not reached, the
+line printed says which; 2 wrong arguments.")]
+pub(crate) struct TransferArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) action: TransferAction,
+    /// The server's gRPC address
+    #[arg(long, global = true, default_value = DEFAULT_SERVER, value_name = "URL")]
+    pub(crate) server: String,
+}
+
+/// Where a server listens unless told otherwise.
+pub(crate) const DEFAULT_SERVER: &str = "http://127.0.0.1:7400";
+
+/// What can be done with a transfer.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TransferAction {
+    /// Create a transfer; prints its id and short code
+    Add(InfoArgs),
+    /// List transfers, open ones first
+    List {
+        /// Also the closed ones
+        #[arg(long)]
+        closed: bool,
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one transfer in full
+    Show {
+        /// Id or short code
+        transfer: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Close a transfer; late history is still accepted
+    Close {
+        /// Id or short code
+        transfer: String,
+    },
+    /// Open a closed transfer again
+    Reopen {
+        /// Id or short code
+        transfer: String,
+    },
+    /// Give a transfer a hospital, and whatever else is known; the rest stays as it was
+    Assign {
+        /// Id or short code
+        transfer: String,
+        /// What to change.
+        #[command(flatten)]
+        info: InfoArgs,
+    },
+    /// Make a transfer a leg of another one: one journey, one trend
+    Join {
+        /// Id or short code of the leg
+        transfer: String,
+        /// Id or short code of the transfer that it belongs to
+        #[arg(long, value_name = "TRANSFER")]
+        into: String,
+    },
+    /// Make one gateway's source the active one
+    HandOver {
+        /// Id or short code
+        transfer: String,
+        /// The gateway that goes on
+        #[arg(long, value_name = "GATEWAY")]
+        to: String,
+    },
+}
+
+/// What people know of a transfer. Nothing here may identify the patient.
+#[derive(Debug, Default, Args)]
+pub(crate) struct InfoArgs {
+    /// The receiving hospital
+    #[arg(long, value_name = "NAME")]
+    pub(crate) hospital: Option<String>,
+    /// Age band; unknown uses adult limits, marked as assumed
+    #[arg(long, value_name = "BAND")]
+    pub(crate) age: Option<Age>,
+    /// Body weight in kilograms
+    #[arg(long, value_name = "KG", value_parser = weight)]
+    pub(crate) weight: Option<Grams>,
+    /// A condition such as sepsis, stroke, after_cardiac_arrest; may be repeated
+    #[arg(long = "condition", value_name = "WORD")]
+    pub(crate) conditions: Vec<String>,
+    /// The headline, in a few words; must not identify the patient
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) concern: Option<String>,
+    /// A planned leg, in order of travel; may be repeated:
+    /// `vehicle=…,mode=road|air,from=NAME@LAT/LON,to=NAME@LAT/LON[,gateway=…][,departs=TIME][,arrives=TIME]`,
+    /// times such as 2026-03-01T14:30Z
+    #[arg(long = "leg", value_name = "LEG", value_parser = leg)]
+    pub(crate) legs: Vec<LegArg>,
+}
+
+/// Watch transfers in the terminal, or as JSON.
+///
+/// Shows the board of all open transfers, most urgent first; Enter opens one patient
+/// with waveforms. When the server falls silent the view says so and sounds the
+/// terminal's bell, keeps the last picture marked as such, and goes on by itself
+/// when the server is back.
+///
+/// The monitor at the patient is the primary alarm; this view is a second one.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Keys: up and down choose, Enter opens, Esc goes back, left and right go to the next
+patient, ? shows help, q leaves.
+
+With --json one object a line is printed, for scripts:
+  {\"type\":\"snapshot\",\"server_time\":…,\"missed\":null,\"transfers\":[…]}
+  {\"type\":\"transfer\",\"server_time\":…,\"transfer\":{…}}
+  {\"type\":\"values\",\"server_time\":…,\"transfer\":\"tx-…\",\"gateway\":\"gw-…\",\"values\":[…]}
+  {\"type\":\"alert\",\"server_time\":…,\"transfer\":\"tx-…\",\"ordinal\":3,\"at\":…,\"alert\":{…}}
+  {\"type\":\"heartbeat\",\"server_time\":…,\"conflated\":0}
+  {\"type\":\"lost\",\"reason\":\"…\"}          (the server is not reached; it is tried again)
+Times are RFC 3339 in UTC. A value is {\"id\":\"hr\",\"code\":147842,\"unit\":\"/min\",
+\"value\":81,\"state\":\"measured\",\"stale\":false,…}; without a number \"value\" is null and
+\"state\" says why. Fields may be added; none will change its meaning.
+
+Examples:
+  enroute watch
+  enroute watch 4K7-Q2M --server http://10.0.0.5:7400
+  enroute watch --json | jq 'select(.type==\"alert\")'
+
+Exit codes: 0 left as asked; 1 no such transfer, or the address is not usable;
+2 wrong arguments.")]
+pub(crate) struct WatchArgs {
+    /// Id or short code of one transfer; without it all open ones
+    #[arg(value_name = "TRANSFER")]
+    pub(crate) transfer: Option<String>,
+    /// The server's gRPC address
+    #[arg(long, default_value = DEFAULT_SERVER, value_name = "URL")]
+    pub(crate) server: String,
+    /// Print one JSON object a line instead of opening the view
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Run a journal through the engine again and compare the alerts, byte for byte.
+///
+/// The alerts that a server raised are stored beside what it received. This command
+/// gives the same records to a fresh engine and holds its alerts against the stored
+/// ones. Nothing is written; the server of that directory must not be running.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Example:
+  enroute demo --headless --for 30s --data /tmp/demo
+  enroute reevaluate --data /tmp/demo
+
+Prints one line for each difference: the transfer, the ordinal of the transition, what
+was stored and what came out now.
+
+Exit codes: 0 the alerts are the same; 1 the directory cannot be read; 2 wrong
+arguments; 3 they differ.")]
+pub(crate) struct ReevaluateArgs {
+    /// The server's data directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+}
+
+/// `mqtt://HOST:PORT`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BrokerUrl {
+    /// Name or address.
+    pub(crate) host: String,
+    /// TCP port.
+    pub(crate) port: u16,
+}
+
+/// The port of MQTT without TLS, as registered with IANA.
+pub(crate) const MQTT_PORT: u16 = 1883;
+
+impl std::str::FromStr for BrokerUrl {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let form = "use mqtt://HOST or mqtt://HOST:PORT";
+        if text.starts_with("mqtts://") {
+            return Err("MQTT over TLS is not built yet; use mqtt://HOST:PORT".into());
+        }
+        let rest = text.strip_prefix("mqtt://").ok_or(form)?;
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        let (host, port) = match rest.rsplit_once(':') {
+            Some((host, port)) if !port.contains(']') => (
+                host,
+                port.parse()
+                    .map_err(|_| format!("{port:?} is no port; {form}"))?,
+            ),
+            Some(_) | None => (rest, MQTT_PORT),
+        };
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        if host.is_empty() || host.contains(['/', '@', ' ']) {
+            return Err(form.into());
+        }
+        Ok(Self {
+            host: host.to_owned(),
+            port,
+        })
+    }
+}
+
+/// Age bands of the contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Age {
+    /// Up to 28 days
+    Neonate,
+    /// From 29 days to under 1 year
+    Infant,
+    /// From 1 to under 13 years
+    Child,
+    /// From 13 to under 16 years
+    Adolescent,
+    /// From 16 years
+    Adult,
+}
+
+/// A body weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Grams(pub(crate) u32);
+
+/// A leg as typed.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct LegArg {
+    /// Call sign or registration.
+    pub(crate) vehicle: String,
+    /// By air, not by road.
+    pub(crate) air: bool,
+    /// Where it starts.
+    pub(crate) from: PlaceArg,
+    /// Where it ends.
+    pub(crate) to: PlaceArg,
+    /// The gateway on board, if known.
+    pub(crate) gateway: String,
+    /// Planned departure, microseconds UTC.
+    pub(crate) departs_at_us: Option<i64>,
+    /// Planned arrival, microseconds UTC.
+    pub(crate) arrives_at_us: Option<i64>,
+}
+
+/// A place as typed.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct PlaceArg {
+    /// Its name.
+    pub(crate) name: String,
+    /// Degrees × 10^7, north positive.
+    pub(crate) latitude_e7: i32,
+    /// Degrees × 10^7, east positive.
+    pub(crate) longitude_e7: i32,
+}
+
+/// Reads `500ms`, `30s`, `5m`, `1h`; up to a week.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = text.get(digits.len()..).unwrap_or_default();
+    let number: u64 = digits
+        .parse()
+        .map_err(|_| "use a whole number and a unit: 500ms, 30s, 5m, 1h".to_owned())?;
+    let millis = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err(format!("unit {unit:?} is not known: use ms, s, m or h")),
+    };
+    let duration = Duration::from_millis(number.saturating_mul(millis));
+    if duration.is_zero() || duration > Duration::from_secs(7 * 86_400) {
+        return Err("must be more than 0 and at most a week".into());
+    }
+    Ok(duration)
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the range is checked before"
+)]
+fn weight(text: &str) -> Result<Grams, String> {
+    let kilograms: f64 = text
+        .parse()
+        .map_err(|_| "use kilograms, such as 72 or 3.4".to_owned())?;
+    if !(0.2..=500.0).contains(&kilograms) {
+        return Err("must be between 0.2 and 500 kg".into());
+    }
+    Ok(Grams((kilograms * 1_000.0).round() as u32))
+}
+
+fn leg(text: &str) -> Result<LegArg, String> {
+    let mut fields = std::collections::BTreeMap::new();
+    for part in text.split(',') {
+        let (key, value) = part
+            .split_once('=')
+            .ok_or_else(|| format!("{part:?} is not KEY=VALUE"))?;
+        let known = [
+            "vehicle", "mode", "from", "to", "gateway", "departs", "arrives",
+        ];
+        let key = key.trim();
+        if !known.contains(&key) {
+            return Err(format!("{key:?} is not one of {}", known.join(", ")));
+        }
+        if fields.insert(key, value.trim()).is_some() {
+            return Err(format!("{key} is given twice"));
+        }
+    }
+    let need = |key: &str| {
+        fields
+            .get(key)
+            .copied()
+            .filter(|value| !value.is_empty())
+            .ok_or_else(|| format!("{key}=… is missing"))
+    };
+    let time = |key: &str| {
+        fields
+            .get(key)
+            .map(|text| {
+                utc::parse(text)
+                    .ok_or_else(|| format!("{key}: {text:?} is no time; use 2026-03-01T14:30Z"))
+            })
+            .transpose()
+    };
+    Ok(LegArg {
+        vehicle: need("vehicle")?.to_owned(),
+        air: match need("mode")? {
+            "road" => false,
+            "air" => true,
+            other => return Err(format!("mode {other:?} is not road or air")),
+        },
+        from: place(need("from")?)?,
+        to: place(need("to")?)?,
+        gateway: fields.get("gateway").copied().unwrap_or_default().to_owned(),
+        departs_at_us: time("departs")?,
+        arrives_at_us: time("arrives")?,
+    })
+}
+
+fn place(text: &str) -> Result<PlaceArg, String> {
+    let form = || format!("{text:?} is no place; use NAME@LATITUDE/LONGITUDE, such as Aosta@45.737/7.320");
+    let (name, coordinates) = text.rsplit_once('@').ok_or_else(form)?;
+    let (latitude, longitude) = coordinates.split_once('/').ok_or_else(form)?;
+    Ok(PlaceArg {
+        name: name.trim().to_owned(),
+        latitude_e7: degrees(latitude, 90.0).ok_or_else(form)?,
+        longitude_e7: degrees(longitude, 180.0).ok_or_else(form)?,
+    })
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "at most 180 degrees, checked before"
+)]
+fn degrees(text: &str, limit: f64) -> Option<i32> {
+    let degrees: f64 = text.trim().parse().ok()?;
+    (-limit..=limit)
+        .contains(&degrees)
+        .then_some((degrees * 1e7).round() as i32)
+}
+
+#[cfg(test)]
+#[path = "args_tests.rs"]
+mod tests;
