@@ -1,0 +1,148 @@
+//! The gRPC client side: one `Watch` stream kept open for ever by its resume token,
+//! and the address of a server as typed.
+
+use anyhow::{Context, Result, bail};
+use enroute_wire::v1;
+use enroute_wire::v1::live_client::LiveClient;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tonic::Code;
+use tonic::transport::{Channel, Endpoint};
+
+/// A heartbeat comes each second; without a word for this long the stream is
+/// opened anew.
+const WORD_WITHIN: Duration = Duration::from_secs(6);
+/// First and longest pause before the next try.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(2));
+/// A snapshot of a full board is larger than tonic's 4 MiB.
+pub(crate) const RESPONSE_BYTES_MAX: usize = 64 << 20;
+
+/// What a followed stream says.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    /// A response.
+    Response(Box<v1::WatchResponse>),
+    /// The stream ended or could not be opened; it is tried again.
+    Lost(String),
+    /// The server will never answer this request; nothing more comes.
+    Refused(String),
+}
+
+/// Reads `http://HOST:PORT`, or `HOST:PORT`.
+pub(crate) fn endpoint(server: &str) -> Result<Endpoint> {
+    if server.starts_with("https://") {
+        bail!("{server}: TLS is not built yet; use http://HOST:PORT");
+    }
+    let url = if server.contains("://") {
+        server.to_owned()
+    } else {
+        format!("http://{server}")
+    };
+    let form = || format!("{server:?} is no server address; use http://HOST:PORT");
+    if !url.starts_with("http://") || url.len() == "http://".len() {
+        bail!(form());
+    }
+    let endpoint = Endpoint::from_shared(url).with_context(form)?;
+    Ok(endpoint
+        .connect_timeout(Duration::from_secs(3))
+        .tcp_nodelay(true))
+}
+
+/// What a failed call says to a person: the status's own words, or that the server
+/// is not there.
+pub(crate) fn reason(status: &tonic::Status) -> String {
+    match status.code() {
+        Code::Unavailable if status.message().contains("tcp connect") => {
+            "not reached (is it running there?)".to_owned()
+        }
+        Code::Unavailable | Code::Unknown | Code::Cancelled
+            if status.message().is_empty() || status.message().contains("h2 protocol error") =>
+        {
+            "the connection ended".to_owned()
+        }
+        _ => super::watch::words::printable(status.message()),
+    }
+}
+
+/// Keeps a `Watch` stream open until the receiver is dropped; resumes with the
+/// last token. The channel is bounded: a viewer that falls behind holds the
+/// stream back, and the server conflates.
+pub(crate) async fn follow(
+    endpoint: Endpoint,
+    mut request: v1::WatchRequest,
+    to: mpsc::Sender<Heard>,
+) {
+    let mut pause = PAUSE.0;
+    let mut answered = false;
+    loop {
+        let ended = once(&endpoint, &mut request, &to, &mut pause, &mut answered).await;
+        let heard = match ended {
+            Ended::NobodyListens => return,
+            Ended::Refused(reason) => {
+                // Whoever would read it is gone when this fails.
+                drop(to.send(Heard::Refused(reason)).await);
+                return;
+            }
+            Ended::Lost(reason) => Heard::Lost(reason),
+        };
+        if to.send(heard).await.is_err() {
+            return;
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(PAUSE.1);
+    }
+}
+
+enum Ended {
+    NobodyListens,
+    Refused(String),
+    Lost(String),
+}
+
+async fn once(
+    endpoint: &Endpoint,
+    request: &mut v1::WatchRequest,
+    to: &mpsc::Sender<Heard>,
+    pause: &mut Duration,
+    answered: &mut bool,
+) -> Ended {
+    let channel: Channel = match endpoint.connect().await {
+        Ok(channel) => channel,
+        Err(_) => return Ended::Lost("not reached (is it running there?)".into()),
+    };
+    let mut client = LiveClient::new(channel).max_decoding_message_size(RESPONSE_BYTES_MAX);
+    let opened = timeout(WORD_WITHIN, client.watch(request.clone())).await;
+    let mut stream = match opened {
+        Ok(Ok(response)) => response.into_inner(),
+        Ok(Err(status)) => return refused_or_lost(&status, *answered),
+        Err(_) => return Ended::Lost("no answer".into()),
+    };
+    loop {
+        match timeout(WORD_WITHIN, stream.message()).await {
+            Ok(Ok(Some(response))) => {
+                request.resume_token = response.resume_token.clone();
+                *answered = true;
+                *pause = PAUSE.0;
+                let heard = Heard::Response(Box::new(response));
+                if to.send(heard).await.is_err() {
+                    return Ended::NobodyListens;
+                }
+            }
+            Ok(Ok(None)) => return Ended::Lost("the server ended the stream".into()),
+            Ok(Err(status)) => return refused_or_lost(&status, *answered),
+            Err(_) => return Ended::Lost("it fell silent".into()),
+        }
+    }
+}
+
+fn refused_or_lost(status: &tonic::Status, answered: bool) -> Ended {
+    match status.code() {
+        Code::NotFound | Code::InvalidArgument | Code::PermissionDenied | Code::Unimplemented
+            if !answered =>
+        {
+            Ended::Refused(reason(status))
+        }
+        _ => Ended::Lost(reason(status)),
+    }
+}

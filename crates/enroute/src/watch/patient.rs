@@ -1,0 +1,431 @@
+//! One patient: waveforms beside the numbers, below them alerts, link and
+//! completeness, and the journey.
+
+use super::chrome::{self, DIM};
+use super::picture::{self, Picture, Transfer};
+use super::wave::{Channel, Trace};
+use super::{board, tiles, words};
+use crate::utc;
+use enroute_model::time::Span;
+use enroute_wire::v1;
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::style::{Color, Style, Stylize};
+use ratatui::text::{Line, Span as Text};
+use ratatui::widgets::{Block, BorderType, Paragraph};
+
+/// Waveforms without a new sample for this long are taken off the screen.
+const NO_SAMPLES_AFTER: Span = Span::from_secs(3);
+/// Fewest columns at which waveforms stand beside the numbers.
+const WIDE: u16 = 100;
+
+/// Draws the patient `id`.
+pub(crate) fn draw(frame: &mut Frame, picture: &Picture, id: &str, now: Span) {
+    let keys = "← → other patient  Esc board  ? help  q leave";
+    let Some(transfer) = picture.transfers.get(id) else {
+        let page = chrome::page(frame.area(), false, 1);
+        let text = if picture.silent(now) {
+            " waiting for the first picture …"
+        } else {
+            " This transfer is not among those that the server shows."
+        };
+        frame.render_widget(Paragraph::new(text).fg(DIM), page.body);
+        chrome::foot(frame, page.foot, picture, now, keys);
+        return;
+    };
+    let now_us = picture.server_now_us(now);
+    let page = chrome::page(frame.area(), transfer.state.exercise, 2);
+    let mut head = Vec::new();
+    if transfer.state.exercise {
+        head.push(chrome::exercise_line(page.head.width));
+    }
+    head.extend(title(&transfer.state, now_us));
+    frame.render_widget(Paragraph::new(head), page.head);
+    body(frame, page.body, transfer, now, now_us);
+    if picture.silent(now) {
+        chrome::grey(frame, page.body);
+    }
+    chrome::foot(frame, page.foot, picture, now, keys);
+}
+
+fn title(state: &v1::TransferState, now_us: i64) -> Vec<Line<'static>> {
+    let info = state.info.clone().unwrap_or_default();
+    let hospital = if info.hospital.is_empty() {
+        "UNASSIGNED".to_owned()
+    } else {
+        format!("→ {}", words::printable(&info.hospital))
+    };
+    let code = words::short_code(&state.short_code);
+    let mut first = Line::from(vec![
+        Text::styled(format!(" {code} "), Style::new().bold().fg(Color::Black).bg(Color::Cyan)),
+        Text::styled(format!("  {}  ", words::printable(&info.concern)), Style::new().bold()),
+        Text::raw(hospital),
+    ]);
+    if state.closed {
+        first.push_span(Text::styled("  CLOSED", Style::new().fg(Color::Yellow).bold()));
+    }
+    if !state.poisoned.is_empty() {
+        let text = format!("  ENGINE DEGRADED: {} records skipped", state.poisoned.len());
+        first.push_span(Text::styled(text, Style::new().fg(Color::LightRed).bold()));
+    }
+    let mut second = Line::from(Text::raw(format!(" {}", words::population(state))));
+    for condition in &info.condition {
+        second.push_span(Text::raw(format!(", {}", words::printable(condition).replace('_', " "))));
+    }
+    second.push_span(Text::styled(
+        format!("   in transit for {}", words::age(now_us, state.started_at_us)),
+        Style::new().fg(DIM),
+    ));
+    vec![first, second]
+}
+
+fn body(frame: &mut Frame, area: Rect, transfer: &Transfer, now: Span, now_us: i64) {
+    let state = &transfer.state;
+    let panels = if area.height >= 30 { 11 } else { area.height / 3 };
+    let [upper, lower] =
+        Layout::vertical([Constraint::Fill(1), Constraint::Length(panels)]).areas(area);
+    if area.width >= WIDE {
+        let numbers = tiles::TILE_WIDTH * if area.width >= 140 { 2 } else { 1 };
+        let [left, right] =
+            Layout::horizontal([Constraint::Fill(1), Constraint::Length(numbers)]).areas(upper);
+        waves(frame, left, transfer, now, now_us);
+        tiles::draw(frame, right, state, now_us);
+        let [alerts, data, journey] = Layout::horizontal([Constraint::Fill(1); 3]).areas(lower);
+        alert_panel(frame, alerts, state, now_us);
+        data_panel(frame, data, state, now_us);
+        journey_panel(frame, journey, state, now_us);
+    } else {
+        let [above, below] =
+            Layout::vertical([Constraint::Percentage(40), Constraint::Fill(1)]).areas(upper);
+        waves(frame, above, transfer, now, now_us);
+        tiles::draw(frame, below, state, now_us);
+        let [alerts, data] = Layout::horizontal([Constraint::Fill(1); 2]).areas(lower);
+        alert_panel(frame, alerts, state, now_us);
+        data_panel(frame, data, state, now_us);
+    }
+}
+
+fn waves(frame: &mut Frame, area: Rect, transfer: &Transfer, now: Span, now_us: i64) {
+    let active = |channel: &Channel| {
+        let source = transfer
+            .state
+            .source
+            .iter()
+            .find(|source| source.gateway == channel.gateway);
+        source.is_none_or(|source| source.active)
+    };
+    let traces: Vec<_> = transfer
+        .waves
+        .in_order()
+        .into_iter()
+        .filter(|(channel, _)| active(channel))
+        .collect();
+    if traces.is_empty() {
+        let text = Paragraph::new("  no waveforms received").fg(DIM);
+        frame.render_widget(text, area);
+        return;
+    }
+    let height = (usize::from(area.height) / traces.len()).clamp(3, 9);
+    for (index, (channel, trace)) in traces.iter().enumerate() {
+        let (Ok(top), Ok(height)) = (u16::try_from(index * height), u16::try_from(height)) else {
+            continue;
+        };
+        let row = Rect::new(area.x, area.y + top, area.width.saturating_sub(2), height);
+        if row.intersection(area) == row {
+            wave(frame, row, (channel, trace), now, now_us);
+        }
+    }
+}
+
+fn wave(frame: &mut Frame, row: Rect, of: (&Channel, &Trace), now: Span, now_us: i64) {
+    let (channel, trace) = of;
+    let colour = words::colour(words::id(channel.code));
+    let (bottom, top) = trace.scale();
+    let unit = words::unit(&trace.unit);
+    let places = usize::from(top - bottom < 10.0);
+    let mut lines = vec![Line::from(vec![
+        Text::styled(
+            format!(" {}", words::name(channel.code, &channel.label)),
+            Style::new().fg(colour).bold(),
+        ),
+        Text::styled(
+            format!("  {bottom:.places$} … {top:.places$} {unit}"),
+            Style::new().fg(DIM),
+        ),
+    ])];
+    let silence = trace.silence(now);
+    if silence > NO_SAMPLES_AFTER {
+        let since = utc::time_of_day(now_us.saturating_sub(silence.0));
+        lines.push(Line::default());
+        lines.push(Line::styled(
+            format!("   no samples since {since}, {}", utc::span(silence.0)),
+            Style::new().fg(Color::Yellow),
+        ));
+    } else {
+        let width = usize::from(row.width);
+        let height = usize::from(row.height.saturating_sub(1));
+        let sweep = trace.sweep(now, width, height).into_iter();
+        lines.extend(sweep.map(|row| Line::styled(row, Style::new().fg(colour))));
+    }
+    frame.render_widget(Paragraph::new(lines), row);
+}
+
+fn panel(title: &'static str) -> Block<'static> {
+    Block::bordered()
+        .border_type(BorderType::Rounded)
+        .border_style(Style::new().fg(DIM))
+        .title(format!(" {title} "))
+}
+
+fn alert_panel(frame: &mut Frame, area: Rect, state: &v1::TransferState, now_us: i64) {
+    let mut lines: Vec<Line> = state
+        .alert
+        .iter()
+        .map(|alert| {
+            let colour = words::priority_colour(alert.priority());
+            let style = match alert.phase() {
+                v1::AlertPhase::Active => Style::new().fg(colour).bold(),
+                v1::AlertPhase::Unknown => Style::new().fg(colour),
+                v1::AlertPhase::Latched
+                | v1::AlertPhase::Ended
+                | v1::AlertPhase::Unspecified => Style::new().fg(DIM),
+            };
+            let mark = if alert.phase() == v1::AlertPhase::Unknown {
+                "?  "
+            } else {
+                words::priority_mark(alert.priority())
+            };
+            let age = words::age(now_us, alert.since_us);
+            let mut text = format!("{mark} {}, {age}", words::alert(alert));
+            let phase = words::alert_phase(alert.phase());
+            if !phase.is_empty() {
+                text = format!("{text} ({phase})");
+            }
+            Line::styled(text, style)
+        })
+        .collect();
+    for alarm in state.source.iter().flat_map(|source| &source.device_alarm) {
+        lines.push(Line::from(vec![
+            Text::styled("monitor: ", Style::new().fg(DIM)),
+            Text::styled(
+                words::printable(&alarm.label),
+                Style::new().fg(words::priority_colour(alarm.priority())),
+            ),
+        ]));
+    }
+    if lines.is_empty() {
+        lines.push(Line::styled("no alert", Style::new().fg(DIM)));
+    }
+    frame.render_widget(Paragraph::new(lines).block(panel("Alerts")), area);
+}
+
+fn data_panel(frame: &mut Frame, area: Rect, state: &v1::TransferState, now_us: i64) {
+    let mut lines = Vec::new();
+    for source in &state.source {
+        lines.push(source_line(source, now_us));
+        if let Some(report) = source.report.filter(|_| source.active) {
+            lines.push(report_line(&report));
+        }
+        for stream in source.completeness.iter().filter(|_| source.active) {
+            lines.push(stream_line(stream));
+        }
+        if let Some(clocks) = source.clocks.filter(|_| source.active) {
+            lines.extend(clock_line(&clocks));
+        }
+    }
+    frame.render_widget(
+        Paragraph::new(lines).block(panel("Link and completeness")),
+        area,
+    );
+}
+
+fn source_line(source: &v1::Source, now_us: i64) -> Line<'static> {
+    let mut line = Line::from(Text::raw(format!("{}  ", words::printable(&source.gateway))));
+    let heard = source.last_heard_us.map_or_else(
+        || "nothing live yet".to_owned(),
+        |at| format!("heard {} ago", words::age(now_us, at)),
+    );
+    line.push_span(match (source.active, source.link_up) {
+        (false, _) => Text::styled("handed over", Style::new().fg(DIM)),
+        (true, true) => Text::styled("link up", Style::new().fg(Color::Green)),
+        (true, false) => {
+            let since = source
+                .lost_since_us
+                .map(|at| format!(" for {}", words::age(now_us, at)))
+                .unwrap_or_default();
+            Text::styled(
+                format!("LINK LOST{since}"),
+                Style::new().fg(Color::LightRed).bold(),
+            )
+        }
+    });
+    line.push_span(Text::styled(format!("  {heard}"), Style::new().fg(DIM)));
+    line
+}
+
+fn report_line(report: &v1::LinkReport) -> Line<'static> {
+    let level = match report.degradation_level {
+        0 => "sends everything",
+        1 => "sends no waveforms",
+        2 => "sends numerics less often",
+        _ => "sends alarms and a summary only",
+    };
+    let battery = report
+        .battery_percent
+        .map(|percent| format!(", battery {percent} %"))
+        .unwrap_or_default();
+    Line::styled(
+        format!(
+            "  {level}, {} unconfirmed on board{battery}",
+            report.unconfirmed_frames
+        ),
+        Style::new().fg(Color::Gray),
+    )
+}
+
+fn stream_line(stream: &v1::StreamCompleteness) -> Line<'static> {
+    let name = words::stream(stream.stream());
+    let mut line = Line::from(Text::styled(
+        format!("  {name:<10} {:>7} durable", stream.durable),
+        Style::new().fg(Color::Gray),
+    ));
+    let notable = [
+        (stream.missing, "missing", Color::Yellow),
+        (stream.shed, "shed", Color::Yellow),
+        (stream.duplicates, "twice", DIM),
+        (stream.conflicts, "contradict", Color::LightRed),
+    ];
+    for (count, word, colour) in notable {
+        if count > 0 {
+            line.push_span(Text::styled(
+                format!("  {count} {word}"),
+                Style::new().fg(colour),
+            ));
+        }
+    }
+    line
+}
+
+fn clock_line(clocks: &v1::ClockOffsets) -> Option<Line<'static>> {
+    let one = |name: &str, offset: Option<i64>, uncertainty: u64| {
+        offset.map(|offset| {
+            let uncertainty = i64::try_from(uncertainty).unwrap_or(i64::MAX);
+            format!("{name} {} ± {}", signed(offset), signed(uncertainty).trim_start_matches('+'))
+        })
+    };
+    let parts: Vec<String> = [
+        one("monitor", clocks.monitor_us, clocks.monitor_uncertainty_us),
+        one("gateway", clocks.gateway_us, clocks.gateway_uncertainty_us),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    (!parts.is_empty()).then(|| {
+        Line::styled(format!("  clocks: {}", parts.join(", ")), Style::new().fg(DIM))
+    })
+}
+
+fn signed(us: i64) -> String {
+    let sign = if us < 0 { '-' } else { '+' };
+    let size = i64::try_from(us.unsigned_abs()).unwrap_or(i64::MAX);
+    if size < 1_000_000 {
+        format!("{sign}{} ms", size / 1_000)
+    } else {
+        format!("{sign}{}", utc::span(size))
+    }
+}
+
+fn journey_panel(frame: &mut Frame, area: Rect, state: &v1::TransferState, now_us: i64) {
+    let travel = state.travel.clone().unwrap_or_default();
+    let mut lines = Vec::new();
+    if let Some(eta) = travel.eta_us {
+        let distance = travel
+            .distance_m
+            .map(|metres| format!(", {} to go", words::distance(metres)))
+            .unwrap_or_default();
+        let at: String = utc::time_of_day(eta).chars().take(5).collect();
+        let text = format!("arrives in {} ({at} UTC){distance}", utc::span(eta - now_us));
+        lines.push(Line::styled(text, Style::new().bold()));
+    }
+    if let Some(position) = travel.position {
+        lines.push(position_line(&position, travel.heard_at_us, now_us));
+    }
+    let legs = state.info.iter().flat_map(|info| &info.leg);
+    for (index, leg) in legs.enumerate() {
+        let here = travel.leg.is_some_and(|leg| usize::try_from(leg) == Ok(index));
+        lines.push(leg_line(leg, here));
+    }
+    for entry in state.crew_log.iter().rev() {
+        let Some(event) = &entry.event else { continue };
+        lines.push(Line::from(vec![
+            Text::styled(
+                format!("{} ", utc::time_of_day(entry.captured_at_us)),
+                Style::new().fg(DIM),
+            ),
+            Text::raw(words::crew_event(event)),
+        ]));
+    }
+    if lines.is_empty() {
+        lines.push(Line::styled("no position, no plan", Style::new().fg(DIM)));
+    }
+    frame.render_widget(Paragraph::new(lines).block(panel("Journey and crew")), area);
+}
+
+fn leg_line(leg: &v1::Leg, here: bool) -> Line<'static> {
+    let place = |place: &Option<v1::Place>| {
+        let name = place.as_ref().map(|place| place.name.clone());
+        words::printable(&name.unwrap_or_default())
+    };
+    let sign = if here { "▶" } else { " " };
+    let text = format!(
+        "{sign} {:<4} {}: {} → {}",
+        board::vehicle_sign(leg.mode()),
+        words::printable(&leg.vehicle),
+        place(&leg.from),
+        place(&leg.to)
+    );
+    let style = if here {
+        Style::new().fg(Color::LightCyan)
+    } else {
+        Style::new().fg(Color::Gray)
+    };
+    Line::styled(text, style)
+}
+
+fn position_line(position: &v1::Position, heard: Option<i64>, now_us: i64) -> Line<'static> {
+    let degrees = |e7: i32| f64::from(e7) / 1e7;
+    let mut text = format!(
+        "{:.4}, {:.4}",
+        degrees(position.latitude_e7),
+        degrees(position.longitude_e7)
+    );
+    if let Some(speed) = position.speed_cm_s {
+        text = format!("{text}  {:.0} km/h", f64::from(speed) * 0.036);
+    }
+    if let Some(altitude) = position.altitude_m {
+        text = format!("{text}  {altitude} m");
+    }
+    if let Some(heard) = heard {
+        text = format!("{text}  ({} ago)", words::age(now_us, heard));
+    }
+    Line::styled(text, Style::new().fg(Color::Gray))
+}
+
+/// The patient before or after `id` on the board.
+pub(crate) fn neighbour(picture: &Picture, id: &str, forward: bool) -> Option<String> {
+    let ids = picture.by_urgency();
+    let here = ids.iter().position(|known| *known == id)?;
+    let step = if forward { 1 } else { ids.len() - 1 };
+    ids.get((here + step) % ids.len()).map(|id| (*id).to_owned())
+}
+
+/// Whether a high-priority alert stands that is not only latched.
+pub(crate) fn urgent(state: &v1::TransferState) -> bool {
+    picture::top_alert(state).is_some_and(|alert| {
+        alert.priority() == v1::Priority::High
+            && matches!(
+                alert.phase(),
+                v1::AlertPhase::Active | v1::AlertPhase::Unknown
+            )
+    })
+}
