@@ -1,0 +1,179 @@
+//! Configuration of `enroute gateway`.
+
+use super::{Checked, Wrong};
+use enroute_gateway::WfdbConfig;
+use enroute_simulator::course::Course;
+use serde::Deserialize;
+use toml::Spanned;
+
+/// `gateway.toml`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GatewayFile {
+    /// A filter as for `--log`, which wins.
+    #[serde(default)]
+    pub(crate) log: Option<Spanned<String>>,
+    /// Seconds that a shutdown waits for the server to confirm what is spooled.
+    #[serde(default = "default_shutdown_s")]
+    pub(crate) shutdown_s: Spanned<u64>,
+    /// The box itself.
+    pub(crate) gateway: Spanned<enroute_gateway::Config>,
+    /// What it reads; exactly one kind.
+    pub(crate) source: Spanned<SourceConfig>,
+}
+
+/// `[source]`: one of its tables.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SourceConfig {
+    /// `[source.simulator]`.
+    #[serde(default)]
+    pub(crate) simulator: Option<Spanned<SimulatorConfig>>,
+    /// `[source.wfdb]`.
+    #[serde(default)]
+    pub(crate) wfdb: Option<Spanned<WfdbConfig>>,
+}
+
+/// `[source.simulator]`: one simulated patient in one vehicle.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SimulatorConfig {
+    /// The same seed gives the same patient.
+    #[serde(default = "default_seed")]
+    pub(crate) seed: u64,
+    /// What happens to the patient; absent: the seed decides.
+    #[serde(default)]
+    pub(crate) course: Option<Spanned<String>>,
+    /// Also waveforms.
+    #[serde(default = "default_waveforms")]
+    pub(crate) waveforms: bool,
+    /// Minutes from door to door.
+    #[serde(default = "default_minutes")]
+    pub(crate) minutes: Spanned<u32>,
+}
+
+fn default_shutdown_s() -> Spanned<u64> {
+    Spanned::new(0..0, 10)
+}
+
+fn default_seed() -> u64 {
+    1
+}
+
+fn default_waveforms() -> bool {
+    true
+}
+
+fn default_minutes() -> Spanned<u32> {
+    Spanned::new(0..0, 30)
+}
+
+impl SimulatorConfig {
+    /// The course that was named.
+    pub(crate) fn course(&self) -> Option<Course> {
+        let word = self.course.as_ref()?.get_ref();
+        Course::ALL.into_iter().find(|course| course.word() == word)
+    }
+
+    fn check(&self) -> Result<(), Wrong> {
+        if let Some(course) = &self.course
+            && self.course().is_none()
+        {
+            let known: Vec<_> = Course::ALL.iter().map(|course| course.word()).collect();
+            return Err(Wrong::at(
+                course.span(),
+                format!("course {:?} is not known", course.get_ref()),
+                format!("choose one of {}", known.join(", ")),
+            ));
+        }
+        if !(1..=1_440).contains(self.minutes.get_ref()) {
+            return Err(Wrong::at(
+                self.minutes.span(),
+                format!("minutes = {} is out of range", self.minutes.get_ref()),
+                "give a number from 1 to 1440",
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Checked for GatewayFile {
+    const EXAMPLE: &'static str = "deploy/gateway.toml";
+
+    fn check(&self) -> Result<(), Wrong> {
+        if let Some(log) = &self.log {
+            crate::log::check(log)?;
+        }
+        if !(1..=3_600).contains(self.shutdown_s.get_ref()) {
+            return Err(Wrong::at(
+                self.shutdown_s.span(),
+                format!("shutdown_s = {} is out of range", self.shutdown_s.get_ref()),
+                "give a number from 1 to 3600",
+            ));
+        }
+        check_gateway(&self.gateway)?;
+        let source = self.source.get_ref();
+        match (&source.simulator, &source.wfdb) {
+            (Some(simulator), None) => simulator.get_ref().check(),
+            (None, Some(wfdb)) => check_wfdb(wfdb),
+            (Some(_), Some(wfdb)) => Err(Wrong::at(
+                wfdb.span(),
+                "there are two sources",
+                "keep one of [source.simulator] and [source.wfdb]",
+            )),
+            (None, None) => Err(Wrong::at(
+                self.source.span(),
+                "there is no source",
+                "add [source.simulator] or [source.wfdb]",
+            )),
+        }
+    }
+}
+
+fn check_gateway(gateway: &Spanned<enroute_gateway::Config>) -> Result<(), Wrong> {
+    let config = gateway.get_ref();
+    let wrong = |wrong: &str, help: &str| Err(Wrong::at(gateway.span(), wrong, help));
+    if config.broker.host.is_empty() {
+        return wrong("gateway.broker.host is empty", "name the broker's host");
+    }
+    if config.broker.port == 0 {
+        return wrong("gateway.broker.port is 0", "MQTT's port is 1883");
+    }
+    if config.broker.keep_alive_s == 0 {
+        return wrong(
+            "gateway.broker.keep_alive_s is 0",
+            "give the seconds of silence after which a connection is given up, such as 5",
+        );
+    }
+    if config.spool.dir.as_os_str().is_empty() {
+        return wrong("gateway.spool.dir is empty", "name the spool's directory");
+    }
+    if config.spool.bytes_max < SPOOL_BYTES_MIN {
+        return wrong(
+            "gateway.spool.bytes_max is below 1 MiB",
+            "give the bytes that the spool may take, such as 8_589_934_592 for 8 GiB",
+        );
+    }
+    Ok(())
+}
+
+/// A spool smaller than this would shed all the time.
+const SPOOL_BYTES_MIN: u64 = 1 << 20;
+
+fn check_wfdb(wfdb: &Spanned<WfdbConfig>) -> Result<(), Wrong> {
+    if wfdb.get_ref().record.as_os_str().is_empty() {
+        return Err(Wrong::at(
+            wfdb.span(),
+            "source.wfdb.record is empty",
+            "name the record's header file, with or without .hea",
+        ));
+    }
+    if !(50..=10_000).contains(&wfdb.get_ref().frame_ms) {
+        return Err(Wrong::at(
+            wfdb.span(),
+            format!("source.wfdb.frame_ms = {} is out of range", wfdb.get_ref().frame_ms),
+            "give a number from 50 to 10000",
+        ));
+    }
+    Ok(())
+}

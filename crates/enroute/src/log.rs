@@ -1,0 +1,52 @@
+//! Structured logs to standard error. They never hold patient data (I10): ids,
+//! positions, counts and reasons only.
+
+use crate::config::Wrong;
+use std::io::{self, IsTerminal};
+use toml::Spanned;
+use tracing_subscriber::EnvFilter;
+
+/// What is logged unless told otherwise.
+const DEFAULT: &str = "info";
+
+/// Whether the terminal belongs to a view that log lines would spoil.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Screen {
+    /// Nothing is drawn: log.
+    Free,
+    /// A view is drawn: log only when standard error goes elsewhere.
+    Drawn,
+}
+
+/// Starts logging; `asked` is `--log`, `configured` the file's setting.
+pub(crate) fn start(
+    asked: Option<&str>,
+    configured: Option<&str>,
+    default: Option<&str>,
+    screen: Screen,
+) -> anyhow::Result<()> {
+    if screen == Screen::Drawn && io::stderr().is_terminal() {
+        return Ok(());
+    }
+    let filter = asked.or(configured).or(default).unwrap_or(DEFAULT);
+    let filter = EnvFilter::try_new(filter)
+        .map_err(|error| anyhow::anyhow!("log filter {filter:?} cannot be read: {error}"))?;
+    let started = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .try_init();
+    started.map_err(|error| anyhow::anyhow!("failed to start logging: {error}"))
+}
+
+/// Checks a filter from a file.
+pub(crate) fn check(filter: &Spanned<String>) -> Result<(), Wrong> {
+    match EnvFilter::try_new(filter.get_ref()) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Wrong::at(
+            filter.span(),
+            format!("log filter {:?} cannot be read: {error}", filter.get_ref()),
+            "use error, warn, info, debug, trace, or such as \"info,enroute_ingest=debug\"",
+        )),
+    }
+}
