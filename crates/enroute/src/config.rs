@@ -129,7 +129,8 @@ fn place(text: &str, at: usize) -> (usize, usize, String) {
     let start = before.rfind('\n').map_or(0, |newline| newline + 1);
     let column = before.get(start..).unwrap_or_default().chars().count() + 1;
     let text = text.get(start..).unwrap_or_default();
-    let shown: String = text.lines().next().unwrap_or_default().chars().take(120).collect();
+    let shown = text.lines().next().unwrap_or_default().chars().take(120);
+    let shown = shown.map(|c| if c.is_control() { ' ' } else { c }).collect();
     (line, column, shown)
 }
 

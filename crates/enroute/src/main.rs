@@ -1,2 +1,58 @@
-//! The enroute binary.
-fn main() {}
+//! The enroute binary: arguments, configuration, clock, wiring, signals, shutdown,
+//! and the terminal view. What the commands do is in `args`; start reading at
+//! [`run`].
+//!
+//! Not here: anything about patients, frames or alerts; the other crates own that.
+
+mod args;
+mod client;
+mod clock;
+mod config;
+mod log;
+mod out;
+mod stop;
+mod transfer;
+mod utc;
+mod watch;
+
+use args::{Cli, Command};
+use clap::Parser;
+use config::ConfigError;
+use std::process::ExitCode;
+
+/// Something failed; the last line said what.
+const FAILED: u8 = 1;
+/// Wrong arguments or configuration.
+const WRONG: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&anyhow::Error::new(error).context("failed to start threads")),
+    };
+    let ended = runtime.block_on(run(cli));
+    // What still runs was told to stop; it is not waited for.
+    runtime.shutdown_background();
+    match ended {
+        Ok(code) => code,
+        Err(error) if out::is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let log = cli.log.as_deref();
+    match cli.command {
+        Command::Transfer(args) => transfer::run(args, log).await,
+        Command::Watch(args) => watch::run(args, log).await,
+        _ => anyhow::bail!("not built yet"),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the last word of a command that failed")]
+fn fail(error: &anyhow::Error) -> ExitCode {
+    eprintln!("enroute: {error:#}");
+    let wrong = error.downcast_ref::<ConfigError>().is_some();
+    ExitCode::from(if wrong { WRONG } else { FAILED })
+}

@@ -270,7 +270,7 @@ fn arrival(state: &v1::TransferState, now_us: i64) -> Vec<Text<'static>> {
     let travel = state.travel.clone().unwrap_or_default();
     let eta = travel.eta_us.map_or_else(
         || "no ETA".to_owned(),
-        |eta| format!("in {} ({})", utc::span(eta - now_us), short_time(eta)),
+        |eta| format!("in {} ({})", utc::span(eta.saturating_sub(now_us)), short_time(eta)),
     );
     parts.push(Text::raw(format!("{eta:<17}")));
     parts.push(match picture::link_up(state) {

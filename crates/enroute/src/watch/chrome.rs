@@ -53,13 +53,19 @@ pub(crate) fn foot(frame: &mut Frame, area: Rect, picture: &Picture, now: Span, 
     let [server, notice] =
         Layout::vertical([Constraint::Length(1), Constraint::Length(1)]).areas(area);
     frame.render_widget(Paragraph::new(server_line(picture, now, server.width)), server);
-    let text = "The monitor at the patient is the primary alarm; this is a second view.";
-    frame.render_widget(Paragraph::new(Line::styled(text, Style::new().fg(DIM))), notice);
-    frame.render_widget(
-        Paragraph::new(Line::styled(keys.to_owned(), Style::new().fg(DIM)))
-            .alignment(Alignment::Right),
-        notice,
-    );
+    let text = " The monitor at the patient is the primary alarm; this is a second view.";
+    let style = Style::new().fg(Color::Gray);
+    frame.render_widget(Paragraph::new(Line::styled(text, style)), notice);
+    let both = text.chars().count() + keys.chars().count() + 2;
+    let keys = if both > usize::from(notice.width) {
+        "? help"
+    } else {
+        keys
+    };
+    if text.chars().count() + keys.len() < usize::from(notice.width) {
+        let keys = Line::styled(keys.to_owned(), Style::new().fg(DIM));
+        frame.render_widget(Paragraph::new(keys).alignment(Alignment::Right), notice);
+    }
 }
 
 fn server_line(picture: &Picture, now: Span, width: u16) -> Line<'static> {

@@ -125,7 +125,7 @@ fn waves(frame: &mut Frame, area: Rect, transfer: &Transfer, now: Span, now_us: 
         frame.render_widget(text, area);
         return;
     }
-    let height = (usize::from(area.height) / traces.len()).clamp(3, 9);
+    let height = (usize::from(area.height) / traces.len()).clamp(3, 12);
     for (index, (channel, trace)) in traces.iter().enumerate() {
         let (Ok(top), Ok(height)) = (u16::try_from(index * height), u16::try_from(height)) else {
             continue;
@@ -344,7 +344,7 @@ fn journey_panel(frame: &mut Frame, area: Rect, state: &v1::TransferState, now_u
             .map(|metres| format!(", {} to go", words::distance(metres)))
             .unwrap_or_default();
         let at: String = utc::time_of_day(eta).chars().take(5).collect();
-        let text = format!("arrives in {} ({at} UTC){distance}", utc::span(eta - now_us));
+        let text = format!("arrives in {} ({at} UTC){distance}", utc::span(eta.saturating_sub(now_us)));
         lines.push(Line::styled(text, Style::new().bold()));
     }
     if let Some(position) = travel.position {
@@ -417,15 +417,4 @@ pub(crate) fn neighbour(picture: &Picture, id: &str, forward: bool) -> Option<St
     let here = ids.iter().position(|known| *known == id)?;
     let step = if forward { 1 } else { ids.len() - 1 };
     ids.get((here + step) % ids.len()).map(|id| (*id).to_owned())
-}
-
-/// Whether a high-priority alert stands that is not only latched.
-pub(crate) fn urgent(state: &v1::TransferState) -> bool {
-    picture::top_alert(state).is_some_and(|alert| {
-        alert.priority() == v1::Priority::High
-            && matches!(
-                alert.phase(),
-                v1::AlertPhase::Active | v1::AlertPhase::Unknown
-            )
-    })
 }

@@ -201,10 +201,14 @@ fn remark(value: &v1::Value, now_us: i64) -> String {
 fn dated(value: &v1::Value, digits: &str, now_us: i64) -> Vec<Text<'static>> {
     let at = utc::time_of_day(value.heard_at_us);
     let age = words::age(now_us, value.heard_at_us);
+    let what = if digits.is_empty() {
+        words::state(value.state())
+    } else {
+        digits
+    };
     vec![
-        Text::styled("stale: ", Style::new().fg(Color::Yellow)),
         Text::styled(
-            digits.to_owned(),
+            what.to_owned(),
             Style::new().fg(DIM).add_modifier(Modifier::CROSSED_OUT),
         ),
         Text::styled(format!(" at {at}, {age} ago"), Style::new().fg(DIM)),
@@ -219,6 +223,7 @@ fn line(value: &v1::Value, title: &str, digits: &str, now_us: i64) -> Line<'stat
         Style::new().fg(colour),
     ));
     if value.stale {
+        line.push_span(Text::styled("stale: ", Style::new().fg(Color::Yellow)));
         line.extend(dated(value, digits, now_us));
         return line;
     }
@@ -265,6 +270,12 @@ impl Tile<'_> {
             number_style(self.lead)
         };
         lines.extend(large(shown).map(|row| Line::from(Text::styled(row, style))));
+        if self.lead.stale
+            && let Some(middle) = lines.get_mut(2)
+        {
+            let word = Text::styled(" stale", Style::new().fg(Color::Yellow).bold());
+            middle.push_span(word);
+        }
         let last = if self.lead.stale {
             Line::from(dated(self.lead, &self.digits, now_us))
         } else {

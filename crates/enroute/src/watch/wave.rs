@@ -1,6 +1,6 @@
 //! Samples as a bedside monitor draws them: a pen sweeps from left to right at
 //! true speed, ahead of it a gap, behind it the past seconds. Gaps in the samples
-//! stay gaps; nothing is interpolated and nothing late is drawn as now.
+//! stay gaps; only neighbours are joined by a line, and nothing late is drawn as now.
 
 use enroute_model::time::Span;
 use enroute_wire::v1;

@@ -1,0 +1,115 @@
+use super::*;
+use super::gateway::GatewayFile;
+use super::server::{BrokerAt, ServerConfig};
+
+fn server(text: &str) -> Result<ServerConfig, ConfigError> {
+    parse(Path::new("server.toml"), text)
+}
+
+fn gateway(text: &str) -> Result<GatewayFile, ConfigError> {
+    parse(Path::new("gateway.toml"), text)
+}
+
+fn refusals<C: std::fmt::Debug>(
+    read: impl Fn(&str) -> Result<C, ConfigError>,
+    texts: &[&str],
+) -> String {
+    texts
+        .iter()
+        .map(|text| format!("{}\n", read(text).unwrap_err()))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[test]
+fn a_server_needs_only_its_data_directory() {
+    let config = server("data = \"/var/lib/enroute\"").unwrap();
+    assert_eq!(config.listen.get_ref().to_string(), "127.0.0.1:7400");
+    let BrokerAt::Embedded(listen) = config.broker.at() else {
+        panic!("not embedded");
+    };
+    assert_eq!(listen.to_string(), "127.0.0.1:1883");
+}
+
+#[test]
+fn an_external_broker_is_named() {
+    let text = "data = \"d\"\n[broker]\nkind = \"external\"\nhost = \"mq\"\nport = 2883";
+    let expected = BrokerAt::External {
+        host: "mq".into(),
+        port: 2883,
+    };
+    assert_eq!(server(text).unwrap().broker.at(), expected);
+}
+
+#[test]
+fn off_loopback_only_when_told_so() {
+    let text = "data = \"d\"\nlisten = \"0.0.0.0:7400\"\nallow_unprotected_network = true";
+    assert!(server(text).is_ok());
+    assert!(server("data = \"d\"\nlisten = \"[::1]:7400\"").is_ok());
+}
+
+#[test]
+fn a_wrong_server_file_says_where_and_what_to_do() {
+    insta::assert_snapshot!(refusals(
+        server,
+        &[
+            "",
+            "data = ",
+            "data = \"\"",
+            "data = \"d\"\nlisen = \"127.0.0.1:7400\"",
+            "data = \"d\"\nlisten = \"localhost\"",
+            "data = \"d\"\nlisten = \"0.0.0.0:7400\"",
+            "data = \"d\"\n[broker]\nlisten = \"192.168.1.4:1883\"",
+            "data = \"d\"\n[broker]\nkind = \"external\"",
+            "data = \"d\"\n[broker]\nkind = \"external\"\nhost = \"mqtt://mq\"",
+            "data = \"d\"\n[broker]\nhost = \"mq\"",
+            "data = \"d\"\n[broker]\nkind = \"rented\"",
+            "data = \"d\"\n[limits]\nviewers_max = 0",
+            "data = \"d\"\n[limits]\nshutdown_s = \"soon\"",
+            "data = \"d\"\nlog = \"=,=\"",
+            "\u{0}\u{1}\u{2}",
+        ]
+    ));
+}
+
+#[test]
+fn a_wrong_gateway_file_says_where_and_what_to_do() {
+    let sim = "[source.simulator]\n";
+    let with = |gateway: &str, source: &str| format!("[gateway]\n{gateway}\n{source}");
+    let texts = [
+        String::new(),
+        with("id = \"amb-12\"", ""),
+        with("id = \"amb-12\"", "[source]"),
+        with("id = \"AMB 12\"", sim),
+        with("id = \"amb-12\"\ncolour = 1", sim),
+        with("id = \"amb-12\"\nspeed = -1", sim),
+        with("id = \"amb-12\"\n[gateway.broker]\nport = 99999", sim),
+        with("id = \"amb-12\"\n[gateway.broker]\nhost = \"\"", sim),
+        with("id = \"amb-12\"\n[gateway.spool]\nbytes_max = 10", sim),
+        with("id = \"amb-12\"", "[source.simulator]\ncourse = \"flu\""),
+        with("id = \"amb-12\"", "[source.simulator]\nminutes = 0"),
+        with("id = \"amb-12\"", "[source.wfdb]"),
+        with("id = \"amb-12\"", "[source.wfdb]\nrecord = \"\""),
+        with("id = \"amb-12\"", "[source.wfdb]\nrecord = \"r\"\nframe_ms = 1"),
+        with("id = \"amb-12\"", "[source.simulator]\n[source.wfdb]\nrecord = \"r\""),
+    ];
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    insta::assert_snapshot!(refusals(gateway, &texts));
+}
+
+#[test]
+fn files_that_are_no_configuration_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let missing = load::<ServerConfig>(&dir.path().join("none.toml")).unwrap_err();
+    assert!(missing.to_string().contains("cannot be read"), "{missing}");
+    let folder = load::<ServerConfig>(dir.path()).unwrap_err();
+    assert!(folder.to_string().contains("cannot be read"), "{folder}");
+    let binary = dir.path().join("binary.toml");
+    std::fs::write(&binary, [0xff, 0xfe, 0x00]).unwrap();
+    let binary = load::<ServerConfig>(&binary).unwrap_err();
+    assert!(binary.to_string().contains("not UTF-8"), "{binary}");
+    let large = dir.path().join("large.toml");
+    std::fs::write(&large, vec![b'#'; 2 << 20]).unwrap();
+    let large = load::<ServerConfig>(&large).unwrap_err();
+    assert!(large.to_string().contains("bytes long"), "{large}");
+}

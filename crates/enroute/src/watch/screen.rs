@@ -1,0 +1,203 @@
+//! The terminal under the view: raw mode, keys, redrawing, the bell; the streams
+//! that feed it. Leaves the terminal as it was, whatever happens.
+
+use super::HEARD_MAX;
+use super::app::{Act, App, Stream};
+use crate::client::{self, Heard};
+use crate::stop::Stop;
+use anyhow::{Context, Result, bail};
+use enroute_model::time::Clock;
+use enroute_wire::v1;
+use ratatui::DefaultTerminal;
+use ratatui::crossterm::event::{self, Event, KeyEvent};
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
+use tonic::transport::Endpoint;
+
+/// Twelve pictures a second are enough for a sweep in characters.
+const PICTURE_EVERY: Duration = Duration::from_millis(80);
+/// How often the key thread looks whether it is to end.
+const KEY_WAIT: Duration = Duration::from_millis(100);
+/// Keys typed ahead; more are dropped.
+const KEYS_MAX: usize = 32;
+
+/// Shows the view until somebody leaves it or `stop` is asked for; opens on
+/// `transfer` if one is named.
+pub(crate) async fn view(
+    endpoint: Endpoint,
+    transfer: Option<String>,
+    clock: Arc<dyn Clock>,
+    stop: Stop,
+) -> Result<()> {
+    let mut terminal = ratatui::try_init().context("failed to set up the terminal")?;
+    let (keys, ended) = keys();
+    let shown = Shown::new(endpoint, clock).run(&mut terminal, keys, transfer, stop);
+    let shown = shown.await;
+    ended.store(true, Ordering::Relaxed);
+    ratatui::restore();
+    shown
+}
+
+/// Reads keys on a thread of its own, because reading blocks.
+fn keys() -> (mpsc::Receiver<KeyEvent>, Arc<AtomicBool>) {
+    let (to, from) = mpsc::channel(KEYS_MAX);
+    let ended = Arc::new(AtomicBool::new(false));
+    let end = Arc::clone(&ended);
+    std::thread::spawn(move || {
+        while !end.load(Ordering::Relaxed) {
+            match event::poll(KEY_WAIT) {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(_) => return,
+            }
+            let closed = match event::read() {
+                Ok(Event::Key(key)) => {
+                    matches!(to.try_send(key), Err(mpsc::error::TrySendError::Closed(_)))
+                }
+                Ok(_) => false,
+                Err(_) => true,
+            };
+            if closed {
+                return;
+            }
+        }
+    });
+    (from, ended)
+}
+
+/// The view with its streams.
+struct Shown {
+    app: App,
+    endpoint: Endpoint,
+    clock: Arc<dyn Clock>,
+    to: mpsc::Sender<(Stream, Heard)>,
+    from: mpsc::Receiver<(Stream, Heard)>,
+    followed: Option<JoinHandle<()>>,
+}
+
+impl Shown {
+    fn new(endpoint: Endpoint, clock: Arc<dyn Clock>) -> Self {
+        let (to, from) = mpsc::channel(HEARD_MAX);
+        Self {
+            app: App::new(),
+            endpoint,
+            clock,
+            to,
+            from,
+            followed: None,
+        }
+    }
+
+    async fn run(
+        mut self,
+        terminal: &mut DefaultTerminal,
+        mut keys: mpsc::Receiver<KeyEvent>,
+        transfer: Option<String>,
+        mut stop: Stop,
+    ) -> Result<()> {
+        let board = self.follow(Stream::Board, v1::WatchRequest::default());
+        if let Some(named) = transfer {
+            let act = self.app.open(named);
+            self.act(act);
+        }
+        let mut pictures = tokio::time::interval(PICTURE_EVERY);
+        pictures.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let ended = loop {
+            tokio::select! {
+                () = stop.asked() => break Ok(()),
+                key = keys.recv() => match key {
+                    Some(key) => {
+                        let act = self.app.key(key);
+                        if !self.act(act) {
+                            break Ok(());
+                        }
+                    }
+                    None => break Ok(()),
+                },
+                Some((stream, heard)) = self.from.recv() => {
+                    if let Err(error) = self.heard(stream, heard) {
+                        break Err(error);
+                    }
+                }
+                _ = pictures.tick() => self.draw(terminal)?,
+            }
+        };
+        board.abort();
+        if let Some(followed) = self.followed.take() {
+            followed.abort();
+        }
+        ended
+    }
+
+    fn follow(&self, stream: Stream, request: v1::WatchRequest) -> JoinHandle<()> {
+        let (to, mut from) = mpsc::channel(HEARD_MAX);
+        let all = self.to.clone();
+        let endpoint = self.endpoint.clone();
+        tokio::spawn(async move {
+            let forward = async {
+                while let Some(heard) = from.recv().await {
+                    if all.send((stream, heard)).await.is_err() {
+                        return;
+                    }
+                }
+            };
+            tokio::join!(client::follow(endpoint, request, to), forward);
+        })
+    }
+
+    /// Does what the app asks; false to leave.
+    fn act(&mut self, act: Act) -> bool {
+        match act {
+            Act::Stay => true,
+            Act::Leave => false,
+            Act::Unfollow => {
+                if let Some(followed) = self.followed.take() {
+                    followed.abort();
+                }
+                true
+            }
+            Act::Follow(named, number) => {
+                let request = v1::WatchRequest {
+                    transfer: vec![named],
+                    samples: true,
+                    waveforms: true,
+                    resume_token: Vec::new(),
+                };
+                let next = self.follow(Stream::Patient(number), request);
+                if let Some(before) = self.followed.replace(next) {
+                    before.abort();
+                }
+                true
+            }
+        }
+    }
+
+    fn heard(&mut self, stream: Stream, heard: Heard) -> Result<()> {
+        match heard {
+            Heard::Response(response) => {
+                self.app.heard(stream, *response, self.clock.monotonic());
+            }
+            Heard::Lost(reason) => self.app.lost(stream, reason),
+            Heard::Refused(reason) => bail!("{reason}"),
+        }
+        Ok(())
+    }
+
+    fn draw(&mut self, terminal: &mut DefaultTerminal) -> Result<()> {
+        let now = self.clock.monotonic();
+        if self.app.ring(now) {
+            let mut out = std::io::stdout().lock();
+            out.write_all(b"\x07")?;
+            out.flush()?;
+        }
+        terminal
+            .draw(|frame| self.app.draw(frame, now))
+            .context("failed to draw")?;
+        Ok(())
+    }
+}
