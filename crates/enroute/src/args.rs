@@ -512,14 +512,19 @@ fn leg(text: &str) -> Result<LegArg, String> {
         },
         from: place(need("from")?)?,
         to: place(need("to")?)?,
-        gateway: fields.get("gateway").copied().unwrap_or_default().to_owned(),
+        gateway: fields
+            .get("gateway")
+            .copied()
+            .unwrap_or_default()
+            .to_owned(),
         departs_at_us: time("departs")?,
         arrives_at_us: time("arrives")?,
     })
 }
 
 fn place(text: &str) -> Result<PlaceArg, String> {
-    let form = || format!("{text:?} is no place; use NAME@LATITUDE/LONGITUDE, such as Aosta@45.737/7.320");
+    let form =
+        || format!("{text:?} is no place; use NAME@LATITUDE/LONGITUDE, such as Aosta@45.737/7.320");
     let (name, coordinates) = text.rsplit_once('@').ok_or_else(form)?;
     let (latitude, longitude) = coordinates.split_once('/').ok_or_else(form)?;
     Ok(PlaceArg {

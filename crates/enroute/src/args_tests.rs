@@ -8,7 +8,11 @@ fn parse(line: &str) -> Result<Cli, clap::Error> {
 /// The error as it is printed, without the usage that follows.
 fn refusal(line: &str) -> String {
     let error = parse(line).unwrap_err().to_string();
-    error.lines().take_while(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
+    error
+        .lines()
+        .take_while(|line| !line.is_empty())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 #[test]
@@ -37,17 +41,25 @@ fn what_was_typed_is_understood() {
     let Command::Watch(watch) = parse("enroute watch 4k7-q2m --json").unwrap().command else {
         panic!("another command");
     };
-    assert_eq!((watch.transfer.as_deref(), watch.json), (Some("4k7-q2m"), true));
+    assert_eq!(
+        (watch.transfer.as_deref(), watch.json),
+        (Some("4k7-q2m"), true)
+    );
     assert_eq!(watch.server, DEFAULT_SERVER);
 }
 
 #[test]
 fn a_leg_is_understood() {
-    let leg = leg("vehicle=HB-JWA,mode=air,from=Torino airport@45.2/7.65,to=Genève@46.238/6.109,\
-                   departs=2026-03-01T14:30Z")
-        .unwrap();
+    let leg = leg(
+        "vehicle=HB-JWA,mode=air,from=Torino airport@45.2/7.65,to=Genève@46.238/6.109,\
+                   departs=2026-03-01T14:30Z",
+    )
+    .unwrap();
     assert!(leg.air && leg.gateway.is_empty());
-    assert_eq!((leg.to.latitude_e7, leg.to.longitude_e7), (462_380_000, 61_090_000));
+    assert_eq!(
+        (leg.to.latitude_e7, leg.to.longitude_e7),
+        (462_380_000, 61_090_000)
+    );
     assert_eq!(leg.departs_at_us, Some(1_772_375_400_000_000));
 }
 
@@ -97,6 +109,9 @@ fn every_help_page_has_an_example_and_exit_codes() {
         let page = command.render_long_help().to_string();
         let name = command.get_name();
         assert!(page.contains("enroute "), "{name} has no example");
-        assert!(page.contains("Exit codes"), "{name} does not explain its exit codes");
+        assert!(
+            page.contains("Exit codes"),
+            "{name} does not explain its exit codes"
+        );
     }
 }

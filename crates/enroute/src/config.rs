@@ -87,7 +87,10 @@ pub(crate) fn load<C: Checked>(file: &Path) -> Result<C, ConfigError> {
         file: file.to_owned(),
         place: None,
         wrong,
-        help: format!("name a readable TOML file; {} is a commented one", C::EXAMPLE),
+        help: format!(
+            "name a readable TOML file; {} is a commented one",
+            C::EXAMPLE
+        ),
     };
     let size = std::fs::metadata(file)
         .map_err(|error| unreadable(format!("cannot be read: {error}")))?
@@ -130,7 +133,9 @@ fn place(text: &str, at: usize) -> (usize, usize, String) {
     let column = before.get(start..).unwrap_or_default().chars().count() + 1;
     let text = text.get(start..).unwrap_or_default();
     let shown = text.lines().next().unwrap_or_default().chars().take(120);
-    let shown = shown.map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let shown = shown
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
     (line, column, shown)
 }
 

@@ -8,8 +8,11 @@ mod args;
 mod client;
 mod clock;
 mod config;
+mod fleet;
+mod gateway;
 mod log;
 mod out;
+mod simulate;
 mod stop;
 mod transfer;
 mod utc;
@@ -44,13 +47,18 @@ fn main() -> ExitCode {
 async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let log = cli.log.as_deref();
     match cli.command {
+        Command::Gateway(args) => gateway::run(args, log).await,
+        Command::Simulate(args) => simulate::run(args, log).await,
         Command::Transfer(args) => transfer::run(args, log).await,
         Command::Watch(args) => watch::run(args, log).await,
         _ => anyhow::bail!("not built yet"),
     }
 }
 
-#[expect(clippy::print_stderr, reason = "the last word of a command that failed")]
+#[expect(
+    clippy::print_stderr,
+    reason = "the last word of a command that failed"
+)]
 fn fail(error: &anyhow::Error) -> ExitCode {
     eprintln!("enroute: {error:#}");
     let wrong = error.downcast_ref::<ConfigError>().is_some();

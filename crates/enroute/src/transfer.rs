@@ -26,7 +26,9 @@ pub(crate) async fn run(args: TransferArgs, log: Option<&str>) -> Result<ExitCod
         TransferAction::List { closed, json } => server.list(closed, json).await?,
         TransferAction::Show { transfer, json } => server.show(&transfer, json).await?,
         TransferAction::Close { transfer } => {
-            server.act(&transfer, Action::Close(v1::Close {}), "closed").await?;
+            server
+                .act(&transfer, Action::Close(v1::Close {}), "closed")
+                .await?;
         }
         TransferAction::Reopen { transfer } => {
             let action = Action::Reopen(v1::Reopen {});
@@ -222,7 +224,11 @@ fn leg(leg: LegArg) -> v1::Leg {
         latitude_e7: place.latitude_e7,
         longitude_e7: place.longitude_e7,
     };
-    let mode = if leg.air { v1::Mode::Air } else { v1::Mode::Road };
+    let mode = if leg.air {
+        v1::Mode::Air
+    } else {
+        v1::Mode::Road
+    };
     v1::Leg {
         vehicle: leg.vehicle,
         mode: mode.into(),
@@ -242,7 +248,10 @@ fn list_line(state: &v1::TransferState) -> String {
     };
     let phase = if state.closed { "closed" } else { "open" };
     let active: Vec<_> = state.source.iter().filter(|source| source.active).collect();
-    let link = match (active.is_empty(), active.iter().any(|source| source.link_up)) {
+    let link = match (
+        active.is_empty(),
+        active.iter().any(|source| source.link_up),
+    ) {
         (true, _) => "-",
         (false, true) => "up",
         (false, false) => "lost",
@@ -253,7 +262,10 @@ fn list_line(state: &v1::TransferState) -> String {
         cut(&info.hospital, 20)
     };
     let eta = state.travel.as_ref().and_then(|travel| travel.eta_us);
-    let eta = eta.map_or_else(|| "-".to_owned(), |eta| format!("{}Z", utc::time_of_day(eta)));
+    let eta = eta.map_or_else(
+        || "-".to_owned(),
+        |eta| format!("{}Z", utc::time_of_day(eta)),
+    );
     let exercise = if state.exercise { "  EXERCISE" } else { "" };
     format!(
         "{:<9}{phase:<9}{link:<11}{hospital:<22}{:<26}{eta:<16}{}{exercise}",
@@ -268,7 +280,10 @@ fn show_lines(state: &v1::TransferState) -> Vec<String> {
     let mut lines = vec![
         format!("transfer    {}", state.transfer),
         format!("short code  {}", words::short_code(&state.short_code)),
-        format!("state       {}", if state.closed { "closed" } else { "open" }),
+        format!(
+            "state       {}",
+            if state.closed { "closed" } else { "open" }
+        ),
         format!("started     {}", utc::rfc3339(state.started_at_us)),
     ];
     let mut say = |key: &str, text: String| {
@@ -276,7 +291,10 @@ fn show_lines(state: &v1::TransferState) -> Vec<String> {
             lines.push(format!("{key:<12}{}", words::printable(&text)));
         }
     };
-    say("marked", if state.exercise { "EXERCISE" } else { "" }.into());
+    say(
+        "marked",
+        if state.exercise { "EXERCISE" } else { "" }.into(),
+    );
     say("also", state.alias.join(", "));
     say("hospital", info.hospital.clone());
     say("concern", info.concern.clone());
@@ -284,21 +302,33 @@ fn show_lines(state: &v1::TransferState) -> Vec<String> {
     say("patient", words::population(state));
     for leg in &info.leg {
         let place = |place: &Option<v1::Place>| {
-            place.as_ref().map(|place| place.name.clone()).unwrap_or_default()
+            place
+                .as_ref()
+                .map(|place| place.name.clone())
+                .unwrap_or_default()
         };
         let mode = json::word(leg.mode().as_str_name());
         let way = format!("{} → {}", place(&leg.from), place(&leg.to));
-        say("leg", format!("{mode} {} {} {way}", leg.vehicle, leg.gateway));
+        say(
+            "leg",
+            format!("{mode} {} {} {way}", leg.vehicle, leg.gateway),
+        );
     }
     if let Some(travel) = &state.travel {
         let distance = travel.distance_m.map(words::distance);
         say("to go", distance.unwrap_or_default());
-        say("arrives", travel.eta_us.map(utc::rfc3339).unwrap_or_default());
+        say(
+            "arrives",
+            travel.eta_us.map(utc::rfc3339).unwrap_or_default(),
+        );
     }
     for alert in &state.alert {
         let since = utc::rfc3339(alert.since_us);
         let mark = words::priority_mark(alert.priority()).trim();
-        say("alert", format!("{mark} {} since {since}", words::alert(alert)));
+        say(
+            "alert",
+            format!("{mark} {} since {since}", words::alert(alert)),
+        );
     }
     for source in &state.source {
         let link = match (source.active, source.link_up) {

@@ -171,7 +171,10 @@ fn check_wfdb(wfdb: &Spanned<WfdbConfig>) -> Result<(), Wrong> {
     if !(50..=10_000).contains(&wfdb.get_ref().frame_ms) {
         return Err(Wrong::at(
             wfdb.span(),
-            format!("source.wfdb.frame_ms = {} is out of range", wfdb.get_ref().frame_ms),
+            format!(
+                "source.wfdb.frame_ms = {} is out of range",
+                wfdb.get_ref().frame_ms
+            ),
             "give a number from 50 to 10000",
         ));
     }

@@ -1,6 +1,6 @@
-use super::*;
 use super::gateway::GatewayFile;
 use super::server::{BrokerAt, ServerConfig};
+use super::*;
 
 fn server(text: &str) -> Result<ServerConfig, ConfigError> {
     parse(Path::new("server.toml"), text)
@@ -90,8 +90,14 @@ fn a_wrong_gateway_file_says_where_and_what_to_do() {
         with("id = \"amb-12\"", "[source.simulator]\nminutes = 0"),
         with("id = \"amb-12\"", "[source.wfdb]"),
         with("id = \"amb-12\"", "[source.wfdb]\nrecord = \"\""),
-        with("id = \"amb-12\"", "[source.wfdb]\nrecord = \"r\"\nframe_ms = 1"),
-        with("id = \"amb-12\"", "[source.simulator]\n[source.wfdb]\nrecord = \"r\""),
+        with(
+            "id = \"amb-12\"",
+            "[source.wfdb]\nrecord = \"r\"\nframe_ms = 1",
+        ),
+        with(
+            "id = \"amb-12\"",
+            "[source.simulator]\n[source.wfdb]\nrecord = \"r\"",
+        ),
     ];
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     insta::assert_snapshot!(refusals(gateway, &texts));

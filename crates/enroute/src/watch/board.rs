@@ -95,7 +95,10 @@ fn title(picture: &Picture) -> Line<'static> {
         })
         .count();
     let mut line = Line::from(vec![
-        Text::styled(" enroute ", Style::new().bold().fg(Color::Black).bg(Color::Cyan)),
+        Text::styled(
+            " enroute ",
+            Style::new().bold().fg(Color::Black).bg(Color::Cyan),
+        ),
         Text::raw(format!("  {} on the way", open.count())).bold(),
     ]);
     if high > 0 {
@@ -113,7 +116,10 @@ fn columns() -> Line<'static> {
         text.push_str(&format!("{:<CELL$}", column.title));
     }
     text.push_str("arrival, link, data");
-    Line::styled(text, Style::new().fg(DIM).add_modifier(Modifier::UNDERLINED))
+    Line::styled(
+        text,
+        Style::new().fg(DIM).add_modifier(Modifier::UNDERLINED),
+    )
 }
 
 fn rows(frame: &mut Frame, area: Rect, picture: &Picture, selected: Option<&str>, now: Span) {
@@ -124,7 +130,12 @@ fn rows(frame: &mut Frame, area: Rect, picture: &Picture, selected: Option<&str>
         } else {
             "Nobody is on the way. A gateway that sends starts a transfer by itself."
         };
-        let middle = Rect::new(area.x + 4, area.y + area.height / 3, area.width.saturating_sub(4), 1);
+        let middle = Rect::new(
+            area.x + 4,
+            area.y + area.height / 3,
+            area.width.saturating_sub(4),
+            1,
+        );
         frame.render_widget(Paragraph::new(text).fg(DIM), middle.intersection(area));
         return;
     }
@@ -198,9 +209,18 @@ fn where_to(state: &v1::TransferState) -> Text<'static> {
         format!("→ {}", words::printable(&info.hospital))
     };
     let vehicle = current_leg(state)
-        .map(|leg| format!(", {} {}", vehicle_sign(leg.mode()), words::printable(&leg.vehicle)))
+        .map(|leg| {
+            format!(
+                ", {} {}",
+                vehicle_sign(leg.mode()),
+                words::printable(&leg.vehicle)
+            )
+        })
         .unwrap_or_default();
-    Text::styled(fit(&format!("{hospital}{vehicle}"), WHO), Style::new().fg(Color::Gray))
+    Text::styled(
+        fit(&format!("{hospital}{vehicle}"), WHO),
+        Style::new().fg(Color::Gray),
+    )
 }
 
 /// A word for the kind of vehicle.
@@ -270,7 +290,13 @@ fn arrival(state: &v1::TransferState, now_us: i64) -> Vec<Text<'static>> {
     let travel = state.travel.clone().unwrap_or_default();
     let eta = travel.eta_us.map_or_else(
         || "no ETA".to_owned(),
-        |eta| format!("in {} ({})", utc::span(eta.saturating_sub(now_us)), short_time(eta)),
+        |eta| {
+            format!(
+                "in {} ({})",
+                utc::span(eta.saturating_sub(now_us)),
+                short_time(eta)
+            )
+        },
     );
     parts.push(Text::raw(format!("{eta:<17}")));
     parts.push(match picture::link_up(state) {
@@ -283,7 +309,10 @@ fn arrival(state: &v1::TransferState, now_us: i64) -> Vec<Text<'static>> {
         let text = format!("  {missing} missing");
         parts.push(Text::styled(text, Style::new().fg(Color::Yellow)));
     } else if shed > 0 {
-        parts.push(Text::styled(format!("  {shed} shed"), Style::new().fg(Color::Yellow)));
+        parts.push(Text::styled(
+            format!("  {shed} shed"),
+            Style::new().fg(Color::Yellow),
+        ));
     } else {
         parts.push(Text::styled("  complete", Style::new().fg(DIM)));
     }
@@ -299,7 +328,11 @@ fn alert_text(state: &v1::TransferState, now_us: i64) -> Vec<Text<'static>> {
         return Vec::new();
     };
     let colour = words::priority_colour(alert.priority());
-    let text = format!("{}, {}", words::alert(alert), words::age(now_us, alert.since_us));
+    let text = format!(
+        "{}, {}",
+        words::alert(alert),
+        words::age(now_us, alert.since_us)
+    );
     let mut parts = vec![Text::styled(text, Style::new().fg(colour))];
     let phase = words::alert_phase(alert.phase());
     if !phase.is_empty() {

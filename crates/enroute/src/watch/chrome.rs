@@ -6,7 +6,7 @@ use crate::utc;
 use enroute_model::time::Span;
 use ratatui::Frame;
 use ratatui::layout::{Alignment, Constraint, Layout, Rect};
-use ratatui::style::{Color, Modifier, Style, Stylize};
+use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span as Text};
 use ratatui::widgets::{Block, BorderType, Clear, Paragraph};
 
@@ -52,7 +52,10 @@ pub(crate) fn exercise_line(width: u16) -> Line<'static> {
 pub(crate) fn foot(frame: &mut Frame, area: Rect, picture: &Picture, now: Span, keys: &str) {
     let [server, notice] =
         Layout::vertical([Constraint::Length(1), Constraint::Length(1)]).areas(area);
-    frame.render_widget(Paragraph::new(server_line(picture, now, server.width)), server);
+    frame.render_widget(
+        Paragraph::new(server_line(picture, now, server.width)),
+        server,
+    );
     let text = " The monitor at the patient is the primary alarm; this is a second view.";
     let style = Style::new().fg(Color::Gray);
     frame.render_widget(Paragraph::new(Line::styled(text, style)), notice);
@@ -81,7 +84,10 @@ fn server_line(picture: &Picture, now: Span, width: u16) -> Line<'static> {
         ]);
         if picture.conflated > 0 {
             line.push_span(Text::styled(
-                format!("  {} samples skipped, this viewer is slow", picture.conflated),
+                format!(
+                    "  {} samples skipped, this viewer is slow",
+                    picture.conflated
+                ),
                 Style::new().fg(Color::Yellow),
             ));
         }
@@ -148,7 +154,9 @@ pub(crate) fn help(frame: &mut Frame) {
     })
     .collect();
     let screen = frame.area();
-    let height = u16::try_from(lines.len() + 2).unwrap_or(14).min(screen.height);
+    let height = u16::try_from(lines.len() + 2)
+        .unwrap_or(14)
+        .min(screen.height);
     let width = 66.min(screen.width);
     let area = Rect::new(
         (screen.width - width) / 2,

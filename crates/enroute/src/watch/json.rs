@@ -149,8 +149,8 @@ fn source(source: &v1::Source) -> Value {
 }
 
 fn value(value: &v1::Value) -> Value {
-    let number = words::has_value(value.state())
-        .then(|| words::number(value.value, value.decimals));
+    let number =
+        words::has_value(value.state()).then(|| words::number(value.value, value.decimals));
     json!({
         "id": text(words::id(value.code)),
         "code": value.code,

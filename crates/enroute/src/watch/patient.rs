@@ -2,7 +2,7 @@
 //! completeness, and the journey.
 
 use super::chrome::{self, DIM};
-use super::picture::{self, Picture, Transfer};
+use super::picture::{Picture, Transfer};
 use super::wave::{Channel, Trace};
 use super::{board, tiles, words};
 use crate::utc;
@@ -57,23 +57,41 @@ fn title(state: &v1::TransferState, now_us: i64) -> Vec<Line<'static>> {
     };
     let code = words::short_code(&state.short_code);
     let mut first = Line::from(vec![
-        Text::styled(format!(" {code} "), Style::new().bold().fg(Color::Black).bg(Color::Cyan)),
-        Text::styled(format!("  {}  ", words::printable(&info.concern)), Style::new().bold()),
+        Text::styled(
+            format!(" {code} "),
+            Style::new().bold().fg(Color::Black).bg(Color::Cyan),
+        ),
+        Text::styled(
+            format!("  {}  ", words::printable(&info.concern)),
+            Style::new().bold(),
+        ),
         Text::raw(hospital),
     ]);
     if state.closed {
-        first.push_span(Text::styled("  CLOSED", Style::new().fg(Color::Yellow).bold()));
+        first.push_span(Text::styled(
+            "  CLOSED",
+            Style::new().fg(Color::Yellow).bold(),
+        ));
     }
     if !state.poisoned.is_empty() {
-        let text = format!("  ENGINE DEGRADED: {} records skipped", state.poisoned.len());
+        let text = format!(
+            "  ENGINE DEGRADED: {} records skipped",
+            state.poisoned.len()
+        );
         first.push_span(Text::styled(text, Style::new().fg(Color::LightRed).bold()));
     }
     let mut second = Line::from(Text::raw(format!(" {}", words::population(state))));
     for condition in &info.condition {
-        second.push_span(Text::raw(format!(", {}", words::printable(condition).replace('_', " "))));
+        second.push_span(Text::raw(format!(
+            ", {}",
+            words::printable(condition).replace('_', " ")
+        )));
     }
     second.push_span(Text::styled(
-        format!("   in transit for {}", words::age(now_us, state.started_at_us)),
+        format!(
+            "   in transit for {}",
+            words::age(now_us, state.started_at_us)
+        ),
         Style::new().fg(DIM),
     ));
     vec![first, second]
@@ -81,7 +99,11 @@ fn title(state: &v1::TransferState, now_us: i64) -> Vec<Line<'static>> {
 
 fn body(frame: &mut Frame, area: Rect, transfer: &Transfer, now: Span, now_us: i64) {
     let state = &transfer.state;
-    let panels = if area.height >= 30 { 11 } else { area.height / 3 };
+    let panels = if area.height >= 30 {
+        11
+    } else {
+        area.height / 3
+    };
     let [upper, lower] =
         Layout::vertical([Constraint::Fill(1), Constraint::Length(panels)]).areas(area);
     if area.width >= WIDE {
@@ -186,9 +208,9 @@ fn alert_panel(frame: &mut Frame, area: Rect, state: &v1::TransferState, now_us:
             let style = match alert.phase() {
                 v1::AlertPhase::Active => Style::new().fg(colour).bold(),
                 v1::AlertPhase::Unknown => Style::new().fg(colour),
-                v1::AlertPhase::Latched
-                | v1::AlertPhase::Ended
-                | v1::AlertPhase::Unspecified => Style::new().fg(DIM),
+                v1::AlertPhase::Latched | v1::AlertPhase::Ended | v1::AlertPhase::Unspecified => {
+                    Style::new().fg(DIM)
+                }
             };
             let mark = if alert.phase() == v1::AlertPhase::Unknown {
                 "?  "
@@ -240,7 +262,10 @@ fn data_panel(frame: &mut Frame, area: Rect, state: &v1::TransferState, now_us: 
 }
 
 fn source_line(source: &v1::Source, now_us: i64) -> Line<'static> {
-    let mut line = Line::from(Text::raw(format!("{}  ", words::printable(&source.gateway))));
+    let mut line = Line::from(Text::raw(format!(
+        "{}  ",
+        words::printable(&source.gateway)
+    )));
     let heard = source.last_heard_us.map_or_else(
         || "nothing live yet".to_owned(),
         |at| format!("heard {} ago", words::age(now_us, at)),
@@ -310,7 +335,11 @@ fn clock_line(clocks: &v1::ClockOffsets) -> Option<Line<'static>> {
     let one = |name: &str, offset: Option<i64>, uncertainty: u64| {
         offset.map(|offset| {
             let uncertainty = i64::try_from(uncertainty).unwrap_or(i64::MAX);
-            format!("{name} {} ± {}", signed(offset), signed(uncertainty).trim_start_matches('+'))
+            format!(
+                "{name} {} ± {}",
+                signed(offset),
+                signed(uncertainty).trim_start_matches('+')
+            )
         })
     };
     let parts: Vec<String> = [
@@ -321,7 +350,10 @@ fn clock_line(clocks: &v1::ClockOffsets) -> Option<Line<'static>> {
     .flatten()
     .collect();
     (!parts.is_empty()).then(|| {
-        Line::styled(format!("  clocks: {}", parts.join(", ")), Style::new().fg(DIM))
+        Line::styled(
+            format!("  clocks: {}", parts.join(", ")),
+            Style::new().fg(DIM),
+        )
     })
 }
 
@@ -344,7 +376,10 @@ fn journey_panel(frame: &mut Frame, area: Rect, state: &v1::TransferState, now_u
             .map(|metres| format!(", {} to go", words::distance(metres)))
             .unwrap_or_default();
         let at: String = utc::time_of_day(eta).chars().take(5).collect();
-        let text = format!("arrives in {} ({at} UTC){distance}", utc::span(eta.saturating_sub(now_us)));
+        let text = format!(
+            "arrives in {} ({at} UTC){distance}",
+            utc::span(eta.saturating_sub(now_us))
+        );
         lines.push(Line::styled(text, Style::new().bold()));
     }
     if let Some(position) = travel.position {
@@ -352,7 +387,9 @@ fn journey_panel(frame: &mut Frame, area: Rect, state: &v1::TransferState, now_u
     }
     let legs = state.info.iter().flat_map(|info| &info.leg);
     for (index, leg) in legs.enumerate() {
-        let here = travel.leg.is_some_and(|leg| usize::try_from(leg) == Ok(index));
+        let here = travel
+            .leg
+            .is_some_and(|leg| usize::try_from(leg) == Ok(index));
         lines.push(leg_line(leg, here));
     }
     for entry in state.crew_log.iter().rev() {
@@ -416,5 +453,6 @@ pub(crate) fn neighbour(picture: &Picture, id: &str, forward: bool) -> Option<St
     let ids = picture.by_urgency();
     let here = ids.iter().position(|known| *known == id)?;
     let step = if forward { 1 } else { ids.len() - 1 };
-    ids.get((here + step) % ids.len()).map(|id| (*id).to_owned())
+    ids.get((here + step) % ids.len())
+        .map(|id| (*id).to_owned())
 }

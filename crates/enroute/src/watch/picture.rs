@@ -107,7 +107,9 @@ impl Picture {
     /// Whether what is shown may be taken for the present.
     pub(crate) fn silent(&self, now: Span) -> bool {
         match self.server {
-            Server::Open => self.silence(now).is_none_or(|silence| silence > SILENT_AFTER),
+            Server::Open => self
+                .silence(now)
+                .is_none_or(|silence| silence > SILENT_AFTER),
             Server::Connecting { .. } | Server::Lost { .. } => true,
         }
     }
@@ -203,7 +205,11 @@ impl Picture {
                 alerts.sort_by_key(|alert| (-alert.priority, alert.since_us, alert.alert_id));
             }
         }
-        if transfer.steps.iter().all(|known| known.ordinal != step.ordinal) {
+        if transfer
+            .steps
+            .iter()
+            .all(|known| known.ordinal != step.ordinal)
+        {
             transfer.steps.push(step);
         }
         let over = transfer.steps.len().saturating_sub(STEPS_MAX);
@@ -251,7 +257,11 @@ pub(crate) fn top_alert(state: &v1::TransferState) -> Option<&v1::Alert> {
 
 /// Whether any active source is heard; `None` when there is no active source.
 pub(crate) fn link_up(state: &v1::TransferState) -> Option<bool> {
-    let mut active = state.source.iter().filter(|source| source.active).peekable();
+    let mut active = state
+        .source
+        .iter()
+        .filter(|source| source.active)
+        .peekable();
     active.peek()?;
     Some(active.any(|source| source.link_up))
 }

@@ -230,7 +230,11 @@ fn waveform(first: i64) -> v1::WatchResponse {
             rate_hz: 250.0,
             gain,
             delta,
-            missing: if id == "abp" { vec![60, 20] } else { Vec::new() },
+            missing: if id == "abp" {
+                vec![60, 20]
+            } else {
+                Vec::new()
+            },
             ..v1::Waveform::default()
         }
     };
@@ -266,13 +270,20 @@ const BOARD: Stream = Stream::Board;
 
 fn board() -> App {
     let mut app = App::new();
-    app.heard(BOARD, snapshot(vec![silent_transfer(), transfer()]), Span::ZERO);
+    app.heard(
+        BOARD,
+        snapshot(vec![silent_transfer(), transfer()]),
+        Span::ZERO,
+    );
     app
 }
 
 fn patient() -> (App, Span) {
     let mut app = board();
-    assert_eq!(key(&mut app, KeyCode::Enter), Act::Follow("tx-sepsis".into(), 1));
+    assert_eq!(
+        key(&mut app, KeyCode::Enter),
+        Act::Follow("tx-sepsis".into(), 1)
+    );
     app.heard(Stream::Patient(1), snapshot(vec![transfer()]), Span::ZERO);
     for half in 0..12 {
         let at = half * 500_000;
@@ -309,8 +320,15 @@ fn a_patient_on_a_small_screen() {
 fn stale_values_leave_their_place_and_are_dated() {
     let mut app = board();
     assert_eq!(key(&mut app, KeyCode::Down), Act::Stay);
-    assert_eq!(key(&mut app, KeyCode::Enter), Act::Follow("tx-silent".into(), 1));
-    app.heard(Stream::Patient(1), snapshot(vec![silent_transfer()]), Span::ZERO);
+    assert_eq!(
+        key(&mut app, KeyCode::Enter),
+        Act::Follow("tx-silent".into(), 1)
+    );
+    app.heard(
+        Stream::Patient(1),
+        snapshot(vec![silent_transfer()]),
+        Span::ZERO,
+    );
     let shown = screen(&app, 160, 40, Span(500_000));
     assert!(shown.contains("stale"), "{shown}");
     insta::assert_snapshot!(shown);
@@ -321,7 +339,10 @@ fn a_lost_server_cannot_be_overlooked() {
     let mut app = board();
     app.lost(BOARD, "the connection ended".into());
     let shown = screen(&app, 160, 16, Span::from_secs(9));
-    assert!(shown.contains("SERVER LOST") && shown.contains("9s ago"), "{shown}");
+    assert!(
+        shown.contains("SERVER LOST") && shown.contains("9s ago"),
+        "{shown}"
+    );
     insta::assert_snapshot!(shown);
 }
 
@@ -348,16 +369,28 @@ fn the_bell_rings_for_a_silent_server_and_again() {
 fn waveforms_that_stop_are_taken_off_the_screen() {
     let (mut app, _) = patient();
     let later = Span::from_secs(12);
-    app.heard(Stream::Patient(1), response(Update::Heartbeat(v1::Heartbeat::default())), later);
+    app.heard(
+        Stream::Patient(1),
+        response(Update::Heartbeat(v1::Heartbeat::default())),
+        later,
+    );
     let shown = screen(&app, 160, 48, later);
     assert!(shown.contains("no samples since"), "{shown}");
-    assert!(!shown.chars().any(|c| ('\u{2801}'..='\u{28ff}').contains(&c)), "{shown}");
+    assert!(
+        !shown
+            .chars()
+            .any(|c| ('\u{2801}'..='\u{28ff}').contains(&c)),
+        "{shown}"
+    );
 }
 
 #[test]
 fn late_samples_are_not_drawn_as_now() {
     let mut app = board();
-    assert_eq!(key(&mut app, KeyCode::Enter), Act::Follow("tx-sepsis".into(), 1));
+    assert_eq!(
+        key(&mut app, KeyCode::Enter),
+        Act::Follow("tx-sepsis".into(), 1)
+    );
     app.heard(Stream::Patient(1), snapshot(vec![transfer()]), Span::ZERO);
     let mut late = waveform(0);
     if let Some(Update::Samples(samples)) = &mut late.update {
@@ -392,7 +425,10 @@ fn values_and_alerts_change_the_picture() {
         Span::ZERO,
     );
     let shown = screen(&app, 160, 16, Span::ZERO);
-    assert!(shown.contains("97") && !shown.contains("SpO2 low"), "{shown}");
+    assert!(
+        shown.contains("97") && !shown.contains("SpO2 low"),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -408,14 +444,34 @@ fn a_joined_transfer_leaves_the_board() {
 fn keys_move_between_board_and_patients() {
     let mut app = board();
     assert_eq!(key(&mut app, KeyCode::Up), Act::Stay);
-    assert_eq!(key(&mut app, KeyCode::Enter), Act::Follow("tx-sepsis".into(), 1));
-    assert_eq!(key(&mut app, KeyCode::Right), Act::Follow("tx-silent".into(), 2));
-    assert_eq!(key(&mut app, KeyCode::Right), Act::Follow("tx-sepsis".into(), 3));
-    app.heard(Stream::Patient(2), snapshot(vec![silent_transfer()]), Span::ZERO);
-    assert!(!screen(&app, 160, 40, Span::ZERO).contains("gw-heli-3"), "a straggler was taken");
+    assert_eq!(
+        key(&mut app, KeyCode::Enter),
+        Act::Follow("tx-sepsis".into(), 1)
+    );
+    assert_eq!(
+        key(&mut app, KeyCode::Right),
+        Act::Follow("tx-silent".into(), 2)
+    );
+    assert_eq!(
+        key(&mut app, KeyCode::Right),
+        Act::Follow("tx-sepsis".into(), 3)
+    );
+    app.heard(
+        Stream::Patient(2),
+        snapshot(vec![silent_transfer()]),
+        Span::ZERO,
+    );
+    assert!(
+        !screen(&app, 160, 40, Span::ZERO).contains("gw-heli-3"),
+        "a straggler was taken"
+    );
     assert_eq!(key(&mut app, KeyCode::Char('?')), Act::Stay);
     insta::assert_snapshot!(screen(&app, 100, 24, Span::ZERO));
-    assert_eq!(key(&mut app, KeyCode::Char('q')), Act::Stay, "closes the help first");
+    assert_eq!(
+        key(&mut app, KeyCode::Char('q')),
+        Act::Stay,
+        "closes the help first"
+    );
     assert_eq!(key(&mut app, KeyCode::Esc), Act::Unfollow);
     assert_eq!(key(&mut app, KeyCode::Char('q')), Act::Leave);
 }
@@ -462,7 +518,10 @@ fn rubbish_is_drawn_without_harm() {
     });
     let mut app = App::new();
     app.heard(BOARD, snapshot(vec![state.clone()]), Span::ZERO);
-    assert_eq!(key(&mut app, KeyCode::Enter), Act::Follow("tx-sepsis".into(), 1));
+    assert_eq!(
+        key(&mut app, KeyCode::Enter),
+        Act::Follow("tx-sepsis".into(), 1)
+    );
     app.heard(Stream::Patient(1), snapshot(vec![state]), Span::ZERO);
     let mut bad = waveform(0);
     if let Some(Update::Samples(samples)) = &mut bad.update {

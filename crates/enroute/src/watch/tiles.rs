@@ -7,7 +7,7 @@ use crate::utc;
 use enroute_wire::v1;
 use ratatui::Frame;
 use ratatui::layout::Rect;
-use ratatui::style::{Color, Modifier, Style, Stylize};
+use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span as Text};
 use ratatui::widgets::Paragraph;
 
@@ -90,7 +90,10 @@ pub(crate) fn draw(frame: &mut Frame, area: Rect, state: &v1::TransferState, now
     let mut next = 0u16;
     for tile in &tiles {
         let (x, y) = if large {
-            (area.x + next % columns * width, area.y + next / columns * height)
+            (
+                area.x + next % columns * width,
+                area.y + next / columns * height,
+            )
         } else {
             (area.x, area.y + next)
         };
@@ -120,7 +123,12 @@ fn list(frame: &mut Frame, area: Rect, used: u16, values: &[&v1::Value], now_us:
         .iter()
         .map(|value| {
             let digits = words::value_digits(value).unwrap_or_default();
-            line(value, &words::name(value.code, &value.label), &digits, now_us)
+            line(
+                value,
+                &words::name(value.code, &value.label),
+                &digits,
+                now_us,
+            )
         })
         .collect();
     frame.render_widget(Paragraph::new(lines), place);
@@ -228,7 +236,11 @@ fn line(value: &v1::Value, title: &str, digits: &str, now_us: i64) -> Line<'stat
         return line;
     }
     line.push_span(Text::styled(digits.to_owned(), number_style(value)));
-    let rest = format!(" {} {} ", words::unit(&value.unit), words::arrow(value).trim());
+    let rest = format!(
+        " {} {} ",
+        words::unit(&value.unit),
+        words::arrow(value).trim()
+    );
     line.push_span(Text::styled(rest, Style::new().fg(colour)));
     line.push_span(Text::styled(
         format!("{}  {}", limits(value), remark(value, now_us)),
@@ -307,7 +319,11 @@ fn large(text: &str) -> [String; 3] {
             row.push(' ');
         }
     }
-    let width = rows.iter().map(|row| row.chars().count()).max().unwrap_or(0);
+    let width = rows
+        .iter()
+        .map(|row| row.chars().count())
+        .max()
+        .unwrap_or(0);
     if width > usize::from(TILE_WIDTH) {
         return [String::new(), format!("  {text}"), String::new()];
     }

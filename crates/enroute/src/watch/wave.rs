@@ -3,9 +3,9 @@
 //! stay gaps; only neighbours are joined by a line, and nothing late is drawn as now.
 
 use enroute_model::time::Span;
+use enroute_wire::Message;
 use enroute_wire::v1;
 use enroute_wire::v1::frame::Body;
-use enroute_wire::Message;
 use std::collections::{BTreeMap, VecDeque};
 
 /// What a sweep shows from edge to edge.
@@ -210,14 +210,24 @@ impl Trace {
         if low > high {
             return;
         }
-        let pad = ((high - low) * 0.08).max(high.abs().max(low.abs()) * 0.01).max(0.01);
+        let pad = ((high - low) * 0.08)
+            .max(high.abs().max(low.abs()) * 0.01)
+            .max(0.01);
         let (low, high) = (low - pad, high + pad);
         let (bottom, top) = self.scale;
         let fresh = top <= bottom;
         let slowly = |from: f64, to: f64| from + (to - from) * 0.1;
         self.scale = (
-            if fresh || low < bottom { low } else { slowly(bottom, low) },
-            if fresh || high > top { high } else { slowly(top, high) },
+            if fresh || low < bottom {
+                low
+            } else {
+                slowly(bottom, low)
+            },
+            if fresh || high > top {
+                high
+            } else {
+                slowly(top, high)
+            },
         );
     }
 
@@ -240,7 +250,11 @@ impl Trace {
         let mut strokes: Vec<Option<(usize, usize, usize)>> = vec![None; columns];
         let mut last: Option<(usize, usize)> = None;
         let from = pen.saturating_sub(WINDOW.0).saturating_add(GAP.0);
-        for (at, value) in self.samples.iter().filter(|(at, _)| (from..=pen).contains(at)) {
+        for (at, value) in self
+            .samples
+            .iter()
+            .filter(|(at, _)| (from..=pen).contains(at))
+        {
             let Some(value) = value else {
                 last = None;
                 continue;
@@ -267,11 +281,7 @@ impl Trace {
     }
 }
 
-fn braille(
-    strokes: &[Option<(usize, usize, usize)>],
-    width: usize,
-    height: usize,
-) -> Vec<String> {
+fn braille(strokes: &[Option<(usize, usize, usize)>], width: usize, height: usize) -> Vec<String> {
     /// Dots of a cell, left then right column, from the top (Unicode 2800 block).
     const DOTS: [[u32; 4]; 2] = [[0x01, 0x02, 0x04, 0x40], [0x08, 0x10, 0x20, 0x80]];
     let mut cells = vec![0u32; width * height];

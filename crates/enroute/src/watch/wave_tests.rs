@@ -34,8 +34,14 @@ fn a_gap_in_the_samples_stays_a_gap() {
     let mut trace = Trace::begin(&run(0, values), Span::ZERO);
     trace.extend(&flat(496_000, 1.0), Span(496_000));
     let drawn = trace.sweep(Span(496_000), 300, 4).concat();
-    let gaps = drawn.split(|c| c != ' ').filter(|gap| gap.len() >= 4).count();
-    assert!(gaps >= 2, "a hole inside the run, besides what is not yet drawn: {drawn:?}");
+    let gaps = drawn
+        .split(|c| c != ' ')
+        .filter(|gap| gap.len() >= 4)
+        .count();
+    assert!(
+        gaps >= 2,
+        "a hole inside the run, besides what is not yet drawn: {drawn:?}"
+    );
 }
 
 #[test]
@@ -69,11 +75,26 @@ fn a_waveform_that_makes_no_sense_is_left_out() {
     };
     assert!(Run::of(&good, 0).is_some());
     for bad in [
-        v1::Waveform { rate_hz: f64::NAN, ..good.clone() },
-        v1::Waveform { rate_hz: 0.0, ..good.clone() },
-        v1::Waveform { gain: 0.0, ..good.clone() },
-        v1::Waveform { delta: vec![], ..good.clone() },
-        v1::Waveform { delta: vec![i32::MAX, i32::MAX], ..good.clone() },
+        v1::Waveform {
+            rate_hz: f64::NAN,
+            ..good.clone()
+        },
+        v1::Waveform {
+            rate_hz: 0.0,
+            ..good.clone()
+        },
+        v1::Waveform {
+            gain: 0.0,
+            ..good.clone()
+        },
+        v1::Waveform {
+            delta: vec![],
+            ..good.clone()
+        },
+        v1::Waveform {
+            delta: vec![i32::MAX, i32::MAX],
+            ..good.clone()
+        },
     ] {
         assert!(Run::of(&bad, 0).is_none(), "{bad:?}");
     }

@@ -130,12 +130,9 @@ pub(crate) fn has_value(state: v1::ReadingState) -> bool {
     use v1::ReadingState as S;
     match state {
         S::Measured | S::Questionable | S::Calibrating | S::Test => true,
-        S::NotAvailable
-        | S::SensorOff
-        | S::Invalid
-        | S::Overflow
-        | S::Underflow
-        | S::Missing => false,
+        S::NotAvailable | S::SensorOff | S::Invalid | S::Overflow | S::Underflow | S::Missing => {
+            false
+        }
     }
 }
 

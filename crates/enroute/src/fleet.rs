@@ -1,0 +1,214 @@
+//! Simulated vehicles that send for real: each leg of each scenario is a gateway
+//! with its own spool, behind a proxy that treats its connection as the leg's radio
+//! link would.
+
+use crate::stop::Stop;
+use anyhow::{Context, Result};
+use enroute_gateway::{Config, Gateway, Left, Source, Stats};
+use enroute_model::frame::Emission;
+use enroute_model::ids::{GatewayId, Stream};
+use enroute_model::time::Clock;
+use enroute_simulator::fleet::{LegPlan, Scenario};
+use enroute_simulator::radio::{LinkState, Proxy};
+use enroute_simulator::source::{Detail, Emissions};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+/// The first crew page's port, if it is free; the next ones count on.
+const PAGES_FROM: u16 = 7410;
+/// Most bytes of one simulated gateway's spool.
+const SPOOL_BYTES_MAX: u64 = 512 << 20;
+/// A longer time than any leg: never overflows when added to now.
+const NEVER: Duration = Duration::from_secs(30 * 86_400);
+
+/// The simulator as a gateway's source.
+pub(crate) struct Simulated(pub(crate) Emissions);
+
+impl Source for Simulated {
+    fn next(&mut self) -> Option<Emission> {
+        self.0.next()
+    }
+
+    fn is_exercise(&self) -> bool {
+        true
+    }
+}
+
+/// What every vehicle needs.
+#[derive(Clone)]
+pub(crate) struct Ground {
+    /// The broker's host.
+    pub(crate) host: String,
+    /// The broker's port.
+    pub(crate) port: u16,
+    /// Directory under which each gateway has its spool.
+    pub(crate) spools: PathBuf,
+    /// The machine's clock.
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// A vehicle that has started.
+#[derive(Clone, Debug)]
+pub(crate) struct Vehicle {
+    /// Its gateway.
+    pub(crate) gateway: GatewayId,
+    /// The gateway's counters.
+    pub(crate) stats: Arc<Stats>,
+    /// The crew's page.
+    pub(crate) page: Option<SocketAddr>,
+}
+
+/// Vehicles under way.
+pub(crate) struct Fleet {
+    vehicles: Arc<Mutex<Vec<Vehicle>>>,
+    legs: JoinSet<Result<Left>>,
+}
+
+/// What was left when a fleet was taken in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TakenIn {
+    /// Frames that no receipt covers.
+    pub(crate) unconfirmed_frames: u64,
+}
+
+impl Fleet {
+    /// Sends the vehicles off, each at its time; when `stop` is asked for, sources
+    /// end and gateways have `drain` to have everything confirmed.
+    pub(crate) fn start(
+        scenarios: &[Scenario],
+        ground: &Ground,
+        stop: &Stop,
+        drain: Duration,
+    ) -> Self {
+        let vehicles = Arc::new(Mutex::new(Vec::new()));
+        let mut legs = JoinSet::new();
+        let all = scenarios.iter().flat_map(|scenario| &scenario.legs);
+        for (index, leg) in all.enumerate() {
+            let page = u16::try_from(index)
+                .ok()
+                .and_then(|index| PAGES_FROM.checked_add(index));
+            let running = Running {
+                leg: leg.clone(),
+                ground: ground.clone(),
+                page: page.unwrap_or(0),
+                vehicles: Arc::clone(&vehicles),
+                stop: stop.clone(),
+                drain,
+            };
+            legs.spawn(running.run());
+        }
+        Self { vehicles, legs }
+    }
+
+    /// The vehicles that have started so far, in order of their start.
+    pub(crate) fn vehicles(&self) -> Vec<Vehicle> {
+        self.vehicles
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Waits until all vehicles have ended; they do once the stop was asked for.
+    pub(crate) async fn taken_in(&mut self) -> Result<TakenIn> {
+        let mut taken_in = TakenIn::default();
+        while let Some(leg) = self.legs.join_next().await {
+            let left = leg.context("a simulated vehicle failed")??;
+            taken_in.unconfirmed_frames += left.unconfirmed_frames;
+        }
+        Ok(taken_in)
+    }
+
+    /// Returns when a vehicle ended that nobody asked to end: it failed.
+    pub(crate) async fn failed(&mut self) -> anyhow::Error {
+        match self.legs.join_next().await {
+            Some(Ok(Err(error))) => error,
+            Some(Err(error)) => anyhow::Error::new(error).context("a simulated vehicle failed"),
+            Some(Ok(Ok(_))) | None => std::future::pending().await,
+        }
+    }
+}
+
+/// Frames that gateways produced, per stream in the order of [`Stream::ALL`].
+pub(crate) fn produced(vehicles: &[Vehicle]) -> [u64; 3] {
+    Stream::ALL.map(|stream| {
+        vehicles
+            .iter()
+            .map(|vehicle| vehicle.stats.produced(stream))
+            .sum()
+    })
+}
+
+/// One leg on its way.
+struct Running {
+    leg: LegPlan,
+    ground: Ground,
+    page: u16,
+    vehicles: Arc<Mutex<Vec<Vehicle>>>,
+    stop: Stop,
+    drain: Duration,
+}
+
+impl Running {
+    async fn run(mut self) -> Result<Left> {
+        let starts = u64::try_from(self.leg.starts.0).unwrap_or(0);
+        let starts = Duration::from_micros(starts).min(NEVER);
+        tokio::select! {
+            () = self.stop.asked() => return Ok(Left { unconfirmed_frames: 0 }),
+            () = tokio::time::sleep(starts) => {}
+        }
+        let target = format!("{}:{}", self.ground.host, self.ground.port);
+        let proxy = Proxy::start(&target, self.leg.radio.clone())
+            .await
+            .context("failed to open a simulated radio link")?;
+        let gateway = self.board(&proxy).await?;
+        self.stop.asked().await;
+        // What is still on board must come in whatever the radio plan says.
+        proxy.set(LinkState::CLEAR);
+        Ok(gateway.shutdown(self.drain).await)
+    }
+
+    async fn board(&self, proxy: &Proxy) -> Result<Gateway> {
+        let id = &self.leg.gateway;
+        let mut config = Config::new(id.clone());
+        config.transfer = Some(self.leg.transfer.clone());
+        config.exercise = true;
+        config.broker.host = proxy.addr().ip().to_string();
+        config.broker.port = proxy.addr().port();
+        config.spool.dir = spool(&self.ground.spools, id);
+        config.spool.bytes_max = SPOOL_BYTES_MAX;
+        config.page.listen = Some(free_addr(SocketAddr::from((
+            Ipv4Addr::LOCALHOST,
+            self.page,
+        ))));
+        let source = Simulated(self.leg.emissions(Detail::Waveforms));
+        let clock = Arc::clone(&self.ground.clock);
+        let gateway = Gateway::start(config, Box::new(source), clock)
+            .await
+            .with_context(|| format!("gateway {id}"))?;
+        let vehicle = Vehicle {
+            gateway: id.clone(),
+            stats: Arc::clone(gateway.stats()),
+            page: gateway.page_addr(),
+        };
+        self.vehicles
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(vehicle);
+        Ok(gateway)
+    }
+}
+
+fn spool(spools: &Path, gateway: &GatewayId) -> PathBuf {
+    spools.join(gateway.as_str())
+}
+
+/// `usual` if nobody listens there, else a free port of the same address.
+pub(crate) fn free_addr(usual: SocketAddr) -> SocketAddr {
+    match TcpListener::bind(usual) {
+        Ok(_) => usual,
+        Err(_) => SocketAddr::new(usual.ip(), 0),
+    }
+}
