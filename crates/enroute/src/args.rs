@@ -267,7 +267,7 @@ pub(crate) struct InfoArgs {
     /// Body weight in kilograms
     #[arg(long, value_name = "KG", value_parser = weight)]
     pub(crate) weight: Option<Grams>,
-    /// A condition such as sepsis, stroke, after_cardiac_arrest; may be repeated
+    /// A condition such as sepsis, stroke or trauma; may be repeated
     #[arg(long = "condition", value_name = "WORD")]
     pub(crate) conditions: Vec<String>,
     /// The headline, in a few words; must not identify the patient
@@ -449,7 +449,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         _ => return Err(format!("unit {unit:?} is not known: use ms, s, m or h")),
     };
     let duration = Duration::from_millis(number.saturating_mul(millis));
-    if duration.is_zero() || duration > Duration::from_secs(7 * 86_400) {
+    if duration.is_zero() || duration > Duration::from_hours(7 * 24) {
         return Err("must be more than 0 and at most a week".into());
     }
     Ok(duration)

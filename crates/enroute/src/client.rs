@@ -51,6 +51,10 @@ pub(crate) fn endpoint(server: &str) -> Result<Endpoint> {
 
 /// What a failed call says to a person: the status's own words, or that the server
 /// is not there.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "every other code is the same here"
+)]
 pub(crate) fn reason(status: &tonic::Status) -> String {
     match status.code() {
         Code::Unavailable if status.message().contains("tcp connect") => {
@@ -121,7 +125,7 @@ async fn once(
     loop {
         match timeout(WORD_WITHIN, stream.message()).await {
             Ok(Ok(Some(response))) => {
-                request.resume_token = response.resume_token.clone();
+                request.resume_token.clone_from(&response.resume_token);
                 *answered = true;
                 *pause = PAUSE.0;
                 let heard = Heard::Response(Box::new(response));
@@ -136,6 +140,10 @@ async fn once(
     }
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "every other code is the same here"
+)]
 fn refused_or_lost(status: &tonic::Status, answered: bool) -> Ended {
     match status.code() {
         Code::NotFound | Code::InvalidArgument | Code::PermissionDenied | Code::Unimplemented

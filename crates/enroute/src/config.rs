@@ -18,7 +18,7 @@ pub(crate) struct ConfigError {
     file: PathBuf,
     /// Line and column from 1, and the text of the line.
     place: Option<(usize, usize, String)>,
-    wrong: String,
+    message: String,
     help: String,
 }
 
@@ -27,14 +27,14 @@ impl fmt::Display for ConfigError {
         write!(f, "{}", self.file.display())?;
         match &self.place {
             Some((line, column, text)) => {
-                writeln!(f, ":{line}:{column}: {}", self.wrong)?;
+                writeln!(f, ":{line}:{column}: {}", self.message)?;
                 let number = line.to_string();
                 let indent = " ".repeat(number.len());
                 writeln!(f, " {number} | {text}")?;
                 let caret = " ".repeat(column.saturating_sub(1));
                 write!(f, " {indent} | {caret}^")?;
             }
-            None => write!(f, ": {}", self.wrong)?,
+            None => write!(f, ": {}", self.message)?,
         }
         write!(f, "\n what to do: {}", self.help)
     }
@@ -47,26 +47,30 @@ pub(crate) struct Wrong {
     /// Bytes of the text that it speaks of.
     pub(crate) at: Option<Range<usize>>,
     /// What is wrong.
-    pub(crate) wrong: String,
+    pub(crate) message: String,
     /// What to do about it.
     pub(crate) help: String,
 }
 
 impl Wrong {
     /// A finding at a place of the file.
-    pub(crate) fn at(at: Range<usize>, wrong: impl Into<String>, help: impl Into<String>) -> Self {
+    pub(crate) fn at(
+        at: Range<usize>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Self {
         Self {
             at: Some(at),
-            wrong: wrong.into(),
+            message: message.into(),
             help: help.into(),
         }
     }
 
     /// A finding about something that is not in the file.
-    pub(crate) fn absent(wrong: impl Into<String>, help: impl Into<String>) -> Self {
+    pub(crate) fn absent(message: impl Into<String>, help: impl Into<String>) -> Self {
         Self {
             at: None,
-            wrong: wrong.into(),
+            message: message.into(),
             help: help.into(),
         }
     }
@@ -83,10 +87,10 @@ pub(crate) trait Checked: DeserializeOwned {
 
 /// Reads and checks a file.
 pub(crate) fn load<C: Checked>(file: &Path) -> Result<C, ConfigError> {
-    let unreadable = |wrong: String| ConfigError {
+    let unreadable = |message: String| ConfigError {
         file: file.to_owned(),
         place: None,
-        wrong,
+        message,
         help: format!(
             "name a readable TOML file; {} is a commented one",
             C::EXAMPLE
@@ -111,13 +115,13 @@ pub(crate) fn parse<C: Checked>(file: &Path, text: &str) -> Result<C, ConfigErro
     let explain = |wrong: Wrong| ConfigError {
         file: file.to_owned(),
         place: wrong.at.map(|at| place(text, at.start)),
-        wrong: wrong.wrong,
+        message: wrong.message,
         help: wrong.help,
     };
     let config: C = toml::from_str(text).map_err(|error| {
         explain(Wrong {
             at: error.span(),
-            wrong: error.message().trim().replace('\n', " "),
+            message: error.message().trim().replace('\n', " "),
             help: format!("correct the line; {} is a commented example", C::EXAMPLE),
         })
     })?;

@@ -22,7 +22,7 @@ const PAGES_FROM: u16 = 7410;
 /// Most bytes of one simulated gateway's spool.
 const SPOOL_BYTES_MAX: u64 = 512 << 20;
 /// A longer time than any leg: never overflows when added to now.
-const NEVER: Duration = Duration::from_secs(30 * 86_400);
+const NEVER: Duration = Duration::from_hours(30 * 24);
 
 /// The simulator as a gateway's source.
 pub(crate) struct Simulated(pub(crate) Emissions);

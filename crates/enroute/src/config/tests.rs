@@ -119,3 +119,107 @@ fn files_that_are_no_configuration_are_refused() {
     let large = load::<ServerConfig>(&large).unwrap_err();
     assert!(large.to_string().contains("bytes long"), "{large}");
 }
+
+/// A file of `deploy/`.
+fn deployed(name: &str) -> (PathBuf, String) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../deploy")
+        .join(name);
+    let text = std::fs::read_to_string(&file).unwrap();
+    (file, text)
+}
+
+/// A setting that is commented out as `#key = …` or `#[table]`, put in force.
+fn uncommented(text: &str, keep: impl Fn(&str) -> bool) -> String {
+    let in_force = |line: &str| {
+        let setting = line
+            .strip_prefix('#')
+            .filter(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase() || c == '['));
+        setting.filter(|rest| keep(rest)).unwrap_or(line).to_owned()
+    };
+    text.lines().map(in_force).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_deployed_server_file_is_right_and_its_comments_too() {
+    let (file, text) = deployed("server.toml");
+    load::<ServerConfig>(&file).unwrap();
+    let embedded = uncommented(&text, |line| {
+        !["host", "port", "client_id"]
+            .iter()
+            .any(|key| line.starts_with(key))
+    });
+    let embedded: ServerConfig = parse(&file, &embedded).unwrap();
+    let plain = server("data = \"d\"").unwrap();
+    assert_eq!(embedded.listen.get_ref(), plain.listen.get_ref());
+    assert_eq!(embedded.broker.at(), plain.broker.at());
+    assert_eq!(
+        (
+            *embedded.limits.viewers_max.get_ref(),
+            *embedded.limits.shutdown_s.get_ref()
+        ),
+        (
+            *plain.limits.viewers_max.get_ref(),
+            *plain.limits.shutdown_s.get_ref()
+        ),
+        "the comments do not show the defaults"
+    );
+    let external = uncommented(&text, |line| !line.starts_with("listen"))
+        .replace("kind = \"embedded\"", "kind = \"external\"");
+    let external: ServerConfig = parse(&file, &external).unwrap();
+    assert!(matches!(external.broker.at(), BrokerAt::External { .. }));
+}
+
+#[test]
+fn the_deployed_gateway_file_is_right_and_its_comments_too() {
+    let (file, text) = deployed("gateway.toml");
+    let sim = load::<GatewayFile>(&file).unwrap();
+    assert!(sim.source.get_ref().simulator.is_some());
+    let (settings, source) = text.split_once("[source.simulator]").unwrap();
+    let wfdb = source.split_once("#[source.wfdb]").unwrap().1;
+    let all = uncommented(&format!("{settings}#[source.wfdb]{wfdb}"), |line| {
+        !line.starts_with("transfer")
+    });
+    let wfdb: GatewayFile = parse(&file, &all).unwrap();
+    assert!(wfdb.source.get_ref().wfdb.is_some());
+    let mut default = enroute_gateway::Config::new(wfdb.gateway.get_ref().id.clone());
+    default
+        .spool
+        .dir
+        .clone_from(&wfdb.gateway.get_ref().spool.dir);
+    assert_eq!(
+        *wfdb.gateway.get_ref(),
+        default,
+        "the comments do not show the defaults"
+    );
+}
+
+#[test]
+fn the_units_start_what_is_deployed_beside_them() {
+    for (unit, command) in [
+        (
+            "enroute-server.service",
+            "enroute serve --config /etc/enroute/server.toml",
+        ),
+        (
+            "enroute-gateway.service",
+            "enroute gateway --config /etc/enroute/gateway.toml",
+        ),
+    ] {
+        let (_, text) = deployed(unit);
+        let exec = text
+            .lines()
+            .find_map(|line| line.strip_prefix("ExecStart=/usr/bin/"));
+        assert_eq!(exec, Some(command), "{unit}");
+        assert!(
+            <crate::args::Cli as clap::Parser>::try_parse_from(command.split_whitespace()).is_ok()
+        );
+        for hardened in [
+            "DynamicUser=yes",
+            "NoNewPrivileges=yes",
+            "ProtectSystem=strict",
+        ] {
+            assert!(text.contains(hardened), "{unit} lacks {hardened}");
+        }
+    }
+}

@@ -121,6 +121,10 @@ impl App {
     }
 
     /// Takes a key.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "every other key does nothing"
+    )]
     pub(crate) fn key(&mut self, key: KeyEvent) -> Act {
         if key.kind == KeyEventKind::Release {
             return Act::Stay;
@@ -144,6 +148,10 @@ impl App {
         }
     }
 
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "every other key does nothing"
+    )]
     fn board_key(&mut self, key: KeyCode) -> Act {
         if key == KeyCode::Enter || key == KeyCode::Right || key == KeyCode::Char('l') {
             return match self.selected.clone() {
@@ -171,6 +179,10 @@ impl App {
         Act::Stay
     }
 
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "every other key does nothing"
+    )]
     fn patient_key(&mut self, key: KeyCode) -> Act {
         let forward = match key {
             KeyCode::Esc | KeyCode::Backspace => {

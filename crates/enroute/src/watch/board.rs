@@ -113,7 +113,7 @@ fn title(picture: &Picture) -> Line<'static> {
 fn columns() -> Line<'static> {
     let mut text = format!("    {:<WHO$}", "who and where to");
     for column in &COLUMNS {
-        text.push_str(&format!("{:<CELL$}", column.title));
+        text = format!("{text}{:<CELL$}", column.title);
     }
     text.push_str("arrival, link, data");
     Line::styled(

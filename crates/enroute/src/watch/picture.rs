@@ -129,7 +129,7 @@ impl Picture {
             .iter()
             .map(|(id, transfer)| (urgency(&transfer.state), id.as_str()))
             .collect();
-        ids.sort();
+        ids.sort_unstable();
         ids.into_iter().map(|(_, id)| id).collect()
     }
 

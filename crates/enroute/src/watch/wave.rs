@@ -174,7 +174,7 @@ impl Trace {
     fn extend(&mut self, run: &Run, now: Span) {
         let lead = run.start_us.saturating_sub(now.0);
         let behind = lead.saturating_sub(self.lead_us);
-        if behind < 0 || behind > JUMP.0 {
+        if !(0..=JUMP.0).contains(&behind) {
             self.lead_us = lead;
         } else {
             self.lead_us = self.lead_us.saturating_add(behind / 16);
