@@ -12,6 +12,7 @@
     reason = "a failure here is a failed test"
 )]
 
+pub mod mosquitto;
 pub mod process;
 pub mod recordings;
 pub mod viewer;

@@ -48,7 +48,7 @@ pub(crate) struct Shared {
     pub(crate) epoch: AtomicU64,
     /// Largest packet to send.
     pub(crate) packet_bytes_max: AtomicU32,
-    /// Packet ids to acknowledge, in order. At most the receive maximum: a
+    /// Packet ids to acknowledge, in order. Bounded: a
     /// token exists once, and those of older connections are dropped.
     pub(crate) acks: Mutex<Vec<AckToken>>,
     /// Something was added to `acks`.

@@ -44,7 +44,7 @@ struct Waiting {
 #[derive(Debug)]
 pub(crate) struct Connection {
     epoch: u64,
-    receive_maximum: u16,
+    unacked_max: usize,
     inflight_max: u16,
     window: u16,
     subscribes: bool,
@@ -55,19 +55,14 @@ pub(crate) struct Connection {
     /// By packet id.
     under_way: BTreeMap<u16, Waiting>,
     /// QoS 1 messages received and not acknowledged.
-    unacked: u16,
+    unacked: usize,
 }
 
 impl Connection {
-    pub(crate) fn new(
-        epoch: u64,
-        receive_maximum: u16,
-        inflight_max: u16,
-        subscribes: bool,
-    ) -> Self {
+    pub(crate) fn new(epoch: u64, unacked_max: usize, inflight_max: u16, subscribes: bool) -> Self {
         Self {
             epoch,
-            receive_maximum,
+            unacked_max,
             inflight_max,
             window: 0,
             subscribes,
@@ -191,9 +186,9 @@ impl Connection {
             QoS::ExactlyOnce => return Next::Broken("the broker sent QoS 2".to_owned()),
         };
         if packet_id != 0 {
-            self.unacked = self.unacked.saturating_add(1);
-            if self.unacked > self.receive_maximum {
-                return Next::Broken("the broker exceeded our receive maximum".to_owned());
+            self.unacked += 1;
+            if self.unacked > self.unacked_max {
+                return Next::Broken("the broker far exceeded our receive maximum".to_owned());
             }
         }
         let epoch = self.epoch;

@@ -27,9 +27,9 @@ const CLOSE: Duration = Duration::from_secs(2);
 /// Requests beside acknowledgements and publishes: subscribe, disconnect.
 const REQUESTS_EXTRA: usize = 64;
 
-/// Events that may wait for the reader.
+/// Events that may wait for the reader; and requests that may wait for the library.
 pub(crate) fn event_capacity(options: &Options) -> usize {
-    usize::from(options.receive_maximum()) + usize::from(options.inflight()) + REQUESTS_EXTRA
+    options.unacked_max() + usize::from(options.inflight()) + REQUESTS_EXTRA
 }
 
 /// How a connection, or the attempt to make one, ended.
@@ -76,7 +76,7 @@ pub(crate) struct Driver {
 }
 
 /// Events on their way to the reader. Bounded: publishes are taken only while
-/// it is empty, messages come up to the receive maximum, and no connection is
+/// it is empty, messages come up to a limit, and no connection is
 /// made until it is empty.
 struct Outbox {
     sender: mpsc::Sender<Event>,
@@ -203,14 +203,14 @@ impl Driver {
     /// One connection, from the attempt to its end.
     async fn connection(&mut self) -> End {
         self.epochs += 1;
-        let receive_maximum = self.options.receive_maximum();
+        let unacked_max = self.options.unacked_max();
         let inflight = self.options.inflight();
         let capacity = event_capacity(&self.options);
         let subscribes = !self.options.subscriptions.is_empty();
         // A fresh library state for each connection: packets pending, collided
         // or buffered of the last one cannot leak into this one.
         let (library, event_loop) = AsyncClient::new(library_options(&self.options), capacity);
-        let mut connection = Connection::new(self.epochs, receive_maximum, inflight, subscribes);
+        let mut connection = Connection::new(self.epochs, unacked_max, inflight, subscribes);
         let end = self.drive(&library, event_loop, &mut connection).await;
         self.shared.epoch.store(0, Ordering::Release);
         let tokens = connection.lost();
@@ -359,7 +359,7 @@ impl Driver {
                 pkid: token.packet_id,
                 ..PublishPacket::default()
             };
-            // Fits: the channel holds the receive maximum beside all publishes.
+            // Fits: the channel holds all that may be unacknowledged beside all publishes.
             if let Err(error) = library.try_ack(&packet) {
                 tracing::error!(%error, "acknowledgement not sent");
             }

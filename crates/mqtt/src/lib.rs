@@ -23,10 +23,10 @@
 //!
 //! Limits: see [`Options`]. Queues: publishes waiting (`Options::queue`; when
 //! full, [`Client::publish`] waits and [`Client::try_publish`] refuses); events
-//! waiting (receive maximum + window + 64, then a list bounded by the same; when
+//! waiting (four receive maxima, window and about 1,000 more, then a list bounded by the same; when
 //! the reader is that far behind, publishes wait, QoS 0 input is dropped and
-//! counted, and no new connection is made); acknowledgements waiting (at most the
-//! receive maximum).
+//! counted, and no new connection is made); acknowledgements waiting (as many
+//! as messages).
 //!
 //! Start reading at [`Client::connect`]; the loop is in `driver.rs`.
 

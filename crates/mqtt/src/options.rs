@@ -103,6 +103,13 @@ impl Options {
         self.receive_maximum.max(1)
     }
 
+    /// What a broker may have under way to us before the connection is ended for
+    /// it. A protocol error above the receive maximum; but Mosquitto 2.0.11 was
+    /// seen to have 218 under way where 64 were allowed (its own limit was 256).
+    pub(crate) fn unacked_max(&self) -> usize {
+        usize::from(self.receive_maximum()) * 4 + 1024
+    }
+
     /// At least one, and room for the library's own limit of one more.
     pub(crate) fn inflight(&self) -> u16 {
         self.inflight.clamp(1, u16::MAX - 1)

@@ -1,0 +1,157 @@
+//! What the wrapper does with a peer that misbehaves. Paused time: the watchdog
+//! takes no time to test.
+
+#![allow(missing_docs, reason = "tests are sentences")]
+
+use enroute_mqtt::{Client, Event, Options, Publish, PublishError};
+use std::net::Ipv4Addr;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
+
+/// CONNACK: no session, success, no properties.
+const CONNACK: [u8; 5] = [0x20, 3, 0, 0, 0];
+
+async fn accept(listener: &TcpListener) -> TcpStream {
+    let (mut peer, _) = listener.accept().await.unwrap();
+    let mut connect = vec![0; 1024];
+    assert!(peer.read(&mut connect).await.unwrap() > 0);
+    peer.write_all(&CONNACK).await.unwrap();
+    peer
+}
+
+async fn listener() -> (TcpListener, Options) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    (listener, Options::new("127.0.0.1", port, "client"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_stops_reading_is_left_after_twice_the_keep_alive() {
+    let (listener, options) = listener().await;
+    let (client, mut events) = Client::connect(options);
+    let deaf = accept(&listener).await;
+    assert!(matches!(events.next().await, Some(Event::Connected { .. })));
+    let started = Instant::now();
+    // More than both socket buffers hold, so that a write blocks.
+    for token in 0..40 {
+        client
+            .publish(Publish::new("t", vec![0; 1 << 20], token))
+            .await
+            .unwrap();
+    }
+    let Some(Event::Lost { tokens }) = events.next().await else {
+        panic!("nothing lost")
+    };
+    assert!(!tokens.is_empty());
+    loop {
+        match events.next().await {
+            Some(Event::Disconnected { reason }) => {
+                assert!(reason.contains("keep-alive"), "{reason}");
+                break;
+            }
+            Some(Event::Lost { .. }) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    let seconds = started.elapsed().as_secs();
+    assert!((10..=11).contains(&seconds), "{seconds} s");
+    drop(deaf);
+    let _again = accept(&listener).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_never_answers_pings_is_left() {
+    let (listener, options) = listener().await;
+    let (_client, mut events) = Client::connect(options);
+    let _silent = accept(&listener).await;
+    assert!(matches!(events.next().await, Some(Event::Connected { .. })));
+    assert!(matches!(
+        events.next().await,
+        Some(Event::Disconnected { .. })
+    ));
+    let _again = accept(&listener).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_sends_rubbish_is_left() {
+    let (listener, options) = listener().await;
+    let (_client, mut events) = Client::connect(options);
+    let mut rubbish = accept(&listener).await;
+    assert!(matches!(events.next().await, Some(Event::Connected { .. })));
+    rubbish.write_all(&[0xff; 64]).await.unwrap();
+    assert!(matches!(
+        events.next().await,
+        Some(Event::Disconnected { .. })
+    ));
+    let _again = accept(&listener).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_window_is_kept_and_the_rest_waits() {
+    let (listener, mut options) = listener().await;
+    options.inflight = 4;
+    options.queue = 8;
+    let (client, mut events) = Client::connect(options);
+    let mut peer = accept(&listener).await;
+    assert!(matches!(events.next().await, Some(Event::Connected { .. })));
+    for token in 0..5 {
+        client.publish(Publish::new("t", "", token)).await.unwrap();
+    }
+    // PUBLISH with an empty payload: 1 + 1 + topic 3 + id 2 + properties 1.
+    let mut packet = [0; 8];
+    for id in 1..=4 {
+        peer.read_exact(&mut packet).await.unwrap();
+        assert_eq!(packet[6], id);
+    }
+    let waits = tokio::time::timeout(std::time::Duration::from_secs(1), peer.read(&mut packet));
+    assert!(waits.await.is_err(), "the fifth was sent too");
+    peer.write_all(&[0x40, 2, 0, 1]).await.unwrap();
+    assert!(matches!(
+        events.next().await,
+        Some(Event::Puback { token: 0 })
+    ));
+    peer.read_exact(&mut packet).await.unwrap();
+    // Refused by the broker: quota exceeded (0x97).
+    peer.write_all(&[0x40, 4, 0, 2, 0x97, 0]).await.unwrap();
+    match events.next().await {
+        Some(Event::Refused { token: 1, reason }) => assert_eq!(reason, "quota exceeded"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_published_is_refused_at_once() {
+    let (listener, options) = listener().await;
+    let (client, mut events) = Client::connect(options);
+    let publish = |topic: &str| Publish::new(topic, "", 1);
+    assert_eq!(
+        client.try_publish(publish("t")),
+        Err(PublishError::NotConnected)
+    );
+    let _peer = accept(&listener).await;
+    assert!(matches!(events.next().await, Some(Event::Connected { .. })));
+    for bad in ["", "a/+", "#", "a\0b"] {
+        assert_eq!(client.try_publish(publish(bad)), Err(PublishError::Topic));
+    }
+    client.close().await;
+    assert_eq!(client.try_publish(publish("t")), Err(PublishError::Closed));
+    assert!(events.next().await.is_none());
+}
+
+#[tokio::test]
+async fn connecting_goes_on_until_there_is_a_broker() {
+    let (listener, options) = listener().await;
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let (_client, mut events) = Client::connect(options);
+    for _ in 0..3 {
+        assert!(matches!(
+            events.next().await,
+            Some(Event::Disconnected { .. })
+        ));
+    }
+    let listener = TcpListener::bind(address).await.unwrap();
+    let _peer = accept(&listener).await;
+    while !matches!(events.next().await, Some(Event::Connected { .. })) {}
+}
