@@ -33,7 +33,6 @@ impl Mosquitto {
     /// # Panics
     /// When it is absent and `ENROUTE_REQUIRE_TOOLS=1`, or when it does not start.
     #[must_use]
-    #[expect(clippy::panic, reason = "a helper of tests: the test is to fail")]
     pub fn start() -> Option<Self> {
         let Some(program) = program() else {
             let required = std::env::var("ENROUTE_REQUIRE_TOOLS").is_ok_and(|v| v == "1");
