@@ -1,7 +1,7 @@
 //! Courses of illness: what happens to a patient, and when.
 //!
 //! A course drives hidden quantities (blood lost, severity of sepsis, shunt,
-//! rhythm, probe, movement); [`crate::patient`] turns them into vital signs.
+//! rhythm, probe, movement); `patient` turns them into vital signs.
 //! The sequence of each course is plausible by construction; the order of
 //! resuscitation follows the adult ALS algorithm for a shockable rhythm
 //! (compressions at once, shock, adrenaline after later shocks), shortened.
@@ -158,10 +158,10 @@ impl Script {
             Course::Haemorrhage => {
                 let lost = [
                     (0.0, 0.02),
-                    (0.5, 0.29),
-                    (0.8, 0.38),
-                    (1.05, 0.38),
-                    (1.6, 0.2),
+                    (0.45, 0.29),
+                    (0.7, 0.38),
+                    (1.25, 0.38),
+                    (1.8, 0.2),
                 ];
                 now.blood_loss = self.strength * ramp(x, &lost);
             }
@@ -199,9 +199,9 @@ impl Script {
                     Entry::Note("dressing soaked through, pressure applied"),
                 ),
                 (0.55, Entry::Button("fluid", "500 mL balanced crystalloid")),
-                (0.8, Entry::Acvpu(VOICE)),
-                (1.0, Entry::Button("blood", "2 units O negative")),
-                (1.5, Entry::Acvpu(ALERT)),
+                (0.75, Entry::Acvpu(VOICE)),
+                (1.1, Entry::Button("blood", "2 units O negative")),
+                (1.7, Entry::Acvpu(ALERT)),
             ],
             Course::Sepsis => &[
                 (0.4, Entry::Button("fluid", "500 mL balanced crystalloid")),

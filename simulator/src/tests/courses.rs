@@ -94,3 +94,34 @@ fn every_course_shows_its_signature() {
         insta::assert_snapshot!(course.word(), table(course));
     }
 }
+
+/// A limit with a delay of ten seconds must be able to speak in a demo of thirty.
+#[test]
+fn the_showcase_breaks_limits_long_enough_even_in_half_a_minute() {
+    for seed in 0..20 {
+        let scenario = super::made(seed, 1, 30).remove(0);
+        let mut broken = std::collections::BTreeMap::<u64, (bool, bool)>::new();
+        for leg in &scenario.legs {
+            let emissions = until(leg, Detail::Numerics, 30);
+            for (due, row) in numerics(&emissions) {
+                let second = u64::try_from((due.0 + leg.starts.0) / 1_000_000).unwrap();
+                let high = super::value(row, "hr").is_some_and(|hr| hr > 120.0);
+                let low = super::value(row, "abp_mean").is_some_and(|map| map < 65.0);
+                broken.insert(second, (high, low));
+            }
+        }
+        let longest = |which: fn(&(bool, bool)) -> bool| {
+            let runs = (0..30).scan(0, |run, second| {
+                *run = if broken.get(&second).is_some_and(which) {
+                    *run + 1
+                } else {
+                    0
+                };
+                Some(*run)
+            });
+            runs.max().unwrap()
+        };
+        let (high, low) = (longest(|b| b.0), longest(|b| b.1));
+        assert!(high >= 11 || low >= 11, "seed {seed}: {high} {low}");
+    }
+}
