@@ -60,7 +60,8 @@ impl Appender {
     }
 
     /// Queues `records`, waiting for room only, so that many batches can be in
-    /// flight.
+    /// flight. Whoever reads the [`crate::Tail`] must not wait for room, which
+    /// may depend on the reading: that is for [`Appender::try_submit`].
     ///
     /// # Errors
     /// As [`Appender::append`].

@@ -14,7 +14,7 @@
 //! | one commit | 1,024 records or 4 MiB, exceeded by at most one append | the next one follows at once |
 //! | wait for company | 3 ms | the commit starts |
 //! | [`Tail`] | 16 commits | the committer waits, and with it the appenders |
-//! | write-ahead files | 128 MiB | the store flushes the oldest tables |
+//! | write-ahead files | some 200 MiB | the store flushes the oldest tables |
 //! | transfers | one id each in memory | – |
 //! | [`Reader::merge`] | one record and two blocks in memory per transfer | – |
 //! | slice of the journal | one day of engine time, two keyspaces of 45 KB memory | – |

@@ -80,7 +80,8 @@ pub struct LogAppend {
 /// A durable map from (stream, epoch, sequence) to a frame, for one process.
 /// Clone it freely. All methods block on the disk: keep them off async threads.
 ///
-/// On disk it takes, besides the frames, at most 128 MiB of write-ahead files.
+/// On disk it takes, besides the frames, some 200 MiB of write-ahead files at
+/// most.
 #[derive(Clone)]
 pub struct Log {
     inner: Arc<Inner>,

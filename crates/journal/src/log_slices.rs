@@ -2,7 +2,7 @@
 
 use crate::error::OpenError;
 use crate::log::{LogAppend, stored_bytes};
-use crate::store::{self, Store, refused, shared};
+use crate::store::{self, SMALL_TABLE_BYTES, Store, refused, shared};
 use crate::{head, keys};
 use enroute_model::ids::{Epoch, Stream};
 use fjall::{Database, Keyspace, OwnedWriteBatch};
@@ -94,7 +94,7 @@ impl Notes {
                 continue;
             };
             notes.next = notes.next.max(id + 1);
-            let space = store::keyspace(&store.db, &name).map_err(refuse)?;
+            let space = store::keyspace(&store.db, &name, SMALL_TABLE_BYTES).map_err(refuse)?;
             let Some(value) = store.meta.get(note_key(id)).map_err(refuse)? else {
                 store.db.delete_keyspace(space).map_err(refuse)?;
                 continue;
@@ -214,7 +214,7 @@ impl Notes {
     ) -> fjall::Result<(LogSlice, Keyspace)> {
         let begun = change.touched.keys().next_back().map_or(0, |id| id + 1);
         let id = self.next.max(begun);
-        let space = store::keyspace(db, &format!("{SLICE_PREFIX}{id}"))?;
+        let space = store::keyspace(db, &format!("{SLICE_PREFIX}{id}"), SMALL_TABLE_BYTES)?;
         let slice = LogSlice {
             id,
             stream: frame.stream,

@@ -188,6 +188,7 @@ impl Queue {
 
     /// No more in, for good, and everyone who waits is told why.
     pub(crate) fn fail(&self, failure: Failure) {
+        tracing::error!(%failure, "the journal stops");
         let failure = self.shared.fail(failure);
         self.close();
         let waiting = std::mem::take(&mut self.lock().ops);

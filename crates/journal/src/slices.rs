@@ -3,7 +3,7 @@
 use crate::error::OpenError;
 use crate::keys;
 use crate::record::Class;
-use crate::store::{self, refused};
+use crate::store::{self, LARGE_TABLE_BYTES, refused};
 use enroute_model::time::EngineTime;
 use fjall::{Database, Keyspace};
 use std::collections::BTreeMap;
@@ -41,7 +41,8 @@ impl Slices {
             let Some((class, number)) = keys::parse_slice_name(&name) else {
                 continue;
             };
-            let space = store::keyspace(db, &name).map_err(|error| refused(dir, &error))?;
+            let space = store::keyspace(db, &name, LARGE_TABLE_BYTES)
+                .map_err(|error| refused(dir, &error))?;
             *map.entry(number).or_default().of(class) = Some(space);
         }
         Ok(Self {
@@ -59,7 +60,11 @@ impl Slices {
         if let Some(space) = slot {
             return Ok(space.clone());
         }
-        let space = store::keyspace(&self.db, &keys::slice_name(class, number))?;
+        let space = store::keyspace(
+            &self.db,
+            &keys::slice_name(class, number),
+            LARGE_TABLE_BYTES,
+        )?;
         *slot = Some(space.clone());
         Ok(space)
     }

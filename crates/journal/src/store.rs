@@ -11,9 +11,16 @@ use std::path::Path;
 pub(crate) const DISK_FORMAT: u32 = 1;
 /// Meta: [`DISK_FORMAT`] as u32 big endian, then the kind of store in UTF-8.
 const FORMAT_KEY: &str = "format";
-/// Bytes in the store's write-ahead files before it flushes: bounds the time
-/// of a recovery.
-const WRITE_AHEAD_BYTES_MAX: u64 = 128 << 20;
+/// Bytes in closed write-ahead files above which the store flushes whatever
+/// keeps the oldest of them. The file being written comes on top, and the one
+/// that a flush in progress still needs.
+const WRITE_AHEAD_BYTES_MAX: u64 = 64 << 20;
+/// Bytes of a small table in memory before it is flushed. The store closes a
+/// write-ahead file only when something is flushed, and a small table that is
+/// written in each commit sees to that.
+pub(crate) const SMALL_TABLE_BYTES: u64 = 1 << 20;
+/// Bytes of a large table in memory before it is flushed.
+pub(crate) const LARGE_TABLE_BYTES: u64 = 16 << 20;
 /// Threads that flush and compact.
 const WORKERS: usize = 2;
 
@@ -33,7 +40,8 @@ impl Store {
             .max_journaling_size(WRITE_AHEAD_BYTES_MAX)
             .open()
             .map_err(|error| refused(dir, &error))?;
-        let meta = keyspace(&db, "meta").map_err(|error| refused(dir, &error))?;
+        let meta =
+            keyspace(&db, "meta", SMALL_TABLE_BYTES).map_err(|error| refused(dir, &error))?;
         let format = meta.get(FORMAT_KEY);
         let format = format.map_err(|error| refused(dir, &error))?;
         let new = format.is_none();
@@ -69,9 +77,12 @@ fn check_format(dir: &Path, wanted: &'static str, bytes: &[u8]) -> Result<(), Op
     Ok(())
 }
 
-/// Opens or creates a keyspace.
-pub(crate) fn keyspace(db: &Database, name: &str) -> fjall::Result<Keyspace> {
-    db.keyspace(name, KeyspaceCreateOptions::default)
+/// Opens a keyspace, or creates one that keeps `memory_bytes` in memory before
+/// it is flushed.
+pub(crate) fn keyspace(db: &Database, name: &str, memory_bytes: u64) -> fjall::Result<Keyspace> {
+    db.keyspace(name, || {
+        KeyspaceCreateOptions::default().max_memtable_size(memory_bytes)
+    })
 }
 
 /// Words for a refusal to open.
@@ -86,6 +97,9 @@ pub(crate) fn refused(dir: &Path, error: &fjall::Error) -> OpenError {
 
 /// The words of what is behind the store's error, where there is something.
 pub(crate) fn describe(error: &fjall::Error) -> String {
+    if matches!(error, fjall::Error::Poisoned) {
+        return "a write, sync or flush failed before".to_owned();
+    }
     let io = std::error::Error::source(error);
     io.map_or_else(|| error.to_string(), ToString::to_string)
 }

@@ -13,7 +13,7 @@
 use crate::error::{OpenError, ReadError};
 use crate::head::{self, Value};
 use crate::record::{Poison, Snapshot};
-use crate::store::{self, Store, refused, shared};
+use crate::store::{self, SMALL_TABLE_BYTES, Store, refused, shared};
 use bytes::Bytes;
 use enroute_model::ids::{Position, TransferId};
 use enroute_model::time::{EngineTime, ServerTime};
@@ -46,7 +46,10 @@ impl Tables {
         if store.new {
             create(&store, dir, slice_us)?;
         }
-        let space = |name| store::keyspace(&store.db, name).map_err(|error| refused(dir, &error));
+        let space = |name| {
+            let space = store::keyspace(&store.db, name, SMALL_TABLE_BYTES);
+            space.map_err(|error| refused(dir, &error))
+        };
         Ok(Self {
             transfers: space("transfers")?,
             snapshots: space("snapshots")?,

@@ -270,7 +270,10 @@ fn a_disk_that_takes_no_more_stops_the_journal_and_loses_nothing_durable() {
     }
     child.wait().unwrap();
     let reason = stopped.unwrap();
-    assert!(reason.contains("File too large"), "{reason}");
+    // The write that failed may have been a commit's or a snapshot's; then the
+    // commit behind it finds the store stopped.
+    let told = ["File too large", "failed before"];
+    assert!(told.iter().any(|told| reason.contains(told)), "{reason}");
     assert!(durable > 0);
     check_journal(dir.path(), durable);
 }
