@@ -275,10 +275,12 @@ pub enum Verdict {
     },
     /// A frame with an identity and content seen before: nothing changed (I4).
     Duplicate,
-    /// A frame with an identity seen before and other content: kept, alerted (I4).
+    /// A frame with an identity seen before and other content: kept in the
+    /// journal and alerted; its content is not shown (I4).
     Conflict,
     /// Not a frame; done.
     Applied,
-    /// Not a frame; asks for something that cannot be, such as joining itself.
+    /// Asks for something that cannot be, such as joining itself; a frame: beyond
+    /// a bound of the engine, and therefore in no receipt.
     Refused(&'static str),
 }
