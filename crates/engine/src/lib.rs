@@ -19,3 +19,6 @@ mod value;
 
 pub use effects::{Changed, Effects, Request, StreamReceipt};
 pub use engine::{ENGINE_VERSION, Engine, RestoreError};
+
+#[cfg(test)]
+mod tests;

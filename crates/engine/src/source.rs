@@ -115,7 +115,7 @@ impl Source {
             ledgers: BTreeMap::new(),
         });
         life.last = ctx.at;
-        let leg = (header.stream, header.leg_first.min(header.sequence));
+        let leg = (header.stream, header.leg_first.min(header.sequence).max(1));
         if life.ledgers.len() >= LEGS_MAX && !life.ledgers.contains_key(&leg) {
             return Taken::Full;
         }
@@ -127,7 +127,7 @@ impl Source {
     /// Frames of the leg that the spool gave up; the range ends at the shed
     /// record itself.
     pub(crate) fn give_up(&mut self, header: &Header, first: u64, last: u64) {
-        let leg_first = header.leg_first.min(header.sequence);
+        let leg_first = header.leg_first.min(header.sequence).max(1);
         if let Some(life) = self.epochs.get_mut(&header.epoch)
             && let Some(ledger) = life.ledgers.get_mut(&(header.stream, leg_first))
         {

@@ -283,6 +283,36 @@ proptest! {
         prop_assert_eq!(steps, 1);
     }
 
+    /// With a value each second, what is shown follows from the whole history by
+    /// two sentences: a level is raised when every value of its delay was beyond
+    /// its limit (or the other way round: warn with crit), and stays while every
+    /// value since then is short of the end of its hysteresis.
+    #[test]
+    fn agrees_with_the_definition(runs in prop::collection::vec((74..98i32, 1..13usize), 0..20)) {
+        let rule = rule("abp_sys");
+        let (warn, crit) = (rule.low.warn.unwrap(), rule.low.crit.unwrap());
+        let values: Vec<f64> = runs.iter().flat_map(|(v, n)| std::iter::repeat_n(f64::from(*v), *n)).collect();
+        let raised = |level: Level, u: usize| {
+            let delay = usize::try_from(level.on_delay.0 / 1_000_000).unwrap();
+            u >= delay && values[u - delay..u].iter().all(|v| *v < level.limit)
+        };
+        let on = |level: Level, t: usize| (0..=t).any(|u| {
+            let by_crit = level == warn && raised(crit, u);
+            (raised(level, u) || by_crit) && values[u..=t].iter().all(|v| *v < level.clears_at)
+        });
+        let (mut condition, mut shown) = (LimitCondition::default(), None);
+        for (t, value) in values.iter().enumerate() {
+            let now = s(i64::try_from(t).unwrap());
+            let mut note = |step: Step| shown = (step.phase == AlertPhase::Active).then_some(step.limit);
+            while let Some(due) = condition.next_timeout(rule).filter(|due| *due <= now) {
+                condition.handle_timeout(rule, due, &mut note);
+            }
+            condition.value(rule, *value, now, &mut note);
+            let wanted = if on(crit, t) { Some(crit.limit) } else { on(warn, t).then_some(warn.limit) };
+            prop_assert_eq!(shown, wanted, "second {} of {:?}", t, values);
+        }
+    }
+
     /// However finely time is cut, the steps are the same.
     #[test]
     fn ticks_do_not_matter(actions in actions()) {

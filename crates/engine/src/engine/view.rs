@@ -146,3 +146,16 @@ impl Engine {
         Ok(engine)
     }
 }
+
+#[cfg(test)]
+impl Engine {
+    pub(crate) fn earliest_for_test(&self) -> Option<enroute_model::time::EngineTime> {
+        self.earliest()
+    }
+
+    pub(crate) fn open_for_test(&self) -> Vec<AlertState> {
+        let mut open: Vec<AlertState> = self.alerts.open().cloned().collect();
+        open.sort_by_key(|alert| alert.alert_id);
+        open
+    }
+}
