@@ -1,1 +1,43 @@
-//! enroute-ingest
+//! The server's side of MQTT: bytes → frames → journal; PUBACKs, receipts,
+//! commands, and quarantine of bad input.
+//!
+//! ```text
+//!  broker ─ live ────► lane: parse, decode, check ──► journal ──► commit ──► PUBACK, in order
+//!         ─ history ─► lane:        "                    │
+//!                              bad publish ──► quarantine, PUBACK
+//!  broker ◄─ receipts, commands ◄── outgoing ◄── live
+//! ```
+//!
+//! - Two connections: the live lane starts clean (what expired is healed by
+//!   receipts), the history lane keeps its session. Status comes on the live one.
+//! - A PUBACK follows the commit of all frames of its publish (I2), in the order
+//!   of arrival. Many publishes are under way at a time.
+//! - A bad publish is refused whole, counted by a stable word, kept in a bounded
+//!   quarantine, acknowledged and survived (I9). One bad frame makes it bad.
+//! - When the journal fails (I8), nothing more is taken or acknowledged; the
+//!   counters stay readable and [`Ingest::failed`] says so.
+//!
+//! Not here: the meaning of frames (the engine's), time (a clock is given), the
+//! client library's traps (`enroute-mqtt`).
+//!
+//! Queues. Lane → journal: bounded by publishes and bytes ([`Config`]); when full
+//! the lane stops reading, the client holds at most its receive maximum, and the
+//! broker or the gateway keeps the rest. Receipts: one slot per gateway, newer
+//! ones merge into it. Commands: one per gateway, until the broker has it.
+//! Quarantine: see [`Quarantine`].
+//!
+//! Start reading at [`Ingest::start`], then `lane.rs`.
+
+mod config;
+mod decode;
+mod ingest;
+mod lane;
+mod outgoing;
+mod quarantine;
+mod stats;
+
+pub use config::Config;
+pub use decode::{Refused, check};
+pub use ingest::{Ingest, Parts, StartError};
+pub use quarantine::{Quarantine, Quarantined};
+pub use stats::Stats;

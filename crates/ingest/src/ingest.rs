@@ -1,0 +1,173 @@
+//! Starts and stops the parts.
+
+use crate::config::Config;
+use crate::lane::{LaneLoop, Lanes};
+use crate::outgoing::{Echoes, Outgoing};
+use crate::quarantine::Quarantine;
+use crate::stats::Stats;
+use enroute_journal::Appender;
+use enroute_model::ids::GatewayId;
+use enroute_model::time::Clock;
+use enroute_mqtt::{Client, Options};
+use enroute_wire::limits::PUBLISH_BYTES_MAX;
+use enroute_wire::{topics, v1};
+use std::sync::Arc;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+/// Topic and properties around the largest publish.
+const ENVELOPE: usize = 4096;
+/// Words of the connection to the publisher; what does not fit is repeated.
+const WORDS: usize = 1024;
+
+/// What comes from the live view, for gateways. Bounded channels: their senders
+/// keep the newest per gateway meanwhile.
+#[derive(Debug)]
+pub struct Parts {
+    /// What is durable of a gateway's streams, when it changed.
+    pub receipts: mpsc::Receiver<(GatewayId, Vec<v1::StreamReceipt>)>,
+    /// A gateway is to publish under another transfer.
+    pub commands: mpsc::Receiver<(GatewayId, v1::UseTransfer)>,
+}
+
+/// Why ingest did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The quarantine's directory cannot be used.
+    #[error("open the quarantine in {}: {error}", directory.display())]
+    Quarantine {
+        /// Where.
+        directory: std::path::PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+}
+
+/// Running ingest. Dropped without [`Ingest::stop`], it goes on without a handle.
+#[derive(Debug)]
+pub struct Ingest {
+    stop: watch::Sender<bool>,
+    failed: watch::Receiver<bool>,
+    quarantine: Quarantine,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Ingest {
+    /// Starts both lanes and the publisher, in tasks of the current Tokio
+    /// runtime. A broker that is not there is waited for, for ever.
+    ///
+    /// # Errors
+    /// When the quarantine's directory cannot be used.
+    pub fn start(
+        config: Config,
+        appender: Appender,
+        clock: Arc<dyn Clock>,
+        parts: Parts,
+        stats: Arc<Stats>,
+    ) -> Result<Self, StartError> {
+        let directory = config.data.join("quarantine");
+        let quarantine = Quarantine::open(directory.clone(), Arc::clone(&stats))
+            .map_err(|error| StartError::Quarantine { directory, error })?;
+        let live = Client::connect(live_options(&config));
+        let history = Client::connect(history_options(&config));
+        let echoes = Echoes::default();
+        let outgoing = Outgoing::new(
+            &config,
+            live.0.clone(),
+            Arc::clone(&clock),
+            Arc::clone(&stats),
+            echoes.clone(),
+        );
+        let (failing, failed) = watch::channel(false);
+        let (stop, stopping) = watch::channel(false);
+        let (words, heard) = mpsc::channel(WORDS);
+        let lanes = Arc::new(Lanes {
+            config,
+            appender,
+            clock,
+            quarantine: quarantine.clone(),
+            stats,
+            echoes,
+            failed: failing.clone(),
+        });
+        let live = LaneLoop::new(Arc::clone(&lanes), live.0, live.1, Some(words));
+        let history = LaneLoop::new(lanes, history.0, history.1, None);
+        let tasks = vec![
+            watched(live.run(stopping.clone()), failing.clone()),
+            watched(history.run(stopping.clone()), failing.clone()),
+            watched(outgoing.run(parts, heard, stopping), failing),
+        ];
+        Ok(Self {
+            stop,
+            failed,
+            quarantine,
+            tasks,
+        })
+    }
+
+    /// The bad publishes that came last.
+    #[must_use]
+    pub fn quarantine(&self) -> &Quarantine {
+        &self.quarantine
+    }
+
+    /// Resolves when the journal failed (I8) or a part of ingest panicked, and
+    /// after [`Ingest::stop`]. The server must stop then.
+    pub async fn failed(&self) {
+        let mut failed = self.failed.clone();
+        // An error: every lane is gone.
+        drop(failed.wait_for(|failed| *failed).await);
+    }
+
+    /// Takes nothing more, acknowledges what becomes durable of what was taken,
+    /// and disconnects. Waits for the journal: bound it with a deadline.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        for task in self.tasks {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a part of ingest was not waited for");
+            }
+        }
+    }
+}
+
+/// No task ends unseen: a panic counts as a failure.
+fn watched(
+    part: impl Future<Output = ()> + Send + 'static,
+    failing: watch::Sender<bool>,
+) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        if let Err(error) = tokio::spawn(part).await {
+            tracing::error!(%error, "a part of ingest panicked");
+            failing.send_replace(true);
+        }
+    })
+}
+
+fn options(config: &Config, lane: &str, seed: u64) -> Options {
+    let client_id = format!("{}-{lane}", config.client_id);
+    let mut options = Options::new(&config.host, config.port, &client_id);
+    options.credentials.clone_from(&config.credentials);
+    options.receive_maximum = config.receive_maximum;
+    options.packet_bytes_max = u32::try_from(PUBLISH_BYTES_MAX + ENVELOPE).unwrap_or(u32::MAX);
+    options.jitter_seed = config.jitter_seed.wrapping_add(seed);
+    options
+}
+
+/// Starts clean: what waited while we were away is old, and receipts heal it.
+fn live_options(config: &Config) -> Options {
+    let mut options = options(config, "live", 0);
+    options.subscriptions = vec![topics::ALL_LIVE.to_owned(), topics::ALL_STATUS.to_owned()];
+    // Receipts of a whole fleet may fall due together.
+    options.queue = 4096;
+    options.inflight = 256;
+    options
+}
+
+fn history_options(config: &Config) -> Options {
+    let mut options = options(config, "history", 1);
+    options.subscriptions = vec![topics::ALL_HISTORY.to_owned()];
+    options.clean_start = false;
+    options.session_expiry = config.session_expiry;
+    options
+}

@@ -1,0 +1,273 @@
+//! What goes back to gateways: receipts, at most one per gateway and interval,
+//! and commands, retained, repeated until the broker has them.
+
+use crate::config::Config;
+use crate::ingest::Parts;
+use crate::stats::{Stats, count};
+use enroute_model::ids::{GatewayId, Lane};
+use enroute_model::time::Clock;
+use enroute_mqtt::{Client, Publish, PublishError};
+use enroute_wire::limits::RECEIPT_STREAMS_MAX;
+use enroute_wire::topics::Topic;
+use enroute_wire::{Message, v1};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+
+/// Gateways whose times are remembered for the echo; above it, new ones get
+/// receipts without one.
+const GATEWAYS_MAX: usize = 16_384;
+/// The next receipt says more; an old one is of no use.
+const RECEIPT_EXPIRY: Duration = Duration::from_secs(30);
+/// A command that the broker did not take is sent again after this.
+const COMMAND_REPEAT: Duration = Duration::from_secs(5);
+
+/// When a batch was sent and received: half of an NTP-style exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Echo {
+    pub(crate) lane: Lane,
+    pub(crate) sent_at_us: i64,
+    pub(crate) received_at_us: i64,
+}
+
+/// The newest echo of each gateway.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Echoes(Arc<Mutex<BTreeMap<GatewayId, Echo>>>);
+
+impl Echoes {
+    /// A live batch says more about the link than a history one, which may have
+    /// waited in the broker.
+    pub(crate) fn put(&self, gateway: GatewayId, echo: Echo) {
+        let mut echoes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = echoes.get_mut(&gateway) {
+            if echo.lane == Lane::Live || known.lane == Lane::History {
+                *known = echo;
+            }
+        } else if echoes.len() < GATEWAYS_MAX {
+            echoes.insert(gateway, echo);
+        }
+    }
+
+    fn get(&self, gateway: &GatewayId) -> Option<Echo> {
+        let echoes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        echoes.get(gateway).copied()
+    }
+}
+
+/// What the connection says to the publisher.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Word {
+    /// It stands (again).
+    Connected,
+    /// The broker has the publish with this token.
+    Puback(u64),
+}
+
+/// Streams by epoch, stream and first sequence: a newer receipt of the same
+/// stream takes the place of the older.
+type Streams = BTreeMap<(u64, i32, u64), v1::StreamReceipt>;
+
+/// A gateway whose interval has not passed, or whose receipt waits.
+#[derive(Debug)]
+struct Slot {
+    due: Instant,
+    waiting: Streams,
+}
+
+/// The publisher.
+pub(crate) struct Outgoing {
+    client: Client,
+    clock: Arc<dyn Clock>,
+    stats: Arc<Stats>,
+    echoes: Echoes,
+    interval: Duration,
+    incarnation: u64,
+    slots: BTreeMap<GatewayId, Slot>,
+    due: BTreeSet<(Instant, GatewayId)>,
+    /// By gateway: the command and the token of its last publish.
+    commands: BTreeMap<GatewayId, (v1::UseTransfer, u64)>,
+    repeat_at: Option<Instant>,
+    tokens: u64,
+}
+
+impl Outgoing {
+    pub(crate) fn new(
+        config: &Config,
+        client: Client,
+        clock: Arc<dyn Clock>,
+        stats: Arc<Stats>,
+        echoes: Echoes,
+    ) -> Self {
+        Self {
+            client,
+            clock,
+            stats,
+            echoes,
+            interval: config.receipt_interval,
+            incarnation: config.incarnation,
+            slots: BTreeMap::new(),
+            due: BTreeSet::new(),
+            commands: BTreeMap::new(),
+            repeat_at: None,
+            tokens: 0,
+        }
+    }
+
+    /// Until told to stop, or nobody is left to give receipts and commands.
+    pub(crate) async fn run(
+        mut self,
+        mut parts: Parts,
+        mut words: mpsc::Receiver<Word>,
+        mut stop: watch::Receiver<bool>,
+    ) {
+        let (mut receipts, mut commands) = (true, true);
+        loop {
+            let next = self.due.first().map(|(due, _)| *due);
+            let next = [next, self.repeat_at].into_iter().flatten().min();
+            tokio::select! {
+                receipt = parts.receipts.recv(), if receipts => match receipt {
+                    Some((gateway, streams)) => self.receipt(gateway, streams),
+                    None => receipts = false,
+                },
+                command = parts.commands.recv(), if commands => match command {
+                    Some((gateway, command)) => self.command(&gateway, command),
+                    None => commands = false,
+                },
+                word = words.recv() => match word {
+                    Some(Word::Connected) => self.repeat(),
+                    Some(Word::Puback(token)) => self.puback(token),
+                    None => return,
+                },
+                () = at(next) => self.tick(Instant::now()),
+                _ = stop.wait_for(|stop| *stop) => return,
+            }
+        }
+    }
+
+    fn receipt(&mut self, gateway: GatewayId, streams: Vec<v1::StreamReceipt>) {
+        let now = Instant::now();
+        let fresh = !self.slots.contains_key(&gateway);
+        let slot = self.slots.entry(gateway.clone()).or_insert(Slot {
+            due: now,
+            waiting: Streams::new(),
+        });
+        for stream in streams {
+            slot.waiting
+                .insert((stream.epoch, stream.stream, stream.first), stream);
+        }
+        if fresh {
+            self.due.insert((now, gateway));
+            self.tick(now);
+        }
+    }
+
+    /// Sends what is due, and forgets gateways whose interval passed in silence.
+    fn tick(&mut self, now: Instant) {
+        while let Some((due, gateway)) = self.due.first().cloned()
+            && due <= now
+        {
+            self.due.pop_first();
+            let Some(mut slot) = self.slots.remove(&gateway) else {
+                continue;
+            };
+            if slot.waiting.is_empty() {
+                continue;
+            }
+            if self.send_receipt(&gateway, &slot.waiting) {
+                slot.waiting.clear();
+            }
+            slot.due = now + self.interval;
+            self.due.insert((slot.due, gateway.clone()));
+            self.slots.insert(gateway, slot);
+        }
+        if self.repeat_at.is_some_and(|repeat_at| repeat_at <= now) {
+            self.repeat();
+        }
+    }
+
+    /// False: not now; the next attempt carries what is known then.
+    fn send_receipt(&self, gateway: &GatewayId, streams: &Streams) -> bool {
+        let echo = self.echoes.get(gateway);
+        let receipt = v1::Receipt {
+            journal: self.incarnation,
+            // The newest epochs come last.
+            stream: streams
+                .values()
+                .rev()
+                .take(RECEIPT_STREAMS_MAX)
+                .cloned()
+                .collect(),
+            echo_sent_at_us: echo.map_or(0, |echo| echo.sent_at_us),
+            received_at_us: echo.map_or(0, |echo| echo.received_at_us),
+            receipt_sent_at_us: self.clock.wall(),
+        };
+        let topic = Topic::Receipt(gateway.clone()).to_string();
+        let mut publish = Publish::new(topic, receipt.encode_to_vec(), 0);
+        publish.message_expiry = Some(RECEIPT_EXPIRY);
+        match self.client.try_publish(publish) {
+            Ok(()) => {
+                count(&self.stats.receipts);
+                true
+            }
+            Err(error) => !is_passing(&error),
+        }
+    }
+
+    fn command(&mut self, gateway: &GatewayId, command: v1::UseTransfer) {
+        self.commands.insert(gateway.clone(), (command, 0));
+        self.send_command(gateway);
+    }
+
+    fn send_command(&mut self, gateway: &GatewayId) {
+        self.repeat_at
+            .get_or_insert(Instant::now() + COMMAND_REPEAT);
+        let Some((command, token)) = self.commands.get_mut(gateway) else {
+            return;
+        };
+        self.tokens += 1;
+        *token = self.tokens;
+        let command = v1::Command {
+            command: Some(v1::command::Command::UseTransfer(command.clone())),
+        };
+        let topic = Topic::Command(gateway.clone()).to_string();
+        let mut publish = Publish::new(topic, command.encode_to_vec(), self.tokens);
+        publish.retain = true;
+        if let Err(error) = self.client.try_publish(publish) {
+            tracing::debug!(%error, "command waits");
+        }
+    }
+
+    fn repeat(&mut self) {
+        self.repeat_at = None;
+        let gateways: Vec<GatewayId> = self.commands.keys().cloned().collect();
+        for gateway in gateways {
+            self.send_command(&gateway);
+        }
+    }
+
+    fn puback(&mut self, token: u64) {
+        let before = self.commands.len();
+        self.commands
+            .retain(|_, (_, last)| token == 0 || *last != token);
+        if self.commands.len() < before {
+            count(&self.stats.commands);
+        }
+    }
+}
+
+/// Whether the same publish can succeed later.
+fn is_passing(error: &PublishError) -> bool {
+    match error {
+        PublishError::NotConnected | PublishError::Full => true,
+        PublishError::TooLarge { .. } | PublishError::Topic | PublishError::Closed => false,
+    }
+}
+
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
