@@ -113,6 +113,8 @@ fn a_failed_commit_loses_nothing_acknowledged_and_stops_everything() {
             assert_eq!(reader.last_position(), Position(acknowledged));
             let seen = reader.scan(&tx(), Classes::All, Position(0)).count();
             assert_eq!(u64::try_from(seen).unwrap(), acknowledged, "{k} {fault:?}");
+            let merged = reader.merge(&[(tx(), Position(0))]).count();
+            assert_eq!(merged, seen, "{k} {fault:?}");
             let known = reader.transfers().unwrap().len();
             assert_eq!(known, usize::from(acknowledged > 0));
             let put = journal.side().put_poison(Position(1), &tx(), "no");

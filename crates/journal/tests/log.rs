@@ -177,6 +177,26 @@ fn it_has_one_owner_and_is_no_journal() {
     );
 }
 
+#[test]
+fn an_emptied_slice_of_an_older_epoch_does_not_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path(), 100);
+    log.append(&[frame(Stream::Events, 1, 10)], &[]).unwrap();
+    let newer = LogAppend {
+        epoch: Epoch(8),
+        ..frame(Stream::Events, 1, 10)
+    };
+    log.append(&[newer], &[]).unwrap();
+    log.remove(Stream::Events, EPOCH, 1..=1).unwrap();
+    log.remove(Stream::Events, Epoch(8), 1..=1).unwrap();
+    let epochs: Vec<Epoch> = log
+        .slices(Stream::Events)
+        .iter()
+        .map(|slice| slice.epoch)
+        .collect();
+    assert_eq!(epochs, [Epoch(8)]);
+}
+
 mod against_a_map {
     use super::*;
     use proptest::prelude::*;
