@@ -54,7 +54,9 @@ pub struct LimitCondition {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct SideState {
     /// Since when each level is beyond its limit without a break; kept inside
-    /// the hysteresis once the level is on.
+    /// the hysteresis once it or a higher level is on. What is beyond crit is
+    /// beyond warn: when crit ends, warn goes on by its own hysteresis, whatever
+    /// is left of its longer delay.
     warn_since: Option<EngineTime>,
     crit_since: Option<EngineTime>,
     shown: Shown,
@@ -296,13 +298,8 @@ impl SideState {
         }
     }
 
-    fn opened(&mut self, bounds: Bounds, level: Rank, latched: bool, now: EngineTime) -> Shown {
-        // Beyond crit is beyond warn, whatever is left of the longer delay: when
-        // crit ends, warn decides by its own hysteresis.
+    fn opened(&self, bounds: Bounds, level: Rank, latched: bool, now: EngineTime) -> Shown {
         let since = self.earliest().unwrap_or(now);
-        if level == Rank::Crit && bounds.level(Rank::Warn).is_some() {
-            self.warn_since.get_or_insert(since);
-        }
         let latching = bounds.level(level).is_some_and(|level| level.latching);
         Shown::Open {
             level,

@@ -92,7 +92,7 @@ fn handover_from_ambulance_to_aircraft() {
         "handover",
         "0..20 amb hr=30 spo2=97
          15..60 air hr=30 spo2=97
-         30 registry handover air
+         25 registry handover air
          61..80 air hr=80 spo2=97
          300 tick",
     );
@@ -103,6 +103,7 @@ fn closing_ends_everything_and_a_live_frame_then_raises_nothing() {
     check(
         "closed",
         "0..20 amb hr=30
+         20 amb offline
          21 registry close
          22..60 amb hr=30
          61 registry reopen
@@ -186,6 +187,118 @@ fn what_the_crew_entered_in_the_tunnel_arrives() {
             .any(|a| a.alert.kind.is_physiological())
     );
     assert_eq!(engine.state().crew_log.len(), 1);
+}
+
+#[test]
+fn live_frames_that_overtake_each_other() {
+    let mut sender = Sender::default();
+    let frame =
+        |sender: &mut Sender, hr: &str| sender.frame(s(0), "amb", Lane::Live, numerics(&[hr]));
+    let (first, second) = (frame(&mut sender, "hr=80"), frame(&mut sender, "hr=81"));
+    let (mut engine, mut effects) = (Engine::new(transfer("tx")), Effects::default());
+    assert_eq!(
+        engine.handle(&second, &mut effects),
+        Verdict::Accepted { late: false }
+    );
+    assert_eq!(
+        engine.handle(&first, &mut effects),
+        Verdict::Accepted { late: true }
+    );
+    let reading = value(&engine, "amb", "hr").reading;
+    assert_eq!(reading, Reading::measured(Decimal::new(810, 1).unwrap()));
+}
+
+#[test]
+fn a_new_spool_is_newer_than_the_old_one_whatever_its_number() {
+    let mut sender = Sender::default();
+    let (mut engine, mut effects) = (Engine::new(transfer("tx")), Effects::default());
+    let mut send = |engine: &mut Engine, id: u64, hr: &str| {
+        let mut record = sender.frame(s(0), "amb", Lane::Live, numerics(&[hr]));
+        if let Entry::Frame { frame, .. } = &mut record.entry {
+            frame.header.epoch = Epoch(id);
+            frame.header.captured_at = GatewayTime(i64::MIN);
+        }
+        record.at = s(i64::try_from(sender.position).unwrap());
+        engine.handle(&record, &mut effects)
+    };
+    assert_eq!(
+        send(&mut engine, 7, "hr=80"),
+        Verdict::Accepted { late: false }
+    );
+    assert_eq!(
+        send(&mut engine, 3, "hr=81"),
+        Verdict::Accepted { late: false }
+    );
+    assert_eq!(
+        send(&mut engine, 7, "hr=82"),
+        Verdict::Accepted { late: true }
+    );
+    for id in 100..200 {
+        send(&mut engine, id, "hr=83");
+    }
+    assert_eq!(engine.receipts(&gateway("amb")).len(), 32);
+    assert_eq!(engine.overflow().epochs, 70);
+}
+
+#[test]
+fn a_link_report_shortens_what_counts_as_silence() {
+    assert_eq!(told("0 amb hr=80@60\n1 amb report\n20 tick"), "");
+    let lost = "  21 s  #1 amb: link lost: Active, Medium\n";
+    assert_eq!(told("0 amb hr=80@60\n1 amb report\n21 tick"), lost);
+    let (engine, _) = run("0 amb hr=80@60\n1 amb report");
+    assert!(engine.next_timeout().unwrap() <= s(21));
+}
+
+#[test]
+fn what_was_shed_is_neither_missing_nor_waited_for() {
+    let (engine, _) = run("0 amb report\n1 amb report\n2 amb report\n3 amb report\n4 amb shed 2 5");
+    let stream = &engine.completeness(&gateway("amb"))[0];
+    assert_eq!((stream.durable, stream.shed, stream.missing), (5, 0, 0));
+    let receipt = &engine.receipts(&gateway("amb"))[0];
+    assert_eq!((receipt.first, receipt.through), (1, 5));
+    assert_eq!(receipt.above, []);
+}
+
+#[test]
+fn legs_of_one_spool_are_booked_apart() {
+    let mut sender = Sender::default();
+    let (mut engine, mut effects) = (Engine::new(transfer("tx")), Effects::default());
+    for (sequence, leg_first) in [(1, 1), (2, 1), (101, 100)] {
+        let mut record = sender.frame(s(0), "amb", Lane::Live, numerics(&["hr=80"]));
+        if let Entry::Frame { frame, .. } = &mut record.entry {
+            (frame.header.sequence, frame.header.leg_first) = (sequence, leg_first);
+        }
+        engine.handle(&record, &mut effects);
+    }
+    let receipts = engine.receipts(&gateway("amb"));
+    let read: Vec<_> = receipts
+        .iter()
+        .map(|r| (r.first, r.through, r.above.clone()))
+        .collect();
+    assert_eq!(read, [(1, 2, vec![]), (100, 99, vec![(101, 101)])]);
+    let missing: Vec<u64> = engine
+        .completeness(&gateway("amb"))
+        .iter()
+        .map(|c| c.missing)
+        .collect();
+    assert_eq!(missing, [0, 1]);
+}
+
+#[test]
+fn an_action_that_comes_again_is_not_done_again() {
+    let mut sender = Sender::default();
+    let (mut engine, mut effects) = (Engine::new(transfer("tx")), Effects::default());
+    let close = sender.registry(s(0), RegistryAction::Close);
+    let reopen = sender.registry(s(1), RegistryAction::Reopen);
+    assert_eq!(engine.handle(&close, &mut effects), Verdict::Applied);
+    assert_eq!(engine.handle(&reopen, &mut effects), Verdict::Applied);
+    assert_eq!(engine.handle(&close, &mut effects), Verdict::Duplicate);
+    assert_eq!(engine.state().phase, Phase::Open);
+    let join = sender.registry(s(2), RegistryAction::JoinInto(transfer("tx")));
+    assert!(matches!(
+        engine.handle(&join, &mut effects),
+        Verdict::Refused(_)
+    ));
 }
 
 #[test]
