@@ -49,9 +49,26 @@ impl Shard {
             } => {
                 drop(reply.send(self.allow(&name, *action, action_id)));
             }
+            Request::Reached { position, reply } => {
+                self.reached.push((position, reply));
+                self.answer_reached();
+            }
             // Handled before, as the loop ends with it.
             Request::Shutdown { reply } => drop(reply),
         }
+    }
+
+    pub(crate) fn answer_reached(&mut self) {
+        let through = self.handled;
+        for (_, reply) in self
+            .reached
+            .extract_if(.., |(position, _)| *position <= through)
+        {
+            if reply.send(()).is_err() {
+                tracing::debug!("nobody waits for a position");
+            }
+        }
+        self.reached.retain(|(_, reply)| !reply.is_closed());
     }
 
     fn list(&self, closed: bool) -> Vec<Arc<TransferState>> {

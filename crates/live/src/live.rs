@@ -256,6 +256,15 @@ impl Live {
         }
     }
 
+    /// Resolves once the engines have handled every record through `position`
+    /// and what came of it is in the viewers' queues.
+    ///
+    /// # Errors
+    /// When the shard has stopped before.
+    pub async fn reached(&self, position: Position) -> Result<(), LookupError> {
+        self.ask(|reply| Request::Reached { position, reply }).await
+    }
+
     /// Counters.
     #[must_use]
     pub fn stats(&self) -> &Arc<Stats> {

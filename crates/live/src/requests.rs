@@ -42,6 +42,11 @@ pub(crate) enum Request {
         action_id: String,
         reply: oneshot::Sender<Result<Allowed, ActError>>,
     },
+    /// Answered once everything through `position` is in the queues.
+    Reached {
+        position: Position,
+        reply: oneshot::Sender<()>,
+    },
     Shutdown {
         reply: oneshot::Sender<()>,
     },

@@ -62,6 +62,8 @@ pub(crate) struct Shard {
     pub(crate) common: Arc<Common>,
     pub(crate) viewers: Viewers,
     pub(crate) waiters: Waiters,
+    /// Who waits for a position; at most as many as there are requests.
+    pub(crate) reached: Vec<(Position, oneshot::Sender<()>)>,
     pub(crate) receipts: Arc<Outbox<Receipted>>,
     pub(crate) commands: Arc<Outbox<UseTransfer>>,
     pub(crate) told: BTreeMap<TransferId, Told>,
@@ -232,6 +234,7 @@ impl ShardParts {
             common: self.common,
             viewers: Viewers::default(),
             waiters: Waiters::default(),
+            reached: Vec::new(),
             receipts: self.receipts,
             commands: self.commands,
             told: BTreeMap::new(),
@@ -350,6 +353,7 @@ impl Shard {
 
     /// Sends what was collected over an input, and says how far it got.
     fn flush(&mut self) {
+        self.answer_reached();
         self.flush_states();
         self.flush_receipts();
         let order = Ordering::Release;

@@ -1,0 +1,165 @@
+//! A restart gives the same states and the same derived records, however it
+//! comes: from snapshots, after a crash, or with every record run again.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    reason = "a failed test panics"
+)]
+mod common;
+
+use common::{A, B, Bench, Sender, action, quiet, tx};
+use enroute_journal::Append;
+use enroute_live::Options;
+use enroute_model::ids::ShortCode;
+use enroute_model::registry::{RegistryAction, TransferInfo};
+
+const C: Sender = Sender {
+    transfer: "tx-c",
+    gateway: "gw-c",
+    epoch: 3,
+};
+
+/// Three patients, alerts that come and go, joins both ways, a bad join.
+fn story() -> Vec<Append> {
+    let mut story = vec![
+        A.hr(1, 0, 80),
+        B.hr(1, 0, 80),
+        C.hr(1, 1, 80),
+        A.join(1, 1, "000000"),
+        action(
+            "tx-a",
+            2,
+            "put",
+            &RegistryAction::Put(TransferInfo {
+                hospital: "General".to_owned(),
+                ..TransferInfo::default()
+            }),
+        ),
+    ];
+    let code = ShortCode::of(&tx("tx-a"));
+    for second in 3u32..60 {
+        let (sequence, at) = (u64::from(second), i64::from(second));
+        let fast = if (10..30).contains(&second) { 190 } else { 85 };
+        story.push(A.hr(sequence, at, fast));
+        story.push(B.hr(sequence, at, if second > 40 { 20 } else { 85 }));
+        if second < 30 {
+            story.push(C.hr(sequence, at, 85));
+        }
+        if second % 7 == 0 {
+            story.push(A.hr(sequence, at, 90));
+        }
+        if second == 20 {
+            story.push(B.join(1, at, code.as_str()));
+        }
+        if second == 35 {
+            story.push(action(
+                "tx-c",
+                at,
+                "join",
+                &RegistryAction::JoinInto(tx("tx-b")),
+            ));
+        }
+    }
+    story
+}
+
+fn every(records: u64) -> Options {
+    Options {
+        snapshot_records: records,
+        ..quiet()
+    }
+}
+
+async fn told(options: Options, restarts: &[(usize, bool)]) -> Bench {
+    let mut bench = Bench::new(options.clone()).await;
+    for (index, record) in story().into_iter().enumerate() {
+        for (_, clean) in restarts.iter().filter(|(at, _)| *at == index) {
+            bench = bench.restart(*clean, options.clone()).await;
+        }
+        bench.put(vec![record]).await;
+    }
+    bench.tick(200).await;
+    bench
+        .put(vec![action("tx-a", 201, "last", &RegistryAction::Close)])
+        .await;
+    bench
+}
+
+#[tokio::test]
+async fn restarts_anywhere_change_nothing() {
+    let whole = told(quiet(), &[]).await;
+    let (states, derived) = (whole.states().await, whole.derived());
+    assert_eq!(states.len(), 1, "all joined");
+    assert!(derived[&tx("tx-a")].len() > 3, "alerts came");
+    let total = story().len();
+    for records in [1, 3, 10, 1_000] {
+        for clean in [true, false] {
+            let cuts: Vec<_> = (1..6).map(|n| (n * total / 6, clean)).collect();
+            let cut = told(every(records), &cuts).await;
+            assert_eq!(cut.states().await, states, "every {records}, clean {clean}");
+            assert_eq!(cut.derived(), derived, "every {records}, clean {clean}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn derived_records_lost_in_a_crash_are_made_again_and_others_stay() {
+    let bench = told(quiet(), &[]).await;
+    let derived = bench.derived();
+    // What another engine said stays the truth.
+    let said = bench.journal().side();
+    said.put_derived(&tx("tx-a"), 1, b"as it was").unwrap();
+    drop(said);
+    let bench = bench.restart(false, quiet()).await;
+    let again = bench.derived();
+    assert_eq!(again[&tx("tx-a")][0].1.as_ref(), b"as it was");
+    assert_eq!(again[&tx("tx-a")][1..], derived[&tx("tx-a")][1..]);
+}
+
+#[tokio::test]
+async fn a_snapshot_of_another_version_means_that_all_runs_again() {
+    let bench = told(every(5), &[]).await;
+    let (states, derived) = (bench.states().await, bench.derived());
+    let side = bench.journal().side();
+    let snapshots: Vec<_> = bench
+        .journal()
+        .reader()
+        .snapshots()
+        .map(Result::unwrap)
+        .collect();
+    assert!(!snapshots.is_empty());
+    for snapshot in snapshots {
+        side.put_snapshot(&snapshot.transfer, snapshot.position, b"rubbish")
+            .unwrap();
+    }
+    drop(side);
+    let bench = bench.restart(false, quiet()).await;
+    assert_eq!(bench.states().await, states);
+    assert_eq!(bench.derived(), derived);
+}
+
+#[tokio::test]
+async fn ticks_between_records_change_no_effect() {
+    let plain = told(quiet(), &[]).await;
+    for step in [1, 7] {
+        let bench = Bench::new(quiet()).await;
+        for record in story() {
+            let second = (record.at.0 - common::START) / 1_000_000;
+            for tick in (0..second).filter(|tick| tick % step == 0) {
+                bench.tick(tick).await;
+            }
+            bench.put(vec![record]).await;
+        }
+        for tick in 60..200 {
+            bench.tick(tick).await;
+        }
+        bench
+            .put(vec![action("tx-a", 201, "last", &RegistryAction::Close)])
+            .await;
+        assert_eq!(bench.derived(), plain.derived());
+        assert_eq!(bench.states().await, plain.states().await);
+    }
+}
