@@ -13,7 +13,7 @@ const CONFIGURATION: &str = include_str!("../../deploy/mosquitto.conf");
 /// Where Debian puts it, beside what the search path offers.
 const DEBIAN: &str = "/usr/sbin/mosquitto";
 /// Only a guard against hanging.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_mins(1);
 /// Somebody else may take the free port between our look and its start.
 const ATTEMPTS: u32 = 5;
 

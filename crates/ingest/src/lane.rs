@@ -67,6 +67,7 @@ pub(crate) struct LaneLoop {
     words: Option<mpsc::Sender<Word>>,
     under_way: VecDeque<UnderWay>,
     bytes: usize,
+    subscribed: bool,
     transfers: BTreeMap<GatewayId, TransferId>,
     presence: BTreeMap<GatewayId, (TransferId, bool)>,
 }
@@ -85,6 +86,7 @@ impl LaneLoop {
             words,
             under_way: VecDeque::new(),
             bytes: 0,
+            subscribed: false,
             transfers: BTreeMap::new(),
             presence: BTreeMap::new(),
         }
@@ -115,6 +117,7 @@ impl LaneLoop {
             }
         }
         self.client.close().await;
+        self.unsubscribed();
     }
 
     /// Room for one more publish, and none waits for the journal: the order of
@@ -146,13 +149,24 @@ impl LaneLoop {
             Event::Puback { token } => self.tell(Word::Puback(token)),
             Event::Disconnected { reason } => {
                 count(&self.lanes.stats.disconnects);
+                self.unsubscribed();
                 tracing::info!(reason, "ingest's connection to the broker ended");
             }
             Event::Refused { reason, .. } => {
                 tracing::warn!(reason, "the broker refused a receipt or command");
             }
             // Receipts are cumulative, commands are repeated: see `outgoing.rs`.
-            Event::Subscribed | Event::Lost { .. } => {}
+            Event::Lost { .. } => {}
+            Event::Subscribed => {
+                self.subscribed = true;
+                count(&self.lanes.stats.subscribed);
+            }
+        }
+    }
+
+    fn unsubscribed(&mut self) {
+        if std::mem::take(&mut self.subscribed) {
+            self.lanes.stats.subscribed.fetch_sub(1, Ordering::Relaxed);
         }
     }
 

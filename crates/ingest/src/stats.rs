@@ -16,6 +16,8 @@ pub struct Stats {
     pub commits: AtomicU64,
     /// Publishes between reading and PUBACK, now.
     pub in_flight: AtomicU64,
+    /// Lanes that are connected and subscribed, now; 2 is all of them.
+    pub subscribed: AtomicU64,
     /// Status messages.
     pub statuses: AtomicU64,
     /// Receipts handed to the broker.

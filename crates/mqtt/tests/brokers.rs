@@ -1,10 +1,14 @@
 //! What the wrapper and a broker do together, the same for the embedded broker
 //! and for a real Mosquitto with the configuration that we ship.
 
-#![allow(missing_docs, reason = "tests are sentences")]
 #![allow(
+    missing_docs,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
     clippy::wildcard_enum_match_arm,
-    reason = "tests look for one event among many"
+    reason = "a failure here is a failed test, and tests are sentences"
 )]
 
 mod support;

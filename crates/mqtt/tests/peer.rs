@@ -1,7 +1,15 @@
 //! What the wrapper does with a peer that misbehaves. Paused time: the watchdog
 //! takes no time to test.
 
-#![allow(missing_docs, reason = "tests are sentences")]
+#![allow(
+    missing_docs,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "a failure here is a failed test, and tests are sentences"
+)]
 
 use enroute_mqtt::{Client, Event, Options, Publish, PublishError};
 use std::net::Ipv4Addr;

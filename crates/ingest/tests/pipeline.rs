@@ -1,0 +1,602 @@
+//! Ingest with an embedded broker and a real journal.
+
+#![allow(
+    missing_docs,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "a failure here is a failed test, and tests are sentences"
+)]
+
+use bytes::Bytes;
+use enroute_broker::{Broker, Limits};
+use enroute_ingest::{Config, Ingest, Parts, Stats};
+use enroute_journal::{Append, Class, Journal, Options as JournalOptions, TailItem};
+use enroute_model::frame::{Body, CrewEvent, Frame, Header};
+use enroute_model::ids::{Epoch, GatewayId, Lane, Stream, TransferId};
+use enroute_model::record::Entry;
+use enroute_model::time::{Clock, EngineTime, GatewayTime, ServerTime, Span};
+use enroute_mqtt::{Client, Event, Events, Incoming, Options, Publish};
+use enroute_wire::{Message, frame, record, v1};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+
+const LIVE: &str = "enroute/v1/gw/gw-1/tx/tx-1/live";
+const HISTORY: &str = "enroute/v1/gw/gw-1/tx/tx-1/history";
+const STATUS: &str = "enroute/v1/gw/gw-1/status";
+
+struct StoppedClock;
+
+impl Clock for StoppedClock {
+    fn wall(&self) -> i64 {
+        1_000_000
+    }
+    fn monotonic(&self) -> Span {
+        Span::from_secs(5)
+    }
+}
+
+struct Bench {
+    broker: Broker,
+    journal: Journal,
+    records: mpsc::Receiver<Entry>,
+    directory: tempfile::TempDir,
+}
+
+/// A record of the journal with what is around it.
+async fn drain(mut tail: enroute_journal::Tail, records: mpsc::Sender<Entry>) {
+    while let Some(item) = tail.next().await {
+        if let TailItem::Records(stored) = item {
+            for stored in stored {
+                assert_eq!(stored.received_at, ServerTime(1_000_000));
+                let entry = record::decode(&stored.payload).unwrap();
+                if records.send(entry).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+impl Bench {
+    /// `gate`: a commit happens when so many records wait, and not before.
+    async fn new(gate: Option<usize>) -> Self {
+        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let limits = Limits::default();
+        let broker = Broker::start(enroute_broker::Config { listen, limits });
+        let broker = broker.await.unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let mut options = JournalOptions::default();
+        if let Some(records) = gate {
+            options.commit_interval = Duration::from_hours(1);
+            options.commit_records_max = records;
+        }
+        let (journal, tail) = Journal::open(&directory.path().join("journal"), options).unwrap();
+        let (sender, records) = mpsc::channel(10_000);
+        tokio::spawn(drain(tail, sender));
+        Self {
+            broker,
+            journal,
+            records,
+            directory,
+        }
+    }
+
+    fn config(&self) -> Config {
+        let port = self.broker.addr().port();
+        let data = self.directory.path().to_owned();
+        Config::new("127.0.0.1", port, data, EngineTime(7), 99)
+    }
+
+    async fn start(&self, config: Config) -> (Ingest, Arc<Stats>, Senders) {
+        let stats = Arc::new(Stats::default());
+        let (receipts, receipts_in) = mpsc::channel(16);
+        let (commands, commands_in) = mpsc::channel(16);
+        let parts = Parts {
+            receipts: receipts_in,
+            commands: commands_in,
+        };
+        let clock = Arc::new(StoppedClock);
+        let ingest = Ingest::start(
+            config,
+            self.journal.appender(),
+            clock,
+            parts,
+            Arc::clone(&stats),
+        );
+        let senders = Senders { receipts, commands };
+        let ingest = ingest.unwrap();
+        until(|| load(&stats.subscribed) == 2).await;
+        (ingest, stats, senders)
+    }
+
+    async fn client(&self, id: &str, topics: &[&str]) -> (Client, Events) {
+        let mut options = Options::new("127.0.0.1", self.broker.addr().port(), id);
+        options.packet_bytes_max = 4 << 20;
+        options.subscriptions = topics.iter().map(|&topic| topic.to_owned()).collect();
+        let (client, mut events) = Client::connect(options);
+        loop {
+            match next(&mut events).await {
+                Event::Connected { .. } if topics.is_empty() => break,
+                Event::Subscribed => break,
+                _ => {}
+            }
+        }
+        (client, events)
+    }
+
+    /// A record that only moves the gate.
+    async fn filler(&self) {
+        let append = Append {
+            class: Class::Vitals,
+            transfer: TransferId::new("filler").unwrap(),
+            at: EngineTime(0),
+            received_at: ServerTime(1_000_000),
+            payload: record::of_presence(&gateway(), true),
+        };
+        drop(self.journal.appender().submit(vec![append]).await.unwrap());
+    }
+
+    async fn sequence(&mut self) -> u64 {
+        loop {
+            match hang_guard(self.records.recv()).await.unwrap() {
+                Entry::Frame { frame, .. } => return frame.header.sequence,
+                _ => {}
+            }
+        }
+    }
+}
+
+struct Senders {
+    receipts: mpsc::Sender<(GatewayId, Vec<v1::StreamReceipt>)>,
+    commands: mpsc::Sender<(GatewayId, v1::UseTransfer)>,
+}
+
+async fn hang_guard<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_mins(1), what)
+        .await
+        .expect("hangs")
+}
+
+async fn until(condition: impl Fn() -> bool) {
+    hang_guard(async {
+        while !condition() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+async fn next(events: &mut Events) -> Event {
+    hang_guard(events.next()).await.expect("the client ended")
+}
+
+async fn puback(events: &mut Events, token: u64) {
+    loop {
+        match next(events).await {
+            Event::Puback { token: answered } if answered == token => return,
+            _ => {}
+        }
+    }
+}
+
+async fn message(events: &mut Events) -> Incoming {
+    loop {
+        if let Event::Publish(incoming) = next(events).await {
+            return incoming;
+        }
+    }
+}
+
+fn gateway() -> GatewayId {
+    GatewayId::new("gw-1").unwrap()
+}
+
+fn load(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}
+
+fn note(sequence: u64) -> Bytes {
+    let header = Header {
+        epoch: Epoch(3),
+        stream: Stream::Events,
+        sequence,
+        leg_first: 1,
+        captured_at: GatewayTime(77),
+        observed_at: None,
+        boot: 1,
+        monotonic: Span::ZERO,
+        clocks: None,
+        exercise: true,
+    };
+    let body = Body::Crew(CrewEvent::Note("pale".to_owned()));
+    frame::encode(&Frame { header, body }).into()
+}
+
+fn batch(frames: Vec<Bytes>) -> Vec<u8> {
+    let sent_at_us = 55;
+    let frame = frames;
+    v1::Batch { frame, sent_at_us }.encode_to_vec()
+}
+
+fn status(online: bool, transfer: &str) -> Vec<u8> {
+    let transfer = transfer.to_owned();
+    let status = v1::GatewayStatus {
+        online,
+        transfer,
+        ..Default::default()
+    };
+    status.encode_to_vec()
+}
+
+#[tokio::test]
+async fn a_puback_follows_the_commit() {
+    let mut bench = Bench::new(Some(3)).await;
+    let mut config = bench.config();
+    config.receive_maximum = 2;
+    let (ingest, stats, _parts) = bench.start(config).await;
+    let before = load(&stats.publishes);
+    let (client, mut events) = bench.client("gw", &[]).await;
+    for sequence in 1..=3 {
+        let publish = Publish::new(HISTORY, batch(vec![note(sequence)]), sequence);
+        client.publish(publish).await.unwrap();
+        puback(&mut events, sequence).await;
+    }
+    // The broker may send two without a PUBACK, and gets none: no commit yet.
+    until(|| load(&stats.in_flight) == 2).await;
+    let markers = load(&stats.publishes);
+    client.publish(Publish::new(STATUS, "", 9)).await.unwrap();
+    until(|| load(&stats.publishes) > markers).await;
+    assert_eq!((load(&stats.in_flight), load(&stats.commits)), (2, 0));
+    assert_eq!(load(&stats.publishes), before + 3);
+    assert_eq!(stats.frames_all(), 0);
+
+    bench.filler().await;
+    assert_eq!((bench.sequence().await, bench.sequence().await), (1, 2));
+    until(|| load(&stats.publishes) == before + 4).await;
+    bench.filler().await;
+    bench.filler().await;
+    assert_eq!(bench.sequence().await, 3);
+    until(|| load(&stats.in_flight) == 0).await;
+    assert_eq!(load(&stats.commits), 3);
+    assert_eq!(stats.frames(Stream::Events, Lane::History), 3);
+    hang_guard(ingest.stop()).await;
+}
+
+#[tokio::test]
+async fn a_record_holds_the_frame_byte_for_byte() {
+    let mut bench = Bench::new(None).await;
+    let (ingest, stats, _parts) = bench.start(bench.config()).await;
+    let (client, _events) = bench.client("gw", &[]).await;
+    let frames = vec![note(1), note(2)];
+    client
+        .publish(Publish::new(LIVE, batch(frames), 1))
+        .await
+        .unwrap();
+    for sequence in 1..=2 {
+        match hang_guard(bench.records.recv()).await.unwrap() {
+            Entry::Frame {
+                gateway,
+                lane,
+                digest,
+                frame,
+            } => {
+                assert_eq!((gateway.as_str(), lane), ("gw-1", Lane::Live));
+                assert_eq!(frame::encode(&frame), note(sequence));
+                assert_eq!(frame.header.sequence, sequence);
+                assert_ne!(digest, 0);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    until(|| load(&stats.commits) == 1).await;
+    assert_eq!(stats.frames(Stream::Events, Lane::Live), 2);
+    hang_guard(ingest.stop()).await;
+}
+
+#[tokio::test]
+async fn rubbish_is_counted_kept_acknowledged_and_survived() {
+    let mut bench = Bench::new(None).await;
+    let mut config = bench.config();
+    // One message without PUBACK would stop everything behind it.
+    config.receive_maximum = 1;
+    let (ingest, stats, _parts) = bench.start(config).await;
+    let (client, mut events) = bench.client("bad", &[]).await;
+    let big_frame = v1::Frame {
+        body: Some(v1::frame::Body::CrewEvent(v1::CrewEvent {
+            event: Some(v1::crew_event::Event::Note("x".repeat(300 << 10))),
+        })),
+        ..Default::default()
+    };
+    let cases: Vec<(&str, Vec<u8>, &str)> = vec![
+        (
+            "enroute/v1/gw/UPPER/tx/tx-1/live",
+            batch(vec![note(1)]),
+            "topic",
+        ),
+        (
+            "enroute/v1/gw/a b/tx/tx-1/live",
+            batch(vec![note(1)]),
+            "topic",
+        ),
+        (
+            "enroute/v1/gw/gw-1/tx/Ü/live",
+            batch(vec![note(1)]),
+            "topic",
+        ),
+        ("enroute/v1/gw//tx//live", batch(vec![note(1)]), "topic"),
+        ("enroute/v1/gw/UPPER/status", status(true, ""), "topic"),
+        (LIVE, vec![0xff; 100], "malformed"),
+        (LIVE, batch(vec![note(1)])[..20].to_vec(), "malformed"),
+        (LIVE, Vec::new(), "missing_part"),
+        (LIVE, batch(vec![]), "missing_part"),
+        (LIVE, batch(vec![note(1), Bytes::new()]), "missing_part"),
+        (
+            LIVE,
+            batch(vec![note(1), Bytes::from_static(b"\xff\xff")]),
+            "malformed",
+        ),
+        (LIVE, batch(vec![note(0)]), "invalid_value"),
+        (
+            LIVE,
+            batch(vec![big_frame.encode_to_vec().into()]),
+            "over_limit",
+        ),
+        (LIVE, batch(vec![Bytes::new(); 5000]), "over_limit"),
+        (LIVE, vec![0; (1 << 20) + 1], "over_limit"),
+        (STATUS, vec![0xff; 10], "malformed"),
+        (STATUS, status(true, "Not An Id"), "invalid_value"),
+    ];
+    let mut expected = std::collections::BTreeMap::new();
+    let mut token = 0;
+    for (topic, payload, word) in &cases {
+        token += 1;
+        client
+            .publish(Publish::new(*topic, payload.clone(), token))
+            .await
+            .unwrap();
+        puback(&mut events, token).await;
+        *expected.entry(*word).or_default() += 1;
+    }
+    let (good, _good_events) = bench.client("gw", &[]).await;
+    good.publish(Publish::new(LIVE, batch(vec![note(7)]), 1))
+        .await
+        .unwrap();
+    assert_eq!(
+        bench.sequence().await,
+        7,
+        "nothing of a bad publish is stored"
+    );
+    until(|| stats.refused() == expected && load(&stats.in_flight) == 0).await;
+    let kept = ingest.quarantine().recent();
+    let (topic, payload, word) = cases.last().unwrap();
+    let last = kept.last().unwrap();
+    assert_eq!(
+        (last.topic.as_str(), &last.payload[..], last.reason.word),
+        (*topic, &payload[..], *word)
+    );
+    let files = || {
+        std::fs::read_dir(bench.directory.path().join("quarantine"))
+            .unwrap()
+            .count()
+    };
+    until(|| files() + usize::try_from(load(&stats.quarantine_dropped)).unwrap() == kept.len())
+        .await;
+    hang_guard(ingest.stop()).await;
+}
+
+/// A TCP link to the broker that can be cut.
+async fn link(broker: u16) -> (u16, watch::Sender<u32>) {
+    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .await
+        .unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (cut, watching) = watch::channel(0);
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut cut = watching.clone();
+            cut.mark_unchanged();
+            tokio::spawn(async move {
+                let server = tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, broker)).await;
+                let mut server = server.unwrap();
+                tokio::select! {
+                    _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
+                    _ = cut.changed() => {}
+                }
+            });
+        }
+    });
+    (port, cut)
+}
+
+#[tokio::test]
+async fn what_came_twice_is_acknowledged_once_and_nothing_is_skipped() {
+    let mut bench = Bench::new(Some(5)).await;
+    let (port, cut) = link(bench.broker.addr().port()).await;
+    let mut config = bench.config();
+    config.receive_maximum = 2;
+    config.port = port;
+    let (ingest, stats, _parts) = bench.start(config).await;
+    let before = load(&stats.publishes);
+    let (client, mut events) = bench.client("gw", &[]).await;
+    for sequence in 1..=6 {
+        let publish = Publish::new(HISTORY, batch(vec![note(sequence)]), sequence);
+        client.publish(publish).await.unwrap();
+        puback(&mut events, sequence).await;
+    }
+    until(|| load(&stats.in_flight) == 2).await;
+    cut.send_modify(|cuts| *cuts += 1);
+    // Both again, over a new connection, while the old ones still wait.
+    until(|| load(&stats.in_flight) == 4).await;
+    assert_eq!(load(&stats.publishes), before + 4);
+    bench.filler().await;
+    // The commit acknowledges all four; only the two new ones may count.
+    let mut stored = Vec::new();
+    for _ in 0..4 {
+        stored.push(bench.sequence().await);
+    }
+    assert_eq!(stored, [1, 2, 1, 2]);
+    for expected in [3, 5] {
+        until(|| load(&stats.in_flight) == 2).await;
+        for _ in 0..3 {
+            bench.filler().await;
+        }
+        assert_eq!(bench.sequence().await, expected);
+        assert_eq!(bench.sequence().await, expected + 1);
+    }
+    until(|| load(&stats.in_flight) == 0).await;
+    assert_eq!(load(&stats.publishes), before + 8);
+    hang_guard(ingest.stop()).await;
+}
+
+#[tokio::test]
+async fn presence_is_stored_under_the_transfer_of_the_gateway() {
+    let mut bench = Bench::new(None).await;
+    let (ingest, _stats, _parts) = bench.start(bench.config()).await;
+    let (client, mut events) = bench.client("gw", &[]).await;
+    let publishes = [
+        (STATUS, status(true, "tx-named")),
+        // Says nothing new.
+        (STATUS, status(true, "tx-named")),
+        (LIVE, batch(vec![note(1)])),
+        (STATUS, status(false, "tx-named")),
+        (LIVE, batch(vec![note(2)])),
+    ];
+    let mut token = 0;
+    for (topic, payload) in publishes {
+        token += 1;
+        client
+            .publish(Publish::new(topic, payload, token))
+            .await
+            .unwrap();
+        puback(&mut events, token).await;
+    }
+    let mut seen = Vec::new();
+    while seen.len() < 4 {
+        seen.push(match hang_guard(bench.records.recv()).await.unwrap() {
+            Entry::Presence { online, .. } => format!("online {online}"),
+            Entry::Frame { frame, .. } => format!("frame {}", frame.header.sequence),
+            other => panic!("{other:?}"),
+        });
+    }
+    assert_eq!(seen, ["online true", "frame 1", "online false", "frame 2"]);
+    let of = |transfer: &str| {
+        let transfer = TransferId::new(transfer).unwrap();
+        let scan = bench.journal.reader().scan(
+            &transfer,
+            enroute_journal::Classes::All,
+            enroute_model::ids::Position(0),
+        );
+        scan.count()
+    };
+    assert_eq!((of("tx-named"), of("tx-1")), (1, 3));
+    hang_guard(ingest.stop()).await;
+}
+
+fn receipt(through: u64) -> Vec<v1::StreamReceipt> {
+    vec![v1::StreamReceipt {
+        epoch: 3,
+        stream: v1::Stream::Events.into(),
+        first: 1,
+        through,
+        above: Vec::new(),
+    }]
+}
+
+#[tokio::test]
+async fn a_receipt_echoes_the_newest_batch_and_the_newest_wins() {
+    let bench = Bench::new(None).await;
+    let mut config = bench.config();
+    config.receipt_interval = Duration::from_millis(200);
+    let (ingest, stats, parts) = bench.start(config).await;
+    let (client, mut events) = bench.client("gw", &["enroute/v1/gw/gw-1/receipt"]).await;
+    client
+        .publish(Publish::new(LIVE, batch(vec![note(1)]), 1))
+        .await
+        .unwrap();
+    until(|| load(&stats.commits) == 1).await;
+    for through in 1..=5 {
+        parts
+            .receipts
+            .send((gateway(), receipt(through)))
+            .await
+            .unwrap();
+    }
+    let mut through = 0;
+    while through < 5 {
+        let incoming = message(&mut events).await;
+        let receipt = v1::Receipt::decode(incoming.payload.clone()).unwrap();
+        client.ack(incoming.ack);
+        assert_eq!(receipt.journal, 99);
+        assert_eq!(
+            (receipt.echo_sent_at_us, receipt.received_at_us),
+            (55, 1_000_000)
+        );
+        assert_eq!(receipt.receipt_sent_at_us, 1_000_000);
+        assert_eq!(receipt.stream.len(), 1);
+        assert!(receipt.stream[0].through > through);
+        through = receipt.stream[0].through;
+    }
+    assert!(load(&stats.receipts) < 5, "every one was sent");
+    hang_guard(ingest.stop()).await;
+}
+
+#[tokio::test]
+async fn a_command_waits_for_the_gateway() {
+    let bench = Bench::new(None).await;
+    let (ingest, stats, parts) = bench.start(bench.config()).await;
+    let command = v1::UseTransfer {
+        instead_of: "tx-1".to_owned(),
+        transfer: "tx-2".to_owned(),
+        short_code: "ABC123".to_owned(),
+    };
+    parts
+        .commands
+        .send((gateway(), command.clone()))
+        .await
+        .unwrap();
+    until(|| load(&stats.commands) == 1).await;
+    let (_client, mut events) = bench.client("late", &["enroute/v1/gw/gw-1/command"]).await;
+    let incoming = message(&mut events).await;
+    assert!(incoming.retained);
+    let received = v1::Command::decode(incoming.payload).unwrap();
+    assert_eq!(
+        received.command,
+        Some(v1::command::Command::UseTransfer(command))
+    );
+    hang_guard(ingest.stop()).await;
+}
+
+#[tokio::test]
+async fn without_a_journal_nothing_is_acknowledged() {
+    let bench = Bench::new(None).await;
+    let (ingest, stats, _parts) = bench.start(bench.config()).await;
+    let (client, mut events) = bench.client("gw", &[]).await;
+    let Bench {
+        journal,
+        broker,
+        records,
+        directory,
+    } = bench;
+    drop(records);
+    tokio::task::spawn_blocking(move || journal.close())
+        .await
+        .unwrap()
+        .unwrap();
+    client
+        .publish(Publish::new(LIVE, batch(vec![note(1)]), 1))
+        .await
+        .unwrap();
+    puback(&mut events, 1).await;
+    hang_guard(ingest.failed()).await;
+    assert!(stats.journal_failed.load(Ordering::Relaxed));
+    assert_eq!((load(&stats.in_flight), load(&stats.commits)), (1, 0));
+    hang_guard(ingest.stop()).await;
+    hang_guard(broker.shutdown()).await;
+    drop(directory);
+}
