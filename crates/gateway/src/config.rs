@@ -96,8 +96,8 @@ pub struct BrokerConfig {
     pub host: String,
     /// Its port.
     pub port: u16,
-    /// Seconds of silence after which the connection is given up; half of it is
-    /// the keep-alive.
+    /// Seconds between pings, at least 5; after twice as long without an answer
+    /// the connection is made anew.
     pub keep_alive_s: u16,
 }
 
@@ -152,8 +152,10 @@ pub struct UplinkConfig {
     /// Milliseconds to wait for a receipt before a frame is sent again, on the
     /// history lane.
     pub resend_ms: u32,
-    /// Most bytes on the history lane that neither the broker has acknowledged
-    /// nor a receipt covered.
+    /// Most bytes of history on their way to the broker: what the link holds at
+    /// once, so that a live frame never waits behind more.
+    pub unacknowledged_bytes_max: usize,
+    /// Most bytes of history that were sent and that no receipt covers yet.
     pub unconfirmed_bytes_max: usize,
     /// Which gap is filled first.
     pub history_order: HistoryOrder,
@@ -166,7 +168,8 @@ impl Default for UplinkConfig {
         Self {
             live_expiry_s: 10,
             resend_ms: 5_000,
-            unconfirmed_bytes_max: 1024 * 1024,
+            unacknowledged_bytes_max: 64 * 1024,
+            unconfirmed_bytes_max: 2 * 1024 * 1024,
             history_order: HistoryOrder::Oldest,
             link_report_s: 10,
         }
@@ -180,6 +183,10 @@ pub struct PageConfig {
     /// Where it listens; absent: no page. Whoever reaches it can act for the
     /// crew: keep it on loopback or on the vehicle's own network.
     pub listen: Option<SocketAddr>,
+    /// Names under which the page may be asked for, beside addresses and
+    /// `localhost`; other names are refused, so that no web page elsewhere can
+    /// reach this one by a name of its own (DNS rebinding).
+    pub names: Vec<String>,
     /// The hospital counts as receiving if a receipt came within these seconds.
     pub receiving_within_s: u32,
 }
@@ -188,6 +195,7 @@ impl Default for PageConfig {
     fn default() -> Self {
         Self {
             listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 8090))),
+            names: Vec::new(),
             receiving_within_s: 10,
         }
     }

@@ -1,22 +1,37 @@
-//! A running gateway.
+//! A running gateway: its parts, how they start and how they stop.
 
 use crate::config::Config;
+use crate::desk::{Desk, Item, Status};
+use crate::page;
+use crate::pump;
 use crate::source::Source;
+use crate::spool::{Spool, SpoolError};
 use crate::stats::Stats;
+use crate::uplink::{Phase, Uplink};
+use enroute_model::frame::{Body, LinkReport};
 use enroute_model::ids::TransferId;
 use enroute_model::time::Clock;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
+
+/// Batches between desk and uplink; when full, the desk waits.
+const APPENDED_MAX: usize = 64;
 
 /// Why a gateway could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The spool.
     #[error("failed to open the spool: {0}")]
-    Spool(String),
+    Spool(#[from] SpoolError),
     /// The crew's page.
-    #[error("failed to listen on {addr} for the crew's page: {source}")]
+    #[error(
+        "failed to listen on {addr} for the crew's page: {source}; choose another address in [page]"
+    )]
     Page {
         /// Where.
         addr: SocketAddr,
@@ -32,11 +47,45 @@ pub struct Left {
     pub unconfirmed_frames: u64,
 }
 
-/// A running gateway; dropping it stops it without draining.
+/// A running gateway. Dropped, it stops as if its power were cut.
 #[derive(Debug)]
 pub struct Gateway {
-    stats: Arc<Stats>,
+    desk: Arc<Desk>,
     page: Option<SocketAddr>,
+    phase: watch::Sender<Phase>,
+    ended: watch::Receiver<bool>,
+    source: Task,
+    uplink: Task,
+    others: Vec<Task>,
+}
+
+/// A task that ends with its owner.
+#[derive(Debug)]
+struct Task(JoinHandle<()>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Task {
+    fn spawn(work: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self(tokio::spawn(work))
+    }
+
+    async fn stop(mut self) {
+        self.0.abort();
+        self.join().await;
+    }
+
+    async fn join(&mut self) {
+        if let Err(error) = (&mut self.0).await
+            && error.is_panic()
+        {
+            tracing::error!(%error, "a part of the gateway panicked");
+        }
+    }
 }
 
 impl Gateway {
@@ -47,17 +96,71 @@ impl Gateway {
     /// When the spool cannot be opened or the page cannot listen. An
     /// unreachable broker is no error: the gateway tries for ever.
     pub async fn start(
-        _config: Config,
-        _source: Box<dyn Source>,
-        _clock: Arc<dyn Clock>,
+        config: Config,
+        source: Box<dyn Source>,
+        clock: Arc<dyn Clock>,
     ) -> Result<Self, StartError> {
-        Err(StartError::Spool("not built yet".to_owned()))
+        let listener = match config.page.listen {
+            Some(addr) => {
+                let listener = TcpListener::bind(addr).await;
+                Some(listener.map_err(|source| StartError::Page { addr, source })?)
+            }
+            None => None,
+        };
+        let spool = {
+            let (spool, transfer) = (config.spool.clone(), config.transfer.clone());
+            let opened =
+                tokio::task::spawn_blocking(move || Spool::open(&spool, transfer.as_ref()));
+            opened
+                .await
+                .map_err(|e| SpoolError::Notes(e.to_string()))??
+        };
+        let exercise = config.exercise || source.is_exercise();
+        let through = spool.through();
+        let (appended, batches) = mpsc::channel(APPENDED_MAX);
+        let stats = Arc::new(Stats::default());
+        let desk = Arc::new(Desk::new(spool, appended, exercise, clock, stats));
+        let (phase, phases) = watch::channel(Phase::Run);
+        let uplink = Uplink::new(
+            &config,
+            Arc::clone(&desk),
+            batches,
+            phases,
+            through,
+            exercise,
+        );
+        let (ending, ended) = watch::channel(false);
+        let mut others = vec![Task::spawn(report(
+            Arc::clone(&desk),
+            config.uplink.link_report_s,
+        ))];
+        let page = listener.as_ref().and_then(|l| l.local_addr().ok());
+        if let Some(listener) = listener {
+            let app = page::router(Arc::clone(&desk), &config);
+            others.push(Task::spawn(page::serve(listener, app)));
+        }
+        let pump = pump::run(source, config.speed, Arc::clone(&desk));
+        let source = Task::spawn(async move {
+            if let Err(error) = pump.await {
+                tracing::error!(%error, "the source is no longer recorded");
+            }
+            ending.send_replace(true);
+        });
+        Ok(Self {
+            uplink: Task::spawn(uplink.run()),
+            desk,
+            page,
+            phase,
+            ended,
+            source,
+            others,
+        })
     }
 
     /// Its counters.
     #[must_use]
     pub fn stats(&self) -> &Arc<Stats> {
-        &self.stats
+        &self.desk.stats
     }
 
     /// Where the crew's page listens.
@@ -66,20 +169,95 @@ impl Gateway {
         self.page
     }
 
-    /// The transfer it publishes for; `None` before the first emission.
+    /// The transfer it publishes for; `None` before the first emission and after
+    /// the crew ended one.
     #[must_use]
     pub fn transfer(&self) -> Option<TransferId> {
-        None
+        self.desk.status().borrow().transfer.clone()
+    }
+
+    /// Frames in the spool that no receipt covers.
+    #[must_use]
+    pub fn unconfirmed_frames(&self) -> u64 {
+        self.desk.status().borrow().unconfirmed
     }
 
     /// Waits until the source has ended and all it gave is on disk.
-    pub async fn source_ended(&self) {}
+    pub async fn source_ended(&self) {
+        let mut ended = self.ended.clone();
+        // An error says that the task is gone, which is an end too.
+        drop(ended.wait_for(|ended| *ended).await);
+    }
 
-    /// Stops the source, then waits until receipts cover all frames or
-    /// `deadline` has passed, then stops.
-    pub async fn shutdown(self, _deadline: Duration) -> Left {
-        Left {
-            unconfirmed_frames: 0,
+    /// Waits until receipts cover every frame. Ends early if the spool fails.
+    pub async fn all_confirmed(&self) {
+        let mut status = self.desk.status();
+        let done = |status: &Status| status.unconfirmed == 0 || status.failure.is_some();
+        drop(status.wait_for(done).await);
+    }
+
+    /// Stops the source and the page, waits until receipts cover all frames or
+    /// `deadline` has passed, says goodbye to the broker and closes the spool.
+    pub async fn shutdown(mut self, deadline: Duration) -> Left {
+        for task in self.others.drain(..) {
+            task.stop().await;
+        }
+        self.source.0.abort();
+        self.source.join().await;
+        self.phase.send_replace(Phase::Drain);
+        // Too late is no failure: what is left is sent after the next start.
+        drop(tokio::time::timeout(deadline, self.all_confirmed()).await);
+        self.phase.send_replace(Phase::Stop);
+        self.uplink.join().await;
+        let left = Left {
+            unconfirmed_frames: self.unconfirmed_frames(),
+        };
+        if let Err(error) = self.desk.spool(|spool| spool.close()).await {
+            tracing::error!(%error, "the spool was not closed cleanly");
+        }
+        left
+    }
+
+    /// Stops as if its power were cut: nothing is drained, the spool is not
+    /// closed, the broker publishes the Last Will. For tests and exercises.
+    pub async fn cut_power(mut self) {
+        for task in self.others.drain(..) {
+            task.stop().await;
+        }
+        self.source.0.abort();
+        self.source.join().await;
+        self.uplink.0.abort();
+        self.uplink.join().await;
+        // Behind whatever a thread still does with the spool.
+        drop(self.desk.spool(|_| Ok(())).await);
+    }
+}
+
+/// Records a link report in each interval while a transfer goes on.
+async fn report(desk: Arc<Desk>, interval_s: u32) {
+    let mut ticks = tokio::time::interval(Duration::from_secs(interval_s.max(1).into()));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let status = desk.status().borrow().clone();
+        if status.transfer.is_none() {
+            continue;
+        }
+        let report = LinkReport {
+            degradation_level: 0,
+            spool_bytes: status.bytes.0,
+            spool_bytes_max: status.bytes.1,
+            unconfirmed_frames: status.unconfirmed,
+            shed_frames: status.shed,
+            connections: u32::try_from(desk.stats.connections.get()).unwrap_or(u32::MAX),
+            battery_percent: None,
+        };
+        let item = Item {
+            body: Body::Link(report),
+            observed_at: None,
+        };
+        if desk.record(vec![item]).await.is_err() {
+            return;
         }
     }
 }

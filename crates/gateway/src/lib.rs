@@ -12,12 +12,18 @@
 //! Start with [`Gateway::start`].
 
 pub mod config;
+mod desk;
 pub mod gateway;
+mod page;
+mod pump;
 pub mod source;
+mod spool;
 pub mod stats;
+mod uplink;
 
 pub use config::Config;
 pub use gateway::{Gateway, Left, StartError};
 pub use source::Source;
 pub use source::wfdb::{WfdbConfig, WfdbSource};
+pub use spool::SpoolError;
 pub use stats::Stats;

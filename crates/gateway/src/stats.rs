@@ -22,6 +22,10 @@ pub struct Stats {
     pub freed: Counter,
     /// Frames given up for want of space.
     pub shed: Counter,
+    /// Emissions dropped because they break a limit of the contract.
+    pub refused: Counter,
+    /// Batches of the source dropped after the crew ended a transfer.
+    pub dropped_after_end: Counter,
     /// Connections made, both lanes.
     pub connections: Counter,
 }

@@ -1,0 +1,265 @@
+//! Where everything that is recorded passes: the source, the crew's page, the
+//! link reports. Puts it on disk, then hands it to the uplink, in one order.
+
+use crate::spool::{Draft, Spool, SpoolError, Spooled};
+use crate::stats::Stats;
+use enroute_model::frame::{Body, ClockOffsets, CrewEvent};
+use enroute_model::ids::TransferId;
+use enroute_model::time::{Clock, DeviceTime, GatewayTime, Span};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{mpsc, watch};
+
+/// After the crew ended a transfer, a source that was silent for so long and
+/// speaks again has another patient: a new transfer starts by itself.
+const NEXT_PATIENT: Span = Span::from_secs(60);
+
+/// What the page and the uplink are told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Status {
+    /// The transfer that goes on.
+    pub(crate) transfer: Option<TransferId>,
+    /// The crew ended the last one and none has begun.
+    pub(crate) ended: bool,
+    /// Why nothing can be recorded any more.
+    pub(crate) failure: Option<String>,
+    /// Anything recorded so far was an exercise.
+    pub(crate) exercise: bool,
+    /// The live connection stands.
+    pub(crate) connected: bool,
+    /// Since the gateway started: when a receipt last covered something new, or
+    /// there was nothing to cover.
+    pub(crate) receipt_at: Option<Span>,
+    /// Our wall clock when that began, without a break.
+    pub(crate) receiving_since: Option<GatewayTime>,
+    /// Frames that no receipt covers.
+    pub(crate) unconfirmed: u64,
+    /// Bytes in the spool, and its bound.
+    pub(crate) bytes: (u64, u64),
+    /// Frames given up.
+    pub(crate) shed: u64,
+}
+
+/// Something to record.
+#[derive(Clone, Debug)]
+pub(crate) struct Item {
+    pub(crate) body: Body,
+    pub(crate) observed_at: Option<DeviceTime>,
+}
+
+/// The desk; shared.
+pub(crate) struct Desk {
+    spool: Arc<Mutex<Spool>>,
+    /// Held from the append to the hand-over, so that the uplink sees frames in
+    /// the order of their numbers. Never taken by the uplink.
+    order: tokio::sync::Mutex<()>,
+    appended: mpsc::Sender<Vec<Spooled>>,
+    status: watch::Sender<Status>,
+    exercise: bool,
+    started: Span,
+    clock: Arc<dyn Clock>,
+    pub(crate) stats: Arc<Stats>,
+    /// To be stated with the next frame.
+    clocks: Mutex<Option<ClockOffsets>>,
+    /// When the source last spoke after the crew ended a transfer.
+    ended_at: Mutex<Option<Span>>,
+}
+
+impl Desk {
+    pub(crate) fn new(
+        spool: Spool,
+        appended: mpsc::Sender<Vec<Spooled>>,
+        exercise: bool,
+        clock: Arc<dyn Clock>,
+        stats: Arc<Stats>,
+    ) -> Self {
+        let status = Status {
+            exercise,
+            ..Status::default()
+        };
+        let desk = Self {
+            started: clock.monotonic(),
+            spool: Arc::new(Mutex::new(spool)),
+            order: tokio::sync::Mutex::new(()),
+            appended,
+            status: watch::Sender::new(status),
+            exercise,
+            clock,
+            stats,
+            clocks: Mutex::new(None),
+            ended_at: Mutex::new(None),
+        };
+        let summary = Summary::of(&lock(&desk.spool));
+        desk.tell(&summary);
+        desk
+    }
+
+    pub(crate) fn status(&self) -> watch::Receiver<Status> {
+        self.status.subscribe()
+    }
+
+    pub(crate) fn set_status(&self, change: impl FnOnce(&mut Status)) {
+        self.status.send_modify(change);
+    }
+
+    pub(crate) fn wall(&self) -> GatewayTime {
+        GatewayTime(self.clock.wall())
+    }
+
+    /// Since the gateway started.
+    pub(crate) fn monotonic(&self) -> Span {
+        Span(self.clock.monotonic().0.saturating_sub(self.started.0))
+    }
+
+    pub(crate) fn state_clocks(&self, clocks: ClockOffsets) {
+        *lock(&self.clocks) = Some(clocks);
+    }
+
+    /// Uses the spool on a thread that may block.
+    pub(crate) async fn spool<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Spool) -> Result<T, SpoolError> + Send + 'static,
+    ) -> Result<T, SpoolError> {
+        let spool = Arc::clone(&self.spool);
+        let done = tokio::task::spawn_blocking(move || {
+            let mut spool = lock(&spool);
+            let done = work(&mut spool);
+            (done, Summary::of(&spool))
+        });
+        match done.await {
+            Ok((done, summary)) => {
+                self.tell(&summary);
+                done.inspect_err(|error| self.fail(error))
+            }
+            // The work panicked, or the runtime is ending.
+            Err(error) => {
+                let error = SpoolError::Notes(error.to_string());
+                self.fail(&error);
+                Err(error)
+            }
+        }
+    }
+
+    fn fail(&self, error: &SpoolError) {
+        tracing::error!(%error, "the spool failed, nothing more is recorded");
+        self.set_status(|status| status.failure = Some(error.to_string()));
+    }
+
+    fn tell(&self, summary: &Summary) {
+        let summary = summary.clone();
+        self.status.send_if_modified(move |status| {
+            let before = status.clone();
+            status.transfer = summary.transfer;
+            status.unconfirmed = summary.unconfirmed;
+            status.bytes = summary.bytes;
+            status.shed = summary.shed;
+            *status != before
+        });
+    }
+
+    /// Records what the source gives. Between the end of a transfer and the
+    /// next one it is dropped: that patient has left.
+    pub(crate) async fn record_source(&self, items: Vec<Item>) -> Result<(), SpoolError> {
+        let now = self.monotonic();
+        let dropped = {
+            let mut ended = lock(&self.ended_at);
+            let silent = ended.map(|last| now.0.saturating_sub(last.0));
+            *ended = ended.and(Some(now));
+            let same_patient = silent.is_some_and(|silent| silent < NEXT_PATIENT.0);
+            if silent.is_some() && !same_patient {
+                *ended = None;
+            }
+            same_patient
+        };
+        if dropped {
+            self.stats.dropped_after_end.add(1);
+            return Ok(());
+        }
+        self.record(items).await
+    }
+
+    /// Puts items on disk and hands them to the uplink.
+    pub(crate) async fn record(&self, items: Vec<Item>) -> Result<(), SpoolError> {
+        let turn = self.order.lock().await;
+        let (captured_at, monotonic) = (self.wall(), self.monotonic());
+        let mut clocks = lock(&self.clocks).take();
+        let ends = items.iter().any(|i| is_end(&i.body));
+        let draft = |item: Item| Draft {
+            body: item.body,
+            observed_at: item.observed_at,
+            captured_at,
+            monotonic,
+            clocks: clocks.take(),
+            exercise: self.exercise,
+        };
+        let drafts: Vec<Draft> = items.into_iter().map(draft).collect();
+        let appended = self
+            .spool(move |spool| {
+                let appended = spool.append(&drafts)?;
+                if ends {
+                    spool.end_leg()?;
+                }
+                Ok(appended)
+            })
+            .await?;
+        *lock(&self.ended_at) = ends.then_some(monotonic);
+        self.set_status(|status| status.ended = ends);
+        self.stats.shed.add(appended.shed);
+        for why in appended.refused {
+            tracing::error!(%why, "an emission breaks a limit of the contract and is dropped");
+            self.stats.refused.add(1);
+        }
+        for frame in &appended.frames {
+            self.stats.add_produced(frame.life.1);
+        }
+        // No receiver: the gateway is stopping, and the frames are on disk.
+        drop(self.appended.send(appended.frames).await);
+        drop(turn);
+        Ok(())
+    }
+
+    /// The crew starts a new transfer.
+    pub(crate) async fn start_transfer(&self) -> Result<(), SpoolError> {
+        let turn = self.order.lock().await;
+        self.spool(|spool| spool.start_leg(None)).await?;
+        *lock(&self.ended_at) = None;
+        self.set_status(|status| status.ended = false);
+        drop(turn);
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Desk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Desk").finish_non_exhaustive()
+    }
+}
+
+/// What the spool says about itself.
+#[derive(Clone, Debug)]
+struct Summary {
+    transfer: Option<TransferId>,
+    unconfirmed: u64,
+    bytes: (u64, u64),
+    shed: u64,
+}
+
+impl Summary {
+    fn of(spool: &Spool) -> Self {
+        Self {
+            transfer: spool.transfer().cloned(),
+            unconfirmed: spool.unconfirmed(),
+            bytes: spool.bytes(),
+            shed: spool.shed_frames(),
+        }
+    }
+}
+
+fn is_end(body: &Body) -> bool {
+    matches!(body, Body::Crew(CrewEvent::HandOver | CrewEvent::End))
+}
+
+/// A lock whose holder panicked holds whole values all the same: each is
+/// replaced in one step, and the spool's own failures are in its log.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,188 @@
+//! The crew's page: plain HTML that works without scripts, and a JSON interface.
+//!
+//! Shows whether the hospital is receiving and what waits on board; takes what
+//! no monitor measures. There is no login yet: whoever reaches the address acts
+//! for the crew. Posts from other sites are refused, and names that are not
+//! ours. Bodies are bounded by [`BODY_BYTES_MAX`].
+
+mod actions;
+mod html;
+mod state;
+
+use crate::config::{Config, PageConfig};
+use crate::desk::Desk;
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Path, Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{Html, IntoResponse, Json, Redirect, Response};
+use axum::routing::{get, post};
+use enroute_model::ids::GatewayId;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+
+/// Most bytes of a posted form.
+const BODY_BYTES_MAX: usize = 16 * 1024;
+/// Nothing from elsewhere, and no frame around the page.
+const CONTENT_POLICY: &str =
+    "default-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+
+/// What the handlers share.
+#[derive(Debug)]
+pub(crate) struct Page {
+    desk: Arc<Desk>,
+    gateway: GatewayId,
+    config: PageConfig,
+}
+
+pub(crate) fn router(desk: Arc<Desk>, config: &Config) -> Router {
+    let page = Arc::new(Page {
+        desk,
+        gateway: config.id.clone(),
+        config: config.page.clone(),
+    });
+    Router::new()
+        .route("/", get(show))
+        .route(
+            "/page.css",
+            get(|| asset("text/css", include_str!("page/page.css"))),
+        )
+        .route(
+            "/page.js",
+            get(|| asset("text/javascript", include_str!("page/page.js"))),
+        )
+        .route("/api/state", get(state))
+        .route("/act/{action}", post(act_by_form))
+        .route("/api/act/{action}", post(act_by_json))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(middleware::from_fn_with_state(Arc::clone(&page), guard))
+        .with_state(page)
+}
+
+pub(crate) async fn serve(listener: TcpListener, app: Router) {
+    if let Err(error) = axum::serve(listener, app).await {
+        tracing::error!(%error, "the crew's page stopped");
+    }
+}
+
+/// Refuses names that are not ours and posts from other sites.
+async fn guard(State(page): State<Arc<Page>>, request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let host = text(headers, header::HOST).unwrap_or_default();
+    if !is_ours(host, &page.config.names) {
+        let why =
+            "This name is not known here: use the address, or list the name in [page] names.\n";
+        return (StatusCode::FORBIDDEN, why).into_response();
+    }
+    if request.method() == Method::POST && !is_same_site(headers, host) {
+        let why = "Refused: this was sent by a page of another site.\n";
+        return (StatusCode::FORBIDDEN, why).into_response();
+    }
+    let mut response = next.run(request).await;
+    let mut set = |name, value| {
+        response
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value))
+    };
+    set(header::CONTENT_SECURITY_POLICY, CONTENT_POLICY);
+    set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    set(header::CACHE_CONTROL, "no-store");
+    response
+}
+
+fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
+}
+
+fn is_ours(host: &str, names: &[String]) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let bare = name.trim_start_matches('[').trim_end_matches(']');
+    bare.parse::<IpAddr>().is_ok()
+        || name.eq_ignore_ascii_case("localhost")
+        || names.iter().any(|known| known.eq_ignore_ascii_case(name))
+}
+
+/// Browsers name the origin of every post to another site; programs without one
+/// are no browsers.
+fn is_same_site(headers: &HeaderMap, host: &str) -> bool {
+    let same = |origin: &str| origin.split_once("://").is_some_and(|(_, of)| of == host);
+    let origin = headers
+        .get(header::ORIGIN)
+        .map(|o| o.to_str().unwrap_or_default());
+    let fetch = headers
+        .get("sec-fetch-site")
+        .map(|s| s.to_str().unwrap_or_default());
+    origin.is_none_or(same) && fetch.is_none_or(|site| site == "same-origin" || site == "none")
+}
+
+async fn asset(kind: &'static str, body: &'static str) -> Response {
+    ([(header::CONTENT_TYPE, kind)], body).into_response()
+}
+
+async fn show(State(page): State<Arc<Page>>) -> Html<String> {
+    Html(html::render(&page.now(), None))
+}
+
+async fn state(State(page): State<Arc<Page>>) -> Json<state::Shown> {
+    Json(page.now())
+}
+
+async fn act_by_form(
+    State(page): State<Arc<Page>>,
+    Path(action): Path<String>,
+    axum::Form(fields): axum::Form<BTreeMap<String, String>>,
+) -> Response {
+    match page.act(&action, &fields).await {
+        Ok(()) => Redirect::to("/").into_response(),
+        Err(why) => {
+            let page = html::render(&page.now(), Some(&why));
+            (StatusCode::UNPROCESSABLE_ENTITY, Html(page)).into_response()
+        }
+    }
+}
+
+async fn act_by_json(
+    State(page): State<Arc<Page>>,
+    Path(action): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    // A page of another site cannot send this type without asking first.
+    let json =
+        text(&headers, header::CONTENT_TYPE).is_some_and(|t| t.starts_with("application/json"));
+    let fields = if json { fields_of(&body) } else { None };
+    let done = match fields {
+        Some(fields) => page.act(&action, &fields).await,
+        None => Err("send a JSON object of texts and numbers as application/json".to_owned()),
+    };
+    match done {
+        Ok(()) => Json(page.now()).into_response(),
+        Err(error) => {
+            let body = Json(serde_json::json!({ "error": error }));
+            (StatusCode::UNPROCESSABLE_ENTITY, body).into_response()
+        }
+    }
+}
+
+/// The fields of a JSON object, as a form would send them.
+fn fields_of(body: &[u8]) -> Option<BTreeMap<String, String>> {
+    let object: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(body).ok()?;
+    let field = |(name, value): (String, serde_json::Value)| match value {
+        serde_json::Value::String(text) => Some((name, text)),
+        serde_json::Value::Number(number) => Some((name, number.to_string())),
+        serde_json::Value::Null
+        | serde_json::Value::Bool(_)
+        | serde_json::Value::Array(_)
+        | serde_json::Value::Object(_) => None,
+    };
+    object.into_iter().map(field).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,33 @@
+// Keeps the head of the page current; everything else works without this.
+"use strict";
+const set = (id, text) => { document.getElementById(id).textContent = text; };
+function headline(s) {
+  if (s.failure) return "NOT RECORDING: the disk of this box failed";
+  if (s.receiving) return "The hospital is receiving";
+  if (s.ended) return "Transfer ended · nothing is recorded";
+  if (s.connected) return "Connected, the hospital does not confirm";
+  return "NO CONNECTION · recording on board";
+}
+function show(s) {
+  const mb = (bytes) => Math.floor(bytes / 1e6);
+  document.getElementById("receiving").className = s.receiving && !s.failure ? "good" : "bad";
+  set("headline", headline(s));
+  set("detail", (s.receiving_since ? `since ${s.receiving_since} · ` : "")
+    + `${s.unconfirmed_frames} frames wait on board (${mb(s.spool_bytes)} of ${mb(s.spool_bytes_max)} MB)`
+    + (s.shed_frames ? ` · ${s.shed_frames} given up: the disk was full` : "")
+    + (s.failure ? ` · ${s.failure}` : ""));
+  set("code", s.short_code || "–");
+  set("transfer", s.transfer || "none");
+}
+async function poll() {
+  try {
+    const answer = await fetch("/api/state", { signal: AbortSignal.timeout(3000) });
+    if (!answer.ok) throw new Error(answer.statusText);
+    show(await answer.json());
+  } catch {
+    document.getElementById("receiving").className = "lost";
+    set("headline", "This page has lost the box on board");
+  }
+  setTimeout(poll, 1000);
+}
+poll();

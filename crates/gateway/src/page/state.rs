@@ -1,0 +1,79 @@
+//! What the page shows, as data: the answer of `/api/state`.
+
+use super::Page;
+use crate::uplink::is_receiving;
+use enroute_model::ids::ShortCode;
+use enroute_model::time::Span;
+use serde::Serialize;
+
+/// The state of the gateway for its crew.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct Shown {
+    /// Name of this gateway.
+    pub(super) gateway: String,
+    /// What is sent is an exercise.
+    pub(super) exercise: bool,
+    /// The transfer that goes on.
+    pub(super) transfer: Option<String>,
+    /// Its short code, for the telephone.
+    pub(super) short_code: Option<String>,
+    /// The crew ended the last transfer and none has begun.
+    pub(super) ended: bool,
+    /// Why nothing is recorded any more.
+    pub(super) failure: Option<String>,
+    /// Whether a connection to the broker stands.
+    pub(super) connected: bool,
+    /// Whether the hospital has confirmed something lately.
+    pub(super) receiving: bool,
+    /// Since when, this box's clock, microseconds UTC; only while receiving.
+    pub(super) receiving_since_us: Option<i64>,
+    /// The same, time of day in UTC.
+    pub(super) receiving_since: Option<String>,
+    /// Seconds since the last confirmation.
+    pub(super) last_receipt_s: Option<i64>,
+    /// Frames on board that are not confirmed.
+    pub(super) unconfirmed_frames: u64,
+    /// Bytes on board, and the most there may be.
+    pub(super) spool_bytes: u64,
+    /// The most there may be.
+    pub(super) spool_bytes_max: u64,
+    /// Frames given up for want of space.
+    pub(super) shed_frames: u64,
+}
+
+impl Page {
+    pub(super) fn now(&self) -> Shown {
+        let status = self.desk.status().borrow().clone();
+        let now = self.desk.monotonic();
+        let within = Span::from_secs(self.config.receiving_within_s.into());
+        let receiving = is_receiving(&status, now, within);
+        let since = status.receiving_since.filter(|_| receiving);
+        let age = |last: Span| now.0.saturating_sub(last.0) / 1_000_000;
+        Shown {
+            gateway: self.gateway.to_string(),
+            exercise: status.exercise,
+            short_code: status
+                .transfer
+                .as_ref()
+                .map(|t| ShortCode::of(t).to_string()),
+            transfer: status.transfer.map(String::from),
+            ended: status.ended,
+            failure: status.failure,
+            connected: status.connected,
+            receiving,
+            receiving_since_us: since.map(|s| s.0),
+            receiving_since: since.map(|s| time_of_day(s.0)),
+            last_receipt_s: status.receipt_at.map(age),
+            unconfirmed_frames: status.unconfirmed,
+            spool_bytes: status.bytes.0,
+            spool_bytes_max: status.bytes.1,
+            shed_frames: status.shed,
+        }
+    }
+}
+
+fn time_of_day(us: i64) -> String {
+    let seconds = us.div_euclid(1_000_000).rem_euclid(86_400);
+    let (hours, minutes) = (seconds / 3_600, seconds / 60 % 60);
+    format!("{hours:02}:{minutes:02}:{:02} UTC", seconds % 60)
+}
