@@ -235,7 +235,8 @@ impl Gateway {
 
 /// Records a link report in each interval while a transfer goes on.
 async fn report(desk: Arc<Desk>, interval_s: u32) {
-    let mut ticks = tokio::time::interval(Duration::from_secs(interval_s.max(1).into()));
+    let interval = Duration::from_secs(interval_s.max(1).into());
+    let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + interval, interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;

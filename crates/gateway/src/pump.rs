@@ -8,10 +8,13 @@ use enroute_model::frame::Emission;
 use enroute_model::time::Span;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 /// Emissions recorded with one sync, at most.
 const BATCH_MAX: usize = 64;
+/// Emissions pulled ahead of their time; when full, the source is not asked.
+const AHEAD_MAX: usize = 64;
 
 /// Runs until the source ends or the spool fails.
 pub(crate) async fn run(
@@ -19,30 +22,37 @@ pub(crate) async fn run(
     speed: Speed,
     desk: Arc<Desk>,
 ) -> Result<(), SpoolError> {
+    let mut emissions = pull(source);
     let started = Instant::now();
-    let mut pull = Pull {
-        source,
-        ahead: None,
-    };
+    let mut ahead = None;
     loop {
-        // A source may read files.
-        let pulled = tokio::task::spawn_blocking(move || {
-            let batch = pull.batch(speed == Speed::Max);
-            (pull, batch)
-        });
-        let Ok((back, batch)) = pulled.await else {
-            tracing::error!("the source failed");
-            return Ok(());
+        let first = match ahead.take() {
+            Some(first) => first,
+            None => match emissions.recv().await {
+                Some(first) => first,
+                None => return Ok(()),
+            },
         };
-        pull = back;
-        let Some(first) = batch.first() else {
-            return Ok(());
-        };
-        match speed {
+        let through = match speed {
             Speed::Factor(factor) => {
                 tokio::time::sleep_until(started + real(first.due, factor)).await;
+                first.due
             }
-            Speed::Max => room(&desk).await,
+            Speed::Max => {
+                room(&desk).await;
+                Span(i64::MAX)
+            }
+        };
+        let mut batch = vec![first];
+        // What is due at the same moment shares the sync and the publish.
+        while batch.len() < BATCH_MAX
+            && let Ok(next) = emissions.try_recv()
+        {
+            if next.due > through {
+                ahead = Some(next);
+                break;
+            }
+            batch.push(next);
         }
         let items = batch.into_iter().map(|emission| Item {
             body: emission.body,
@@ -52,28 +62,19 @@ pub(crate) async fn run(
     }
 }
 
-struct Pull {
-    source: Box<dyn Source>,
-    /// Pulled, and due later than the batch before.
-    ahead: Option<Emission>,
-}
-
-impl Pull {
-    /// What is due at one moment; with `all`, whatever comes.
-    fn batch(&mut self, all: bool) -> Vec<Emission> {
-        let mut batch: Vec<Emission> = Vec::new();
-        while batch.len() < BATCH_MAX {
-            let Some(next) = self.ahead.take().or_else(|| self.source.next()) else {
-                break;
-            };
-            if !all && batch.first().is_some_and(|first| next.due > first.due) {
-                self.ahead = Some(next);
-                break;
+/// Asks the source on a thread of its own: it may read files, or wait.
+fn pull(mut source: Box<dyn Source>) -> mpsc::Receiver<Emission> {
+    let (sender, receiver) = mpsc::channel(AHEAD_MAX);
+    let work = move || {
+        while let Some(emission) = source.next() {
+            if sender.blocking_send(emission).is_err() {
+                return;
             }
-            batch.push(next);
         }
-        batch
-    }
+    };
+    // Its end, and a panic in it, are the end of the channel.
+    drop(tokio::task::spawn_blocking(work));
+    receiver
 }
 
 /// `due` in real time.

@@ -6,7 +6,9 @@ pub mod wfdb;
 
 /// A source that the gateway pulls from, each emission when it is due.
 ///
-/// Pulling may block on a file, so the gateway does it on a thread of its own.
+/// Pulling may block on a file or wait for a device: the gateway does it on a
+/// thread of its own, a few emissions ahead of their time. Pacing is the
+/// gateway's: a recording gives at once what it has.
 pub trait Source: Send {
     /// The next emission, in order of [`Emission::due`]; `None` at the end.
     fn next(&mut self) -> Option<Emission>;

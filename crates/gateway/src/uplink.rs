@@ -381,7 +381,9 @@ impl Uplink {
         for part in &receipt.stream {
             if let Some((life, set)) = durable_part(part) {
                 let all = durable.entry(life).or_default();
-                set.iter().for_each(|(from, to)| drop(all.insert(from, to)));
+                for (from, to) in set.iter() {
+                    all.insert(from, to);
+                }
             }
         }
         for (life, set) in &durable {

@@ -160,8 +160,8 @@ mod tests {
         set
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn only_a_receipt_or_time_ends_the_wait() {
+    #[test]
+    fn only_a_receipt_or_time_ends_the_wait() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut sent = Sent::new(Duration::from_secs(5));
@@ -184,8 +184,8 @@ mod tests {
         assert_eq!(sent.next_expiry(), None);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_silent_server_is_asked_ever_less_often() {
+    #[test]
+    fn a_silent_server_is_asked_ever_less_often() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut sent = Sent::new(Duration::from_secs(5));
@@ -202,8 +202,8 @@ mod tests {
         assert_eq!(sent.next_expiry(), Some(at(now + 5)));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_lost_publish_is_free_at_once() {
+    #[test]
+    fn a_lost_publish_is_free_at_once() {
         let mut sent = Sent::new(Duration::from_secs(5));
         sent.add(
             1,
