@@ -97,12 +97,32 @@ pub enum Body {
 }
 
 /// What identifies a quantity of a source: its code, and for code 0 its label.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Metric {
     /// Code, 0 if it has none.
     pub code: Code,
     /// The source's own name; empty for codes of the catalogue.
     pub label: String,
+}
+
+/// By code, then label. Written out because it is the key of every look-up per
+/// value: comparing two empty strings is a `memcmp` at a dangling address, which
+/// some processors take hundreds of cycles to mask.
+impl Ord for Metric {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.code.cmp(&other.code).then_with(|| {
+            match (self.label.is_empty(), other.label.is_empty()) {
+                (true, true) => std::cmp::Ordering::Equal,
+                _ => self.label.cmp(&other.label),
+            }
+        })
+    }
+}
+
+impl PartialOrd for Metric {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 /// One measured quantity.
