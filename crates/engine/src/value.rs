@@ -106,7 +106,8 @@ impl Slot {
 
     /// Takes the place of the value before. Says whether the interval is new.
     pub(crate) fn update(&mut self, incoming: Incoming, at: EngineTime) -> bool {
-        if self.unit != incoming.unit {
+        let given = !(self.unit.is_empty() && incoming.unit.is_empty());
+        if given && self.unit != incoming.unit {
             self.unit.clear();
             self.unit.push_str(incoming.unit);
         }
