@@ -72,6 +72,13 @@ impl Trend {
     /// Puts a value into its bucket; says whether it opened one.
     fn file(&mut self, at: i64, value: f64) -> bool {
         let bucket = at.div_euclid(BUCKET.0);
+        // Nearly always the newest bucket.
+        if let Some(newest) = self.points.back_mut()
+            && newest.at.div_euclid(BUCKET.0) == bucket
+        {
+            newest.count = newest.count.saturating_add(1);
+            return false;
+        }
         let place = self
             .points
             .partition_point(|p| p.at.div_euclid(BUCKET.0) < bucket);
