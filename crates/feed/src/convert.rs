@@ -1,7 +1,8 @@
 //! Updates and errors in the contract's words.
 
 use enroute_live::{
-    ActError, Delivery, Ended, LookupError, Sample, Snapshot, Update, ValuesChange, WatchError,
+    ActError, Delivery, Ended, HistoryError, LookupError, Sample, Snapshot, Update, ValuesChange,
+    WatchError,
 };
 use enroute_wire::frame::Refusal;
 use enroute_wire::{record, state, v1};
@@ -60,6 +61,13 @@ pub(crate) fn lookup(error: &LookupError) -> Status {
         LookupError::Unknown { .. } => Status::not_found(error.to_string()),
         LookupError::Ambiguous { .. } => Status::failed_precondition(error.to_string()),
         LookupError::Stopped => Status::unavailable(error.to_string()),
+    }
+}
+
+pub(crate) fn history(error: &HistoryError) -> Status {
+    match error {
+        HistoryError::Lookup(inner) => lookup(inner),
+        HistoryError::Full { .. } => Status::resource_exhausted(error.to_string()),
     }
 }
 

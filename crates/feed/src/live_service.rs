@@ -2,8 +2,9 @@
 
 use crate::convert;
 use crate::options::Options;
-use enroute_live::{History, Live, Subscription, TOKEN_BYTES_MAX, Token, Watch};
+use enroute_live::{History, Live, Subscription, Token, Watch};
 use enroute_model::ids::{ID_BYTES_MAX, Position};
+use enroute_wire::limits::TOKEN_BYTES_MAX;
 use enroute_wire::v1;
 use enroute_wire::v1::live_server::Live as Service;
 use tokio::sync::{mpsc, watch};
@@ -70,7 +71,7 @@ impl Service for LiveService {
             .live
             .history(&request.transfer, after, request.waveforms)
             .await;
-        let history = history.map_err(|error| convert::lookup(&error))?;
+        let history = history.map_err(|error| convert::history(&error))?;
         let (out, responses) = mpsc::channel(AHEAD);
         drop(tokio::spawn(tell(history, out, self.options.clone())));
         Ok(Response::new(ReceiverStream::new(responses)))

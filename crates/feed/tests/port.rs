@@ -220,7 +220,7 @@ async fn a_transfer_is_added_found_by_every_name_joined_and_closed() {
         let first = next(&mut bench.watch(request).await).await.unwrap();
         match first.update {
             Some(Update::Snapshot(snapshot)) => {
-                assert_eq!(snapshot.transfer[0].transfer, added.transfer)
+                assert_eq!(snapshot.transfer[0].transfer, added.transfer);
             }
             other => panic!("{other:?}"),
         }
@@ -306,7 +306,7 @@ async fn rubbish_is_refused_with_the_field_and_what_to_do() {
     })
     .await;
     bench.put(vec![hr("tx-a", 1)]).await;
-    let (mut live, mut transfers) = (bench.live().await, bench.transfers().await);
+    let mut live = bench.live().await;
     let named = |names: &[&str]| v1::WatchRequest {
         transfer: names.iter().map(ToString::to_string).collect(),
         ..Default::default()
@@ -353,7 +353,13 @@ async fn rubbish_is_refused_with_the_field_and_what_to_do() {
     assert_eq!(status.code(), Code::InvalidArgument);
     let status = in_time(live.history(history("tx-none"))).await.unwrap_err();
     assert_eq!(status.code(), Code::NotFound);
+}
 
+#[tokio::test]
+async fn rubbish_about_transfers_is_refused() {
+    let bench = Bench::new(quiet()).await;
+    bench.put(vec![hr("tx-a", 1)]).await;
+    let mut transfers = bench.transfers().await;
     let long = "x".repeat(65);
     let mode = v1::TransferInfo {
         leg: vec![v1::Leg::default()],

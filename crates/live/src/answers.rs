@@ -127,10 +127,7 @@ impl Shard {
             Err(why) => (here.clone(), Vec::new(), Some(why)),
         };
         let catch_up = wanted.samples && from.position < here.position;
-        let queue = Queue::new(
-            self.options.alerts_queued_max,
-            self.options.samples_queued_max,
-        );
+        let queue = Queue::new(&self.options);
         let viewer = self.viewers.add(Viewer {
             queue: Arc::clone(&queue),
             named,

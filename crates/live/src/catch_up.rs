@@ -8,6 +8,7 @@
 //! Runs on a blocking thread, at the pace of whoever reads.
 
 use crate::requests::{Reach, Request};
+use crate::subscription::Common;
 use crate::update::Sample;
 use bytes::Bytes;
 use enroute_journal::{Class, Classes, ReadError, Reader, Scan, Stored};
@@ -17,7 +18,7 @@ use enroute_wire::{Message, v1};
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter::Peekable;
 use std::sync::Arc;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 /// Frames read ahead of the reader.
 const AHEAD: usize = 64;
@@ -47,10 +48,17 @@ pub(crate) enum Caught {
 pub struct History(mpsc::Receiver<Result<Caught, ReadError>>);
 
 impl History {
-    pub(crate) fn start(reader: &Reader, reach: Reach, after: Position, waveforms: bool) -> Self {
+    pub(crate) fn start(
+        reader: &Reader,
+        reach: Reach,
+        after: Position,
+        waveforms: bool,
+        permit: OwnedSemaphorePermit,
+    ) -> Self {
         let (out, frames) = mpsc::channel(AHEAD);
         let mut finder = Finder::new(reader.clone(), waveforms, after, out);
         drop(tokio::task::spawn_blocking(move || {
+            let _permit = permit;
             let ended = finder.run(&reach.members, reach.through);
             finder.finish(ended, reach.through);
         }));
@@ -72,39 +80,52 @@ impl History {
 
 /// Reads what a resumed viewer missed until its queue can take over.
 pub(crate) fn catch_up(
-    reader: &Reader,
+    common: &Common,
     waveforms: bool,
     after: Position,
     viewer: u64,
     requests: mpsc::Sender<Request>,
 ) -> mpsc::Receiver<Result<Caught, ReadError>> {
     let (out, caught) = mpsc::channel(AHEAD);
-    let mut finder = Finder::new(reader.clone(), waveforms, after, out);
-    drop(tokio::task::spawn_blocking(move || {
-        let mut done = after;
-        let mut attach = false;
-        loop {
-            let (reply, answer) = oneshot::channel();
-            let request = Request::Reach {
-                viewer,
-                attach,
-                reply,
+    let finder = Finder::new(common.reader.clone(), waveforms, after, out);
+    let turn = Arc::clone(&common.catching_up).acquire_owned();
+    drop(tokio::spawn(async move {
+        // Closed it never is.
+        if let Ok(permit) = turn.await {
+            let reading = move || {
+                let _permit = permit;
+                follow(finder, viewer, &requests);
             };
-            if requests.blocking_send(request).is_err() {
-                return;
-            }
-            let Ok(reach) = answer.blocking_recv() else {
-                return;
-            };
-            let ended = finder.run(&reach.members, reach.through);
-            if attach || !matches!(ended, Ok(true)) {
-                return finder.finish(ended, reach.through);
-            }
-            attach = reach.through.0.saturating_sub(done.0) <= NEAR;
-            done = reach.through;
+            drop(tokio::task::spawn_blocking(reading));
         }
     }));
     caught
+}
+
+/// Reads in rounds, each to where the shard is, until near enough to attach.
+fn follow(mut finder: Finder, viewer: u64, requests: &mpsc::Sender<Request>) {
+    let mut done = finder.after;
+    let mut attach = false;
+    loop {
+        let (reply, answer) = oneshot::channel();
+        let request = Request::Reach {
+            viewer,
+            attach,
+            reply,
+        };
+        if requests.blocking_send(request).is_err() {
+            return;
+        }
+        let Ok(reach) = answer.blocking_recv() else {
+            return;
+        };
+        let ended = finder.run(&reach.members, reach.through);
+        if attach || !matches!(ended, Ok(true)) {
+            return finder.finish(ended, reach.through);
+        }
+        attach = reach.through.0.saturating_sub(done.0) <= NEAR;
+        done = reach.through;
+    }
 }
 
 struct Finder {

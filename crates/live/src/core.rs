@@ -26,6 +26,7 @@
 
 use crate::directory::Directory;
 use crate::engines::{About, Engines, Panicked, Slot, Step};
+use crate::guard::guard;
 use crate::options::Probe;
 use enroute_engine::Engine;
 use enroute_journal::{Failure, ReadError, Reader, Side, Stored};
@@ -374,12 +375,15 @@ impl Core {
         else {
             return Ok(());
         };
+        let Ok(engine) = guard(|| slot.engine.snapshot()) else {
+            return Ok(());
+        };
         let envelope = Envelope {
             format: SNAPSHOT_FORMAT,
             at,
             aliases,
             notes: slot.notes.clone(),
-            engine: slot.engine.snapshot(),
+            engine,
         };
         (slot.since_snapshot, slot.snapshot_at) = (0, at);
         let position = slot.last;

@@ -8,11 +8,11 @@ use crate::options::Probe;
 use enroute_engine::bounds::ALIASES_MAX;
 use enroute_engine::{Effects, Engine, Request};
 use enroute_model::frame::{Body, CrewEvent};
-use enroute_model::ids::{GatewayId, Lane, Position, TransferId};
+use enroute_model::ids::{GatewayId, Lane, Position, ShortCode, TransferId};
 use enroute_model::record::{Entry, Record};
-use enroute_model::registry::RegistryAction;
-use enroute_model::state::{CrewEntry, PoisonedRecord, TransferState, Verdict};
-use enroute_model::time::{EngineTime, GatewayTime, Span};
+use enroute_model::registry::{RegistryAction, TransferInfo};
+use enroute_model::state::{CrewEntry, Phase, PoisonedRecord, TransferState, Travel, Verdict};
+use enroute_model::time::{EngineTime, GatewayTime, ServerTime, Span};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Joins that could not be done, shown in the crew's log; the oldest go.
@@ -126,13 +126,35 @@ impl Slot {
 
     /// The engine's state, and what only the shard knows.
     pub(crate) fn state(&self) -> TransferState {
-        let mut state = self.engine.state();
+        let mut state = guard(|| self.engine.state()).unwrap_or_else(|reason| self.without(reason));
         state.crew_log.extend(self.notes.iter().cloned());
         if let Some(reason) = &self.broken {
             let (position, reason) = (self.last, format!("stands still: {reason}"));
             state.poisoned.push(PoisonedRecord { position, reason });
         }
         state
+    }
+}
+
+impl Slot {
+    /// What is left to say when an engine cannot even say what it holds.
+    fn without(&self, reason: String) -> TransferState {
+        let (transfer, position) = (self.engine.transfer().clone(), self.last);
+        TransferState {
+            short_code: ShortCode::of(&transfer),
+            transfer,
+            aliases: Vec::new(),
+            info: TransferInfo::default(),
+            population_assumed: true,
+            exercise: false,
+            phase: Phase::Open,
+            started_at: ServerTime(0),
+            sources: Vec::new(),
+            alerts: Vec::new(),
+            travel: Travel::default(),
+            poisoned: vec![PoisonedRecord { position, reason }],
+            crew_log: Vec::new(),
+        }
     }
 }
 
@@ -187,7 +209,7 @@ impl Engines {
         };
         let next = match slot.broken {
             Some(_) => None,
-            None => slot.engine.next_timeout(),
+            None => guard(|| slot.engine.next_timeout()).unwrap_or_default(),
         };
         if next == slot.deadline {
             return;

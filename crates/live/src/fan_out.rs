@@ -3,6 +3,7 @@
 
 use crate::core::{CoreError, Store};
 use crate::engines::{About, Step};
+use crate::guard::guard;
 use crate::options::{Stage, add};
 use crate::outbox::UseTransfer;
 use crate::shard::{Shard, Told};
@@ -170,7 +171,7 @@ impl Shard {
         for (gateway, metrics) in by_gateway {
             let values = metrics
                 .into_iter()
-                .filter_map(|metric| slot.engine.value(gateway, metric));
+                .filter_map(|metric| guard(|| slot.engine.value(gateway, metric)).ok().flatten());
             let (transfer, gateway, values) = (transfer.clone(), gateway.clone(), values.collect());
             let change = ValuesChange {
                 transfer,
@@ -320,7 +321,8 @@ impl Shard {
             let Some(slot) = self.core.engines.slots.get(&transfer) else {
                 continue;
             };
-            let streams = slot.engine.receipts(&gateway).into_iter();
+            let streams = guard(|| slot.engine.receipts(&gateway));
+            let streams = streams.unwrap_or_default().into_iter();
             let streams = streams.map(|stream| {
                 (
                     (stream.key.epoch.0, stream.key.stream, stream.first),

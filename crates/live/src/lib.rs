@@ -31,9 +31,11 @@ mod viewers;
 
 pub use catch_up::History;
 pub use engine_clock::EngineClock;
-pub use live::{ActError, Acted, Health, Live, LookupError, StartError, Started, WatchError};
+pub use live::{
+    ActError, Acted, Health, HistoryError, Live, LookupError, StartError, Started, WatchError,
+};
 pub use options::{Latency, Options, Probe, Stage, Stats};
 pub use outbox::{Commands, Receipts, UseTransfer};
 pub use subscription::Subscription;
-pub use token::{TOKEN_BYTES_MAX, Token};
+pub use token::Token;
 pub use update::{AlertStep, Delivery, Ended, Sample, Snapshot, Update, ValuesChange, Watch};

@@ -101,6 +101,20 @@ pub enum WatchError {
     SamplesOfAll,
 }
 
+/// Why there is no history.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HistoryError {
+    /// The name does not resolve.
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
+    /// As many are being read as are allowed.
+    #[error("{max} histories are being read and no more are allowed: try again later")]
+    Full {
+        /// How many.
+        max: usize,
+    },
+}
+
 /// Why an action was not done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ActError {
@@ -189,16 +203,20 @@ impl Live {
     /// `after`, each once, in the journal's order.
     ///
     /// # Errors
-    /// When the name does not resolve.
+    /// When the name does not resolve or too many histories are being read.
     pub async fn history(
         &self,
         name: &str,
         after: Position,
         waveforms: bool,
-    ) -> Result<History, LookupError> {
+    ) -> Result<History, HistoryError> {
         let name = name.to_owned();
         let reach = self.ask(|reply| Request::Members { name, reply }).await??;
-        Ok(History::start(&self.common.reader, reach, after, waveforms))
+        let max = self.common.options.histories_max;
+        let permit = Arc::clone(&self.common.histories).try_acquire_owned();
+        let permit = permit.map_err(|_| HistoryError::Full { max })?;
+        let reader = &self.common.reader;
+        Ok(History::start(reader, reach, after, waveforms, permit))
     }
 
     /// Checks an action against the present state, journals it, and answers
@@ -285,7 +303,8 @@ impl Live {
     }
 
     /// Handles what is committed so far, writes snapshots, ends every
-    /// subscription and the thread. Ticks stop.
+    /// subscription and the thread. Ticks stop. Call it before the journal is
+    /// closed: an ended journal ends the shard without snapshots.
     pub async fn shutdown(&self) {
         if self.ask(|reply| Request::Shutdown { reply }).await.is_err() {
             tracing::debug!("live view had stopped already");

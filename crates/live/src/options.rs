@@ -1,6 +1,7 @@
 //! Limits and timing of the live view, and what it tells about itself.
 
 use enroute_model::time::Span;
+use enroute_wire::limits::WATCH_TRANSFERS_MAX;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -23,6 +24,13 @@ pub struct Options {
     pub alerts_queued_max: usize,
     /// Samples waiting for one viewer; when full the oldest go, counted (I5).
     pub samples_queued_max: usize,
+    /// Bytes of samples waiting for one viewer; as above.
+    pub sample_bytes_queued_max: usize,
+    /// Viewers that read missed samples from the journal at a time; further ones
+    /// wait, and get all but samples meanwhile.
+    pub catching_up_max: usize,
+    /// Histories read at a time; more are refused.
+    pub histories_max: usize,
     /// Alert transitions missed before a resumption that are made up for; more
     /// give a new snapshot that says so.
     pub alerts_missed_max: usize,
@@ -49,9 +57,12 @@ impl Default for Options {
             heartbeat: Duration::from_secs(1),
             requests_max: 1_024,
             viewers_max: 1_024,
-            named_max: 64,
+            named_max: WATCH_TRANSFERS_MAX,
             alerts_queued_max: 1_024,
             samples_queued_max: 8_192,
+            sample_bytes_queued_max: 16 << 20,
+            catching_up_max: 128,
+            histories_max: 64,
             alerts_missed_max: 10_000,
             acts_max: 1_024,
             snapshot_records: 2_000,

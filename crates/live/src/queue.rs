@@ -3,10 +3,11 @@
 //! - alert transitions: at most `alerts_max`; one more ends the subscription;
 //! - values: newest per source and metric; states: newest per transfer; what
 //!   is replaced is counted (values) or simply older (states);
-//! - samples: at most `samples_max`; the oldest goes, counted.
+//! - samples: at most `samples_max` and so many bytes; the oldest go, counted.
 //!
 //! Things keep the place in line that they, or what they replace, first took.
 
+use crate::options::Options;
 use crate::update::{AlertStep, Ended, Sample, Update, ValuesChange};
 use enroute_model::frame::Metric;
 use enroute_model::ids::{GatewayId, TransferId};
@@ -37,6 +38,7 @@ struct Waiting {
     states: BTreeMap<TransferId, Arc<TransferState>>,
     values: BTreeMap<(TransferId, GatewayId), BTreeMap<Metric, ValueState>>,
     samples: VecDeque<Arc<Sample>>,
+    sample_bytes: usize,
     conflated: u64,
     ended: Option<Ended>,
     /// The viewer has gone.
@@ -48,15 +50,17 @@ pub(crate) struct Queue {
     changed: Notify,
     alerts_max: usize,
     samples_max: usize,
+    sample_bytes_max: usize,
 }
 
 impl Queue {
-    pub(crate) fn new(alerts_max: usize, samples_max: usize) -> Arc<Self> {
+    pub(crate) fn new(options: &Options) -> Arc<Self> {
         Arc::new(Self {
             waiting: Mutex::default(),
             changed: Notify::new(),
-            alerts_max,
-            samples_max,
+            alerts_max: options.alerts_queued_max,
+            samples_max: options.samples_queued_max,
+            sample_bytes_max: options.sample_bytes_queued_max,
         })
     }
 
@@ -127,14 +131,22 @@ impl Queue {
     /// How many samples went to make room.
     pub(crate) fn sample(&self, sample: &Arc<Sample>) -> u64 {
         let dropped = self.put(|waiting| {
+            waiting.sample_bytes = waiting.sample_bytes.saturating_add(sample.frame.len());
             waiting.samples.push_back(Arc::clone(sample));
-            if waiting.samples.len() > self.samples_max {
-                waiting.samples.pop_front();
-                waiting.conflated = waiting.conflated.saturating_add(1);
-                return 1;
-            }
             waiting.order.push_back(Place::Sample);
-            0
+            let mut dropped = 0u64;
+            while waiting.samples.len() > self.samples_max
+                || waiting.sample_bytes > self.sample_bytes_max
+            {
+                let oldest = waiting.order.iter().position(Place::is_sample);
+                let Some(index) = oldest.filter(|_| waiting.next_sample().is_some()) else {
+                    break;
+                };
+                waiting.order.remove(index);
+                dropped = dropped.saturating_add(1);
+            }
+            waiting.conflated = waiting.conflated.saturating_add(dropped);
+            dropped
         });
         dropped.unwrap_or(0)
     }
@@ -179,7 +191,7 @@ impl Queue {
     fn take(&self, samples: bool) -> Option<Result<Item, Ended>> {
         let mut waiting = self.lock();
         loop {
-            let wanted = |place: &Place| samples || !matches!(place, Place::Sample);
+            let wanted = |place: &Place| samples || !place.is_sample();
             let Some(index) = waiting.order.iter().position(wanted) else {
                 return waiting.ended.map(Err);
             };
@@ -191,7 +203,19 @@ impl Queue {
     }
 }
 
+impl Place {
+    fn is_sample(&self) -> bool {
+        matches!(self, Self::Sample)
+    }
+}
+
 impl Waiting {
+    fn next_sample(&mut self) -> Option<Arc<Sample>> {
+        let sample = self.samples.pop_front()?;
+        self.sample_bytes = self.sample_bytes.saturating_sub(sample.frame.len());
+        Some(sample)
+    }
+
     fn content(&mut self, place: Place) -> Option<Item> {
         let update = match place {
             Place::Alert(step) => {
@@ -209,7 +233,7 @@ impl Waiting {
                     values,
                 })
             }
-            Place::Sample => Update::Sample(self.samples.pop_front()?),
+            Place::Sample => Update::Sample(self.next_sample()?),
         };
         Some(Item::Update(update))
     }

@@ -260,6 +260,13 @@ impl ShardParts {
     }
 }
 
+/// However the thread ends, nobody waits for it for ever.
+impl Drop for Shard {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
 impl Shard {
     fn loaded(&mut self) -> Result<(), CoreError> {
         for (transfer, slot) in &self.core.engines.slots {
@@ -306,7 +313,7 @@ impl Shard {
         Flow::Continue
     }
 
-    fn stop(&mut self) {
+    fn stop(&self) {
         self.viewers.end(Ended::Stopped);
         self.receipts.close();
         self.commands.close();

@@ -14,7 +14,7 @@ use enroute_model::time::{Clock, EngineTime, ServerTime};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Interval, MissedTickBehavior};
 
 /// What subscriptions share.
@@ -26,17 +26,23 @@ pub(crate) struct Common {
     pub(crate) now: AtomicI64,
     /// … and this position is in the queues.
     pub(crate) handled: AtomicU64,
+    pub(crate) catching_up: Arc<Semaphore>,
+    pub(crate) histories: Arc<Semaphore>,
 }
 
 impl Common {
     pub(crate) fn new(reader: Reader, clock: Arc<dyn Clock>, options: Options) -> Self {
         let (now, handled) = (AtomicI64::new(i64::MIN), AtomicU64::new(0));
+        let catching_up = Arc::new(Semaphore::new(options.catching_up_max));
+        let histories = Arc::new(Semaphore::new(options.histories_max));
         Self {
             reader,
             clock,
             options,
             now,
             handled,
+            catching_up,
+            histories,
         }
     }
 }
@@ -81,9 +87,15 @@ pub(crate) async fn open(live: &Live, watch: Watch) -> Result<Subscription, Watc
     };
     let opened = live.ask(|reply| Request::Watch { wanted, reply }).await??;
     let catching_up = opened.catch_up.then(|| {
-        let (reader, requests) = (&live.common.reader, live.requests.clone());
         let after = opened.from.position;
-        catch_up::catch_up(reader, watch.waveforms, after, opened.viewer, requests)
+        let requests = live.requests.clone();
+        catch_up::catch_up(
+            &live.common,
+            watch.waveforms,
+            after,
+            opened.viewer,
+            requests,
+        )
     });
     let mut cursor = opened.from;
     if catching_up.is_none() {

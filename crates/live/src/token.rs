@@ -9,11 +9,9 @@
 use bytes::Bytes;
 use enroute_model::ids::{Position, TransferId};
 use enroute_model::time::EngineTime;
+use enroute_wire::limits::TOKEN_BYTES_MAX;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-/// Longest token that is read.
-pub const TOKEN_BYTES_MAX: usize = 8_192;
 
 /// First byte of a token of this format.
 const FORMAT: u8 = 1;

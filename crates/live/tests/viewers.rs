@@ -12,7 +12,9 @@ mod common;
 
 use common::{A, B, Bench, action, gw, in_time, next, quiet, tx, until};
 use enroute_journal::Append;
-use enroute_live::{Delivery, Ended, Options, Subscription, Token, Update, Watch, WatchError};
+use enroute_live::{
+    Delivery, Ended, HistoryError, Options, Subscription, Token, Update, Watch, WatchError,
+};
 use enroute_model::ids::{Lane, Position, ShortCode};
 use enroute_model::registry::{RegistryAction, TransferInfo};
 use proptest::prelude::*;
@@ -239,6 +241,53 @@ async fn a_slow_viewer_gets_newest_values_newest_samples_and_the_count() {
     );
     assert!(conflated >= 14, "{conflated}");
     assert!(bench.live.stats().conflated() >= 14);
+}
+
+#[tokio::test]
+async fn samples_that_wait_are_bounded_in_bytes() {
+    let one = A.hr(1, 1, 80).payload.len();
+    let sample_bytes_queued_max = 3 * one;
+    let bench = Bench::new(Options {
+        sample_bytes_queued_max,
+        ..quiet()
+    })
+    .await;
+    bench.put(vec![A.hr(1, 1, 80)]).await;
+    let mut viewer = bench.watch(samples_of("tx-a")).await;
+    for sequence in 2u32..=20 {
+        bench
+            .put(vec![A.hr(u64::from(sequence), i64::from(sequence), 80)])
+            .await;
+    }
+    let mut first = 0;
+    let mut seen = Seen::default();
+    while seen.samples.last() != Some(&20) {
+        seen.take(next(&mut viewer).await.unwrap());
+        first = seen.samples.first().copied().unwrap_or(first);
+    }
+    assert!((15..=18).contains(&first), "{:?}", seen.samples);
+    assert_eq!(seen.samples, (first..=20).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn histories_are_bounded_and_the_bound_is_given_back() {
+    let bench = Bench::new(Options {
+        histories_max: 1,
+        ..quiet()
+    })
+    .await;
+    bench.put((1..500).map(|n| A.hr(n, 1, 80)).collect()).await;
+    let open = async || in_time(bench.live.history("tx-a", Position(0), false)).await;
+    let mut one = open().await.unwrap();
+    assert_eq!(open().await.err(), Some(HistoryError::Full { max: 1 }));
+    while in_time(one.next()).await.is_some() {}
+    drop(one);
+    in_time(async {
+        while open().await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

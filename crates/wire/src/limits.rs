@@ -34,7 +34,7 @@ pub const RECEIPT_RANGES_MAX: usize = 64;
 /// Streams in one receipt.
 pub const RECEIPT_STREAMS_MAX: usize = 96;
 /// Bytes of a resume token.
-pub const TOKEN_BYTES_MAX: usize = 4_096;
+pub const TOKEN_BYTES_MAX: usize = 8_192;
 /// Transfers named in one watch.
 pub const WATCH_TRANSFERS_MAX: usize = 64;
 
