@@ -144,9 +144,9 @@ impl Bench {
 
     async fn sequence(&mut self) -> u64 {
         loop {
-            match hang_guard(self.records.recv()).await.unwrap() {
-                Entry::Frame { frame, .. } => return frame.header.sequence,
-                _ => {}
+            let entry = hang_guard(self.records.recv()).await.unwrap();
+            if let Entry::Frame { frame, .. } = entry {
+                return frame.header.sequence;
             }
         }
     }
