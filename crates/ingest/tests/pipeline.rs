@@ -10,6 +10,8 @@
     reason = "a failure here is a failed test, and tests are sentences"
 )]
 
+mod support;
+
 use bytes::Bytes;
 use enroute_broker::{Broker, Limits};
 use enroute_ingest::{Config, Ingest, Parts, Stats};
@@ -24,7 +26,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use support::link;
+use tokio::sync::mpsc;
 
 const LIVE: &str = "enroute/v1/gw/gw-1/tx/tx-1/live";
 const HISTORY: &str = "enroute/v1/gw/gw-1/tx/tx-1/history";
@@ -388,30 +391,6 @@ async fn rubbish_is_counted_kept_acknowledged_and_survived() {
     until(|| files() + usize::try_from(load(&stats.quarantine_dropped)).unwrap() == kept.len())
         .await;
     hang_guard(ingest.stop()).await;
-}
-
-/// A TCP link to the broker that can be cut.
-async fn link(broker: u16) -> (u16, watch::Sender<u32>) {
-    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .await
-        .unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let (cut, watching) = watch::channel(0);
-    tokio::spawn(async move {
-        while let Ok((mut client, _)) = listener.accept().await {
-            let mut cut = watching.clone();
-            cut.mark_unchanged();
-            tokio::spawn(async move {
-                let server = tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, broker)).await;
-                let mut server = server.unwrap();
-                tokio::select! {
-                    _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
-                    _ = cut.changed() => {}
-                }
-            });
-        }
-    });
-    (port, cut)
 }
 
 #[tokio::test]
