@@ -23,6 +23,7 @@ mod options;
 mod outbox;
 mod queue;
 mod requests;
+mod rerun;
 mod shard;
 mod subscription;
 mod token;
@@ -36,6 +37,7 @@ pub use live::{
 };
 pub use options::{Latency, Options, Probe, Stage, Stats};
 pub use outbox::{Commands, Receipts, UseTransfer};
+pub use rerun::{Difference, Rerun, RerunError, rerun};
 pub use subscription::Subscription;
 pub use token::Token;
 pub use update::{AlertStep, Delivery, Ended, Sample, Snapshot, Update, ValuesChange, Watch};
