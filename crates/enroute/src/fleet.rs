@@ -53,16 +53,13 @@ pub(crate) struct Ground {
 /// A vehicle that has started.
 #[derive(Clone, Debug)]
 pub(crate) struct Vehicle {
-    /// Its gateway.
-    pub(crate) gateway: GatewayId,
-    /// The gateway's counters.
+    /// Its gateway's counters.
     pub(crate) stats: Arc<Stats>,
-    /// The crew's page.
-    pub(crate) page: Option<SocketAddr>,
 }
 
 /// Vehicles under way.
 pub(crate) struct Fleet {
+    pages: Vec<(GatewayId, SocketAddr)>,
     vehicles: Arc<Mutex<Vec<Vehicle>>>,
     legs: JoinSet<Result<Left>>,
 }
@@ -85,22 +82,33 @@ impl Fleet {
     ) -> Self {
         let vehicles = Arc::new(Mutex::new(Vec::new()));
         let mut legs = JoinSet::new();
+        let mut pages = Vec::new();
         let all = scenarios.iter().flat_map(|scenario| &scenario.legs);
         for (index, leg) in all.enumerate() {
-            let page = u16::try_from(index)
-                .ok()
-                .and_then(|index| PAGES_FROM.checked_add(index));
+            let index = u16::try_from(index).unwrap_or(0);
+            let usual = PAGES_FROM.saturating_add(index);
+            let page = free_addr(SocketAddr::from((Ipv4Addr::LOCALHOST, usual)));
+            pages.push((leg.gateway.clone(), page));
             let running = Running {
                 leg: leg.clone(),
                 ground: ground.clone(),
-                page: page.unwrap_or(0),
+                page,
                 vehicles: Arc::clone(&vehicles),
                 stop: stop.clone(),
                 drain,
             };
             legs.spawn(running.run());
         }
-        Self { vehicles, legs }
+        Self {
+            pages,
+            vehicles,
+            legs,
+        }
+    }
+
+    /// Where each vehicle's crew page is once the vehicle has started.
+    pub(crate) fn pages(&self) -> &[(GatewayId, SocketAddr)] {
+        &self.pages
     }
 
     /// The vehicles that have started so far, in order of their start.
@@ -145,7 +153,7 @@ pub(crate) fn produced(vehicles: &[Vehicle]) -> [u64; 3] {
 struct Running {
     leg: LegPlan,
     ground: Ground,
-    page: u16,
+    page: SocketAddr,
     vehicles: Arc<Mutex<Vec<Vehicle>>>,
     stop: Stop,
     drain: Duration,
@@ -179,19 +187,14 @@ impl Running {
         config.broker.port = proxy.addr().port();
         config.spool.dir = spool(&self.ground.spools, id);
         config.spool.bytes_max = SPOOL_BYTES_MAX;
-        config.page.listen = Some(free_addr(SocketAddr::from((
-            Ipv4Addr::LOCALHOST,
-            self.page,
-        ))));
+        config.page.listen = Some(free_addr(self.page));
         let source = Simulated(self.leg.emissions(Detail::Waveforms));
         let clock = Arc::clone(&self.ground.clock);
         let gateway = Gateway::start(config, Box::new(source), clock)
             .await
             .with_context(|| format!("gateway {id}"))?;
         let vehicle = Vehicle {
-            gateway: id.clone(),
             stats: Arc::clone(gateway.stats()),
-            page: gateway.page_addr(),
         };
         self.vehicles
             .lock()
@@ -205,10 +208,11 @@ fn spool(spools: &Path, gateway: &GatewayId) -> PathBuf {
     spools.join(gateway.as_str())
 }
 
-/// `usual` if nobody listens there, else a free port of the same address.
+/// `usual` if nobody listens there, else a free port of the same address. Somebody
+/// may take it before it is used; starting fails then, with words.
 pub(crate) fn free_addr(usual: SocketAddr) -> SocketAddr {
-    match TcpListener::bind(usual) {
-        Ok(_) => usual,
-        Err(_) => SocketAddr::new(usual.ip(), 0),
-    }
+    let any = SocketAddr::new(usual.ip(), 0);
+    let free = TcpListener::bind(usual).or_else(|_| TcpListener::bind(any));
+    free.and_then(|listener| listener.local_addr())
+        .unwrap_or(usual)
 }

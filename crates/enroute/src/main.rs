@@ -8,10 +8,15 @@ mod args;
 mod client;
 mod clock;
 mod config;
+mod demo;
 mod fleet;
 mod gateway;
+mod latency;
 mod log;
 mod out;
+mod reevaluate;
+mod serve;
+mod server;
 mod simulate;
 mod stop;
 mod transfer;
@@ -47,11 +52,13 @@ fn main() -> ExitCode {
 async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let log = cli.log.as_deref();
     match cli.command {
+        Command::Demo(args) => demo::run(args, log).await,
+        Command::Serve(args) => serve::run(args, log).await,
+        Command::Reevaluate(args) => reevaluate::run(args, log).await,
         Command::Gateway(args) => gateway::run(args, log).await,
         Command::Simulate(args) => simulate::run(args, log).await,
         Command::Transfer(args) => transfer::run(args, log).await,
         Command::Watch(args) => watch::run(args, log).await,
-        _ => anyhow::bail!("not built yet"),
     }
 }
 

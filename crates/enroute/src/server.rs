@@ -1,0 +1,285 @@
+//! The whole server, put together: broker, journal, live view, ingest, gRPC port.
+//! `serve` and `demo` start the same one.
+//!
+//! It stops when it is asked to, or when a part of it fails: intake first, then
+//! the engines, the streams of viewers, and the journal last.
+
+use crate::config::server::{BrokerAt, ServerConfig};
+use crate::reevaluate::journal_dir;
+use anyhow::{Context, Result, anyhow};
+use axum::routing::get;
+use enroute_broker::Broker;
+use enroute_engine::StreamReceipt;
+use enroute_feed::{Feed, ServeError};
+use enroute_ingest::{Ingest, Parts};
+use enroute_journal::Journal;
+use enroute_live::{Commands, Health, Latency, Live, Receipts};
+use enroute_model::ids::GatewayId;
+use enroute_model::time::{Clock, EngineTime};
+use enroute_wire::v1;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+/// Receipts and commands between live view and ingest. When full, the live view
+/// keeps the newest per gateway.
+const WORDS_MAX: usize = 256;
+
+/// How to start a server.
+pub(crate) struct Setup {
+    /// Where gRPC and HTTP listen.
+    pub(crate) listen: SocketAddr,
+    /// Its data directory.
+    pub(crate) data: PathBuf,
+    /// Its broker.
+    pub(crate) broker: BrokerAt,
+    /// MQTT client id; `None`: ingest's own.
+    pub(crate) client_id: Option<String>,
+    /// Viewers at a time.
+    pub(crate) viewers_max: usize,
+    /// Connections to the embedded broker at a time.
+    pub(crate) connections_max: usize,
+    /// How long a commit waits for company.
+    pub(crate) commit_interval: Duration,
+    /// Takes latencies.
+    pub(crate) latency: Option<Arc<dyn Latency>>,
+}
+
+impl Setup {
+    /// As configured.
+    pub(crate) fn of(config: &ServerConfig) -> Self {
+        Self {
+            listen: *config.listen.get_ref(),
+            data: config.data.get_ref().clone(),
+            broker: config.broker.at(),
+            client_id: config
+                .broker
+                .client_id
+                .as_ref()
+                .map(|id| id.get_ref().clone()),
+            viewers_max: *config.limits.viewers_max.get_ref(),
+            connections_max: *config.limits.connections_max.get_ref(),
+            commit_interval: Duration::from_millis(*config.limits.commit_interval_ms.get_ref()),
+            latency: None,
+        }
+    }
+}
+
+/// A running server.
+pub(crate) struct Server {
+    /// Where gRPC and HTTP listen.
+    pub(crate) listen: SocketAddr,
+    /// Where gateways connect.
+    pub(crate) broker_at: (String, u16),
+    /// The live view.
+    pub(crate) live: Live,
+    /// What ingest counts.
+    pub(crate) stats: Arc<enroute_ingest::Stats>,
+    broker: Option<Broker>,
+    ingest: Ingest,
+    journal: Journal,
+    feed: JoinHandle<Result<(), ServeError>>,
+    close_feed: oneshot::Sender<()>,
+    words: [JoinHandle<()>; 2],
+}
+
+impl Server {
+    /// Starts everything; nothing is left running when it fails.
+    pub(crate) async fn start(setup: Setup, clock: Arc<dyn Clock>) -> Result<Self> {
+        let listener = TcpListener::bind(setup.listen)
+            .await
+            .with_context(|| format!("failed to listen on {}", setup.listen))?;
+        let listen = listener.local_addr()?;
+        let (journal, tail) = open_journal(&setup)?;
+        let broker = start_broker(&setup).await?;
+        let broker_at = match (&broker, setup.broker) {
+            (Some(broker), _) => (broker.addr().ip().to_string(), broker.addr().port()),
+            (None, BrokerAt::External { host, port }) => (host, port),
+            (None, BrokerAt::Embedded(at)) => (at.ip().to_string(), at.port()),
+        };
+        let options = enroute_live::Options {
+            viewers_max: setup.viewers_max,
+            latency: setup.latency,
+            ..enroute_live::Options::default()
+        };
+        let started = Live::start(&journal, tail, Arc::clone(&clock), options).await?;
+        let live = started.live;
+        let (receipts, commands) = (mpsc::channel(WORDS_MAX), mpsc::channel(WORDS_MAX));
+        let words = [
+            tokio::spawn(pass_receipts(started.receipts, receipts.0)),
+            tokio::spawn(pass_commands(started.commands, commands.0)),
+        ];
+        let (host, port) = &broker_at;
+        // Ingest's engine time must be the live view's: same start, same clock.
+        let engine_now = live.clock().now();
+        let engine_start = EngineTime(engine_now.0.saturating_sub(clock.monotonic().0));
+        let mut config = enroute_ingest::Config::new(
+            host,
+            *port,
+            setup.data,
+            engine_start,
+            journal.incarnation(),
+        );
+        if let Some(client_id) = setup.client_id {
+            config.client_id = client_id;
+        }
+        config.jitter_seed = journal.incarnation();
+        let parts = Parts {
+            receipts: receipts.1,
+            commands: commands.1,
+        };
+        let stats = Arc::new(enroute_ingest::Stats::default());
+        let ingest = Ingest::start(config, journal.appender(), clock, parts, Arc::clone(&stats))?;
+        let (close_feed, closing) = oneshot::channel::<()>();
+        let feed = Feed::new(live.clone(), enroute_feed::Options::default());
+        let feed = tokio::spawn(feed.serve(listener, more(&live), async {
+            // An error is as good as the word: nobody is left to say it.
+            drop(closing.await);
+        }));
+        Ok(Self {
+            listen,
+            broker_at,
+            live,
+            stats,
+            broker,
+            ingest,
+            journal,
+            feed,
+            close_feed,
+            words,
+        })
+    }
+
+    /// Returns when a part of the server has failed; never otherwise.
+    pub(crate) async fn failed(&mut self) -> anyhow::Error {
+        let mut health = self.live.health();
+        tokio::select! {
+            () = self.ingest.failed() => self.journal.failure().map_or_else(
+                || anyhow!("a part of ingest ended by itself"),
+                |failure| anyhow!("the journal failed: {}", failure.reason()),
+            ),
+            ended = health.wait_for(|health| *health != Health::Running) => match ended {
+                Ok(health) => anyhow!("the live view ended: {health:?}"),
+                Err(_) => anyhow!("the live view's thread ended"),
+            },
+            served = &mut self.feed => match served {
+                Ok(Ok(())) => anyhow!("the gRPC port closed by itself"),
+                Ok(Err(error)) => anyhow::Error::new(error),
+                Err(error) => anyhow::Error::new(error).context("the gRPC port failed"),
+            },
+        }
+    }
+
+    /// Stops intake, lets the engines handle what is stored, ends the viewers'
+    /// streams, syncs the journal; gives up on a part that takes longer than
+    /// `deadline` in all.
+    pub(crate) async fn shutdown(self, deadline: Duration) -> Result<()> {
+        let stopping = self.stop_all();
+        match tokio::time::timeout(deadline, stopping).await {
+            Ok(stopped) => stopped,
+            Err(_) => Err(anyhow!(
+                "the server did not stop within {} s; what was durable is kept",
+                deadline.as_secs()
+            )),
+        }
+    }
+
+    async fn stop_all(self) -> Result<()> {
+        self.ingest.stop().await;
+        self.live.shutdown().await;
+        // The receiver is gone when the port has closed by itself.
+        drop(self.close_feed.send(()));
+        if !self.feed.is_finished() {
+            self.feed.await.context("the gRPC port failed")??;
+        }
+        for words in self.words {
+            words.abort();
+        }
+        drop(self.live);
+        let closed = tokio::task::spawn_blocking(|| self.journal.close()).await?;
+        closed.map_err(|failure| anyhow!("the journal failed: {}", failure.reason()))?;
+        if let Some(broker) = self.broker {
+            broker.shutdown().await;
+        }
+        Ok(())
+    }
+}
+
+fn open_journal(setup: &Setup) -> Result<(Journal, enroute_journal::Tail)> {
+    let dir = journal_dir(&setup.data);
+    std::fs::create_dir_all(&setup.data)
+        .with_context(|| format!("failed to make {}", setup.data.display()))?;
+    let options = enroute_journal::Options {
+        commit_interval: setup.commit_interval,
+        ..enroute_journal::Options::default()
+    };
+    Journal::open(&dir, options).with_context(|| format!("failed to open {}", dir.display()))
+}
+
+async fn start_broker(setup: &Setup) -> Result<Option<Broker>> {
+    let BrokerAt::Embedded(listen) = setup.broker else {
+        return Ok(None);
+    };
+    let limits = enroute_broker::Limits {
+        connections_max: setup.connections_max,
+        ..enroute_broker::Limits::default()
+    };
+    let broker = Broker::start(enroute_broker::Config { listen, limits }).await;
+    Ok(Some(broker.context("failed to start the broker")?))
+}
+
+/// What the port serves besides gRPC.
+fn more(live: &Live) -> axum::Router {
+    let health = live.health();
+    axum::Router::new().route(
+        "/healthz",
+        get(move || async move {
+            match &*health.borrow() {
+                Health::Running => (axum::http::StatusCode::OK, "ok\n".to_owned()),
+                Health::Ended { reason } => (
+                    axum::http::StatusCode::SERVICE_UNAVAILABLE,
+                    format!("{reason}\n"),
+                ),
+            }
+        }),
+    )
+}
+
+async fn pass_receipts(mut from: Receipts, to: mpsc::Sender<(GatewayId, Vec<v1::StreamReceipt>)>) {
+    while let Some((gateway, streams)) = from.next().await {
+        let streams = streams.into_iter().map(receipt).collect();
+        if to.send((gateway, streams)).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn receipt(stream: StreamReceipt) -> v1::StreamReceipt {
+    let above = stream.above.into_iter();
+    v1::StreamReceipt {
+        epoch: stream.key.epoch.0,
+        stream: enroute_wire::frame::stream_to(stream.key.stream).into(),
+        first: stream.first,
+        through: stream.through,
+        above: above
+            .map(|(first, last)| v1::Range { first, last })
+            .collect(),
+    }
+}
+
+async fn pass_commands(mut from: Commands, to: mpsc::Sender<(GatewayId, v1::UseTransfer)>) {
+    while let Some((gateway, command)) = from.next().await {
+        let command = v1::UseTransfer {
+            instead_of: command.instead_of.to_string(),
+            transfer: command.transfer.to_string(),
+            short_code: command.short_code.to_string(),
+        };
+        if to.send((gateway, command)).await.is_err() {
+            return;
+        }
+    }
+}
