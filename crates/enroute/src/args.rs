@@ -84,7 +84,8 @@ pub(crate) struct DemoArgs {
     /// Where gRPC and HTTP listen; without it port 7400, or a free one if taken
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<SocketAddr>,
-    /// Keep journal and spools here; without it a temporary directory is used and removed
+    /// Keep journal and spools here, in a new directory; without it a temporary one is used and
+    /// removed
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// Print status lines instead of opening the terminal view

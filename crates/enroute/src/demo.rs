@@ -16,7 +16,7 @@ use crate::simulate::{DRAIN, Data, LENGTH, STATUS_EVERY, sleep_or_never, span};
 use crate::stop::{Stop, Stopper};
 use crate::watch::{json, words};
 use crate::{client, out, stop, watch};
-use anyhow::{Context, Result};
+use anyhow::{Result, bail};
 use counting::Counting;
 use enroute_model::registry::RegistryAction;
 use enroute_model::state::TransferState;
@@ -27,7 +27,6 @@ use std::io::IsTerminal;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use summary::{PerStream, Summary};
 use tonic::transport::Endpoint;
@@ -54,6 +53,12 @@ pub(crate) async fn run(args: DemoArgs, log: Option<&str>) -> Result<ExitCode> {
     log::start(log, None, Some("warn"), screen)?;
     let (stopper, stop) = stop::on_signals()?;
     let data = Data::at(args.data.as_deref(), "enroute-demo")?;
+    if std::fs::read_dir(data.path())?.next().is_some() {
+        bail!(
+            "{} is not empty: a demo counts everything from its start, so give it a new directory",
+            data.path().display()
+        );
+    }
     let demo = Demo::start(&args, &data, stop.clone()).await?;
     for line in demo.where_to_look(&args, &data) {
         out::line(line)?;
@@ -265,13 +270,13 @@ impl Demo {
         let vehicles = self.fleet.vehicles();
         let counted = self.counting.counted()?;
         let all: Vec<String> = states.iter().map(|state| state.transfer.clone()).collect();
-        let (live, stats) = (self.server.live.stats(), &self.server.stats);
+        let (live, ingest) = (self.server.live.stats(), &self.server.stats);
         let times = self.counting.times();
         Ok(Summary {
             produced: fleet::produced(&vehicles),
             sent: vehicles.iter().map(sent).sum(),
-            received: stats.frames_all(),
-            refused: stats.refused().values().sum(),
+            received: ingest.frames_all(),
+            refused: ingest.refused().values().sum(),
             durable: ledger(&states, |stream| stream.durable),
             shed: ledger(&states, |stream| stream.shed),
             missing: ledger(&states, |stream| stream.missing),

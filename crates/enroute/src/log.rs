@@ -6,8 +6,10 @@ use std::io::{self, IsTerminal};
 use toml::Spanned;
 use tracing_subscriber::EnvFilter;
 
-/// What is logged unless told otherwise.
-const DEFAULT: &str = "info";
+/// What is logged unless told otherwise: our own words, and the libraries' warnings.
+const DEFAULT: &str = "warn,enroute=info,enroute_broker=info,enroute_feed=info,\
+                       enroute_gateway=info,enroute_ingest=info,enroute_journal=info,\
+                       enroute_live=info,enroute_mqtt=info";
 
 /// Whether the terminal belongs to a view that log lines would spoil.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -191,8 +191,9 @@ impl Server {
     async fn stop_all(self) -> Result<()> {
         self.ingest.stop().await;
         self.live.shutdown().await;
-        // The receiver is gone when the port has closed by itself.
-        drop(self.close_feed.send(()));
+        if self.close_feed.send(()).is_err() {
+            tracing::debug!("the gRPC port had closed already");
+        }
         if !self.feed.is_finished() {
             self.feed.await.context("the gRPC port failed")??;
         }

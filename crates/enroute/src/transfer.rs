@@ -134,12 +134,7 @@ impl Server {
             .await
             .map_err(|status| self.refused(&status))?
             .into_inner();
-        let by = if response.transfer == transfer || response.transfer.is_empty() {
-            String::new()
-        } else {
-            format!(" (by {} now)", response.transfer)
-        };
-        out::line(format!("{transfer}: {done}{by}"))?;
+        out::line(format!("{}: {done}", response.transfer))?;
         Ok(())
     }
 

@@ -182,7 +182,7 @@ impl Summary {
             ("unconfirmed", self.unconfirmed),
             ("conflated", self.conflated),
         ] {
-            lines.push(format!("{name:<22}{:>40}", count));
+            lines.push(format!("{name:<22}{count:>40}"));
         }
         lines.push(String::new());
         lines.push(format!(

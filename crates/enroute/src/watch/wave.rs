@@ -174,11 +174,11 @@ impl Trace {
     fn extend(&mut self, run: &Run, now: Span) {
         let lead = run.start_us.saturating_sub(now.0);
         let behind = lead.saturating_sub(self.lead_us);
-        if !(0..=JUMP.0).contains(&behind) {
-            self.lead_us = lead;
+        self.lead_us = if (0..=JUMP.0).contains(&behind) {
+            self.lead_us.saturating_add(behind / 16)
         } else {
-            self.lead_us = self.lead_us.saturating_add(behind / 16);
-        }
+            lead
+        };
         if run.start_us.saturating_add(JUMP.0) < self.newest_us {
             self.samples.clear();
             self.newest_us = i64::MIN;
