@@ -39,6 +39,8 @@ const SETTLE_EVERY: Duration = Duration::from_millis(50);
 const SHUTDOWN: Duration = Duration::from_secs(15);
 /// The scenario ends this long before the demo does.
 const LAST_STRETCH: Duration = Duration::from_secs(2);
+/// After so many looks without anything new, nothing more is under way.
+const QUIET_LOOKS: u32 = 10;
 /// The usual port of gRPC and HTTP.
 const GRPC_PORT: u16 = 7400;
 /// Crew pages named at the start; further ones count on.
@@ -241,16 +243,17 @@ impl Demo {
     /// Waits until our own viewer has what the engines have, bounded.
     async fn settle(&self) -> Result<()> {
         let settled = async {
+            let (mut before, mut quiet) = (self.counting.counted()?, 0);
             loop {
-                let states = self.states().await?;
-                let durable: u64 = ledger(&states, |stream| stream.durable).iter().sum();
+                tokio::time::sleep(SETTLE_EVERY).await;
                 let counted = self.counting.counted()?;
-                let came: u64 = counted.frames.iter().sum();
+                quiet = if counted == before { quiet + 1 } else { 0 };
+                before = counted;
+                let all = self.short(&self.states().await?).is_empty() || counted.conflated > 0;
                 let alerts = counted.alerts >= self.server.live.stats().alerts();
-                if (came >= durable || counted.conflated > 0) && alerts {
+                if all && alerts && quiet >= QUIET_LOOKS {
                     return Ok::<(), anyhow::Error>(());
                 }
-                tokio::time::sleep(SETTLE_EVERY).await;
             }
         };
         // What is still lacking then is in the summary.
