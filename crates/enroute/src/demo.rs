@@ -41,6 +41,8 @@ const SHUTDOWN: Duration = Duration::from_secs(15);
 const LAST_STRETCH: Duration = Duration::from_secs(2);
 /// After so many looks without anything new, nothing more is under way.
 const QUIET_LOOKS: u32 = 10;
+/// Alert transitions are compared at most so often.
+const TRANSITION_LOOKS: u32 = 100;
 /// The usual port of gRPC and HTTP.
 const GRPC_PORT: u16 = 7400;
 /// Crew pages named at the start; further ones count on.
@@ -272,6 +274,7 @@ impl Demo {
         let states = self.states().await?;
         let vehicles = self.fleet.vehicles();
         let counted = self.counting.counted()?;
+        let (transitions, transitions_watched) = self.transitions().await?;
         let all: Vec<String> = states.iter().map(|state| state.transfer.clone()).collect();
         let (live, ingest) = (self.server.live.stats(), &self.server.stats);
         let times = self.counting.times();
@@ -291,8 +294,8 @@ impl Demo {
             conflated: counted.conflated,
             short: self.short(&states),
             unconfirmed: taken_in.unconfirmed_frames,
-            transitions: live.alerts(),
-            transitions_watched: counted.alerts,
+            transitions,
+            transitions_watched,
             raised: self.counting.raised(),
             poisoned: live.poisoned(),
             latencies: vec![
@@ -302,6 +305,21 @@ impl Demo {
                 ("received → viewer", times.delivered.summary()),
             ],
         })
+    }
+
+    /// Alert transitions that happened, and those that our viewer has. Time goes on
+    /// and silence raises alerts, so both are read when they agree, if they ever do.
+    async fn transitions(&self) -> Result<(u64, u64)> {
+        let mut looks = 0;
+        loop {
+            let happened = self.server.live.stats().alerts();
+            let watched = self.counting.counted()?.alerts;
+            looks += 1;
+            if happened == watched || looks > TRANSITION_LOOKS {
+                return Ok((happened, watched));
+            }
+            tokio::time::sleep(SETTLE_EVERY).await;
+        }
     }
 
     /// Transfers of one vehicle whose frames did not all come over our streams. A

@@ -16,7 +16,7 @@ use std::time::Duration;
 /// How long gateways may take to have everything confirmed.
 pub(crate) const DRAIN: Duration = Duration::from_secs(30);
 /// How long a transfer takes from door to door when nobody says.
-pub(crate) const LENGTH: Duration = Duration::from_mins(10);
+pub(crate) const LENGTH: Duration = Duration::from_mins(5);
 /// How often a status line is printed.
 pub(crate) const STATUS_EVERY: Duration = Duration::from_secs(5);
 

@@ -19,6 +19,9 @@ const CELL: usize = 13;
 /// Width of the column that says who comes.
 const WHO: usize = 34;
 
+/// Width of where to and by what, on the second line.
+const WHERE: usize = WHO + CELL;
+
 /// A column of vital signs: the first of its ids that is known is shown.
 struct Column {
     title: &'static str,
@@ -218,7 +221,7 @@ fn where_to(state: &v1::TransferState) -> Text<'static> {
         })
         .unwrap_or_default();
     Text::styled(
-        fit(&format!("{hospital}{vehicle}"), WHO),
+        fit(&format!("{hospital}{vehicle}"), WHERE),
         Style::new().fg(Color::Gray),
     )
 }

@@ -163,7 +163,7 @@ fn wave(frame: &mut Frame, row: Rect, of: (&Channel, &Trace), now: Span, now_us:
     let (channel, trace) = of;
     let colour = words::colour(words::id(channel.code));
     let (bottom, top) = trace.scale();
-    let unit = words::unit(&trace.unit);
+    let unit = words::channel_unit(channel.code, &trace.unit);
     let places = usize::from(top - bottom < 10.0);
     let mut lines = vec![Line::from(vec![
         Text::styled(

@@ -93,6 +93,15 @@ pub(crate) fn unit(ucum: &str) -> String {
     }
 }
 
+/// The unit of a waveform: its own, else the catalogue's.
+pub(crate) fn channel_unit(code: u32, own: &str) -> String {
+    if !own.is_empty() {
+        return unit(own);
+    }
+    let known = catalogue().waveform(Code(code));
+    known.map_or_else(String::new, |channel| unit(&channel.unit))
+}
+
 /// A decimal of the contract.
 #[expect(clippy::cast_precision_loss, reason = "for display")]
 pub(crate) fn number(mantissa: i64, decimals: u32) -> f64 {
