@@ -1,1 +1,241 @@
-//! The spool against a naive model.
+//! The page over real sockets, by requests written by hand.
+
+use super::actions::{Action, parse};
+use super::html::escape;
+use super::*;
+use crate::desk::Item;
+use crate::spool::{Spool, Spooled};
+use crate::stats::Stats;
+use enroute_model::frame::{Body, CrewEvent, LinkReport};
+use enroute_model::time::{Clock, Span};
+use std::net::SocketAddr;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+
+struct Stopped;
+
+impl Clock for Stopped {
+    fn wall(&self) -> i64 {
+        1_800_000_000_000_000
+    }
+    fn monotonic(&self) -> Span {
+        Span(7)
+    }
+}
+
+struct Box {
+    addr: SocketAddr,
+    desk: Arc<Desk>,
+    recorded: mpsc::Receiver<Vec<Spooled>>,
+    _dir: tempfile::TempDir,
+}
+
+async fn start() -> Box {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = Config::new(GatewayId::new("gw-1").unwrap());
+    config.spool.dir = dir.path().to_owned();
+    config.page.names = vec!["crew.example".to_owned()];
+    let spool = Spool::open(&config.spool, None).unwrap();
+    let (sender, recorded) = mpsc::channel(64);
+    let desk = Arc::new(Desk::new(
+        spool,
+        sender,
+        true,
+        Arc::new(Stopped),
+        Arc::new(Stats::default()),
+    ));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    tokio::spawn(serve(listener, router(Arc::clone(&desk), &config)));
+    Box {
+        addr,
+        desk,
+        recorded,
+        _dir: dir,
+    }
+}
+
+impl Box {
+    async fn ask(&self, head: &str, body: &str) -> String {
+        let mut stream = TcpStream::connect(self.addr).await.unwrap();
+        let length = body.len();
+        let request =
+            format!("{head}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    async fn post(&self, action: &str, form: &str) -> String {
+        let host = self.addr;
+        let head = format!(
+            "POST /act/{action} HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\nContent-Type: application/x-www-form-urlencoded"
+        );
+        self.ask(&head, form).await
+    }
+
+    async fn get(&self, path: &str) -> String {
+        let head = format!("GET {path} HTTP/1.1\r\nHost: {}", self.addr);
+        self.ask(&head, "").await
+    }
+
+    fn last(&mut self) -> CrewEvent {
+        let mut last = None;
+        while let Ok(frames) = self.recorded.try_recv() {
+            last = frames.last().cloned();
+        }
+        match enroute_wire::frame::decode(&last.unwrap().payload)
+            .unwrap()
+            .body
+        {
+            Body::Crew(event) => event,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_page_says_what_matters() {
+    let page = start().await;
+    let html = page.get("/").await;
+    for text in [
+        "200 OK",
+        "EXERCISE",
+        "primary alarm",
+        "NO CONNECTION",
+        "default-src 'self'",
+    ] {
+        assert!(html.contains(text), "{text} is not in {html}");
+    }
+    let state = page.get("/api/state").await;
+    assert!(
+        state.contains("\"receiving\":false") && state.contains("\"transfer\":null"),
+        "{state}"
+    );
+    assert!(page.get("/page.js").await.contains("poll"));
+}
+
+#[tokio::test]
+async fn entries_are_recorded() {
+    let mut page = start().await;
+    let done = page
+        .post("note", "text=Pupils+equal%2C+5%26nbsp%3Bmm")
+        .await;
+    assert!(done.starts_with("HTTP/1.1 303"), "{done}");
+    assert_eq!(
+        page.last(),
+        CrewEvent::Note("Pupils equal, 5&nbsp;mm".to_owned())
+    );
+    page.post("join", "short_code=o1l-abc").await;
+    assert_eq!(
+        page.last(),
+        CrewEvent::Join {
+            short_code: "011ABC".to_owned()
+        }
+    );
+    let json = format!(
+        "POST /api/act/population HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json",
+        page.addr
+    );
+    let answer = page
+        .ask(&json, r#"{"age_band":"child","weight_kg":21.5}"#)
+        .await;
+    assert!(
+        answer.starts_with("HTTP/1.1 200") && answer.contains("\"short_code\":\""),
+        "{answer}"
+    );
+    let CrewEvent::Population(population) = page.last() else {
+        panic!("no population")
+    };
+    assert_eq!(population.weight_g, Some(21_500));
+    let first = page.desk.status().borrow().transfer.clone();
+    page.post("start", "").await;
+    assert_ne!(page.desk.status().borrow().transfer, first);
+    page.post("end", "").await;
+    assert_eq!(page.last(), CrewEvent::End);
+    let refused = page.post("note", "text=late").await;
+    assert!(
+        refused.starts_with("HTTP/1.1 422") && refused.contains("No transfer is going on"),
+        "{refused}"
+    );
+    // The monitor may still be attached: that patient has left.
+    let body = Body::Link(LinkReport::default());
+    page.desk
+        .record_source(vec![Item {
+            body,
+            observed_at: None,
+        }])
+        .await
+        .unwrap();
+    assert_eq!(page.desk.status().borrow().transfer, None);
+    assert_eq!(page.desk.stats.dropped_after_end.get(), 1);
+}
+
+#[tokio::test]
+async fn other_sites_and_other_names_are_refused() {
+    let mut page = start().await;
+    let addr = page.addr;
+    let form = "Content-Type: application/x-www-form-urlencoded";
+    for head in [
+        format!(
+            "POST /act/start HTTP/1.1\r\nHost: {addr}\r\nOrigin: http://evil.example\r\n{form}"
+        ),
+        format!("POST /act/start HTTP/1.1\r\nHost: {addr}\r\nOrigin: null\r\n{form}"),
+        format!("POST /act/start HTTP/1.1\r\nHost: {addr}\r\nSec-Fetch-Site: cross-site\r\n{form}"),
+        format!(
+            "POST /act/start HTTP/1.1\r\nHost: evil.example\r\nOrigin: http://evil.example\r\n{form}"
+        ),
+        "GET /api/state HTTP/1.1\r\nHost: evil.example:80".to_owned(),
+    ] {
+        let answer = page.ask(&head, "").await;
+        assert!(answer.starts_with("HTTP/1.1 403"), "{head}: {answer}");
+    }
+    let simple =
+        format!("POST /api/act/start HTTP/1.1\r\nHost: {addr}\r\nContent-Type: text/plain");
+    assert!(page.ask(&simple, "{}").await.starts_with("HTTP/1.1 422"));
+    assert!(page.recorded.try_recv().is_err());
+    let named = page
+        .ask("GET /api/state HTTP/1.1\r\nHost: crew.example:8090", "")
+        .await;
+    assert!(named.starts_with("HTTP/1.1 200"), "{named}");
+    let huge = page
+        .post("note", &format!("text={}", "x".repeat(20_000)))
+        .await;
+    assert!(huge.starts_with("HTTP/1.1 413"), "{huge}");
+}
+
+#[test]
+fn wrong_entries_are_explained() {
+    let cases = [
+        ("join", "short_code", "12345", "six letters or digits"),
+        ("population", "age_band", "old", "age band"),
+        ("population", "weight_kg", "0", "kilograms"),
+        ("population", "weight_kg", "NaN", "kilograms"),
+        ("acvpu", "value", "B", "A, C, V, P and U"),
+        ("oxygen", "value", "", "air or oxygen"),
+        ("intervention", "kind", "surgery", "from the list"),
+        ("note", "text", "  ", "Write something"),
+        ("note", "text", "a\u{7}b", "cannot be shown"),
+        ("fly", "", "", "no such action"),
+    ];
+    for (action, field, value, message) in cases {
+        let fields = BTreeMap::from([(field.to_owned(), value.to_owned())]);
+        let error = parse(action, &fields).unwrap_err();
+        assert!(error.contains(message), "{action} {value}: {error}");
+    }
+    let fields = BTreeMap::from([("value".to_owned(), "U".to_owned())]);
+    let Ok(Action::Enter(CrewEvent::Observation { value, .. })) = parse("acvpu", &fields) else {
+        panic!("no observation")
+    };
+    assert_eq!(value.mantissa(), 4);
+}
+
+#[test]
+fn text_is_escaped() {
+    assert_eq!(
+        escape("<a href=\"x\">'&"),
+        "&lt;a href=&quot;x&quot;&gt;&#39;&amp;"
+    );
+}

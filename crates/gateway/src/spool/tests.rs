@@ -1,1 +1,271 @@
-//! The spool against a naive model.
+//! The spool against a naive model, through crashes and clean restarts.
+
+use super::*;
+use crate::config::{HistoryOrder, SpoolConfig};
+use enroute_model::frame::{Code, CrewEvent, Metric, Waveform};
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+fn config(dir: &Path, bytes_max: u64) -> SpoolConfig {
+    SpoolConfig {
+        dir: dir.to_owned(),
+        bytes_max,
+    }
+}
+
+fn draft(body: Body) -> Draft {
+    Draft {
+        body,
+        observed_at: None,
+        captured_at: GatewayTime(1_000),
+        monotonic: Span(5),
+        clocks: None,
+        exercise: true,
+    }
+}
+
+fn note(text: &str) -> Draft {
+    draft(Body::Crew(CrewEvent::Note(text.to_owned())))
+}
+
+/// About a kilobyte that does not compress.
+fn waveform(seed: i32) -> Draft {
+    draft(Body::Waveforms(vec![Waveform {
+        metric: Metric {
+            code: Code(0),
+            label: "w".to_owned(),
+        },
+        unit: String::new(),
+        rate_hz: 250.0,
+        gain: 1.0,
+        baseline: 0,
+        first_sample: 0,
+        start_offset: Span::ZERO,
+        samples: (0..400)
+            .map(|n: i32| Some((n * 7_919 + seed * 104_729) % 30_000))
+            .collect(),
+    }]))
+}
+
+fn everything() -> Wanted {
+    Wanted {
+        order: HistoryOrder::Oldest,
+        sent: BTreeMap::new(),
+        through: Stream::ALL.map(|s| (s, u64::MAX)).into(),
+        bytes_max: 2_000,
+        frames_max: 7,
+    }
+}
+
+/// All that is held, as history would send it.
+fn sent_by(
+    spool: &mut Spool,
+    order: HistoryOrder,
+) -> BTreeMap<(StreamLife, u64), (TransferId, Bytes)> {
+    let mut wanted = Wanted {
+        order,
+        ..everything()
+    };
+    let mut all = BTreeMap::new();
+    while let Some(picked) = spool.pick(&wanted).unwrap() {
+        for (number, payload) in picked.frames {
+            wanted
+                .sent
+                .entry(picked.life)
+                .or_default()
+                .insert(number, number);
+            let before = all.insert((picked.life, number), (picked.transfer.clone(), payload));
+            assert!(before.is_none(), "picked twice");
+        }
+    }
+    all
+}
+
+fn ranges(list: &[(u64, u64)]) -> RangeSet {
+    let mut set = RangeSet::default();
+    for (a, b) in list {
+        set.insert(*a, *b);
+    }
+    set
+}
+
+#[derive(Clone, Debug)]
+enum Action {
+    Append(u8),
+    Receipt { first: u64, last: u64 },
+    NewLeg,
+    Close,
+    Crash,
+}
+
+fn action() -> impl Strategy<Value = Action> {
+    prop_oneof![
+        5 => (1..6_u8).prop_map(Action::Append),
+        3 => (1..30_u64, 0..9_u64).prop_map(|(first, n)| Action::Receipt { first, last: first + n }),
+        1 => Just(Action::NewLeg),
+        1 => Just(Action::Close),
+        1 => Just(Action::Crash),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn what_is_held_is_what_no_receipt_covered(actions in prop::collection::vec(action(), 1..25)) {
+        let dir = tempfile::tempdir().unwrap();
+        let open = || Spool::open(&config(dir.path(), 1 << 30), None).unwrap();
+        let mut spool = open();
+        let mut held: BTreeMap<(StreamLife, u64), (TransferId, Bytes)> = BTreeMap::new();
+        let mut appended = false;
+        let mut epochs = BTreeSet::from([spool.epoch]);
+        for action in actions {
+            match action {
+                Action::Append(count) => {
+                    appended = true;
+                    let drafts: Vec<Draft> = (0..count).map(|n| note(&n.to_string())).collect();
+                    for frame in spool.append(&drafts).unwrap().frames {
+                        held.insert((frame.life, frame.sequence), (frame.transfer, frame.payload));
+                    }
+                }
+                Action::Receipt { first, last } => {
+                    let life = (spool.epoch, Stream::Events);
+                    let covered = held.keys().filter(|k| k.0 == life && (first..=last).contains(&k.1)).count();
+                    let freed = spool.free(life, &ranges(&[(first, last)])).unwrap();
+                    prop_assert_eq!(freed, covered as u64);
+                    held.retain(|k, _| k.0 != life || !(first..=last).contains(&k.1));
+                }
+                Action::NewLeg => spool.start_leg(None).unwrap(),
+                Action::Close => {
+                    spool.close().unwrap();
+                    drop(spool);
+                    spool = open();
+                    appended = false;
+                    prop_assert!(epochs.contains(&spool.epoch), "a clean restart keeps the epoch");
+                }
+                Action::Crash => {
+                    drop(spool);
+                    spool = open();
+                    // Without an append since the last clean end, no number can be in doubt.
+                    let new = epochs.insert(spool.epoch);
+                    prop_assert!(new || !appended, "a crash begins a new epoch");
+                    appended = false;
+                }
+            }
+        }
+        for order in [HistoryOrder::Newest, HistoryOrder::Oldest] {
+            // Nothing is lost; what was freed may be there again after a crash.
+            let found = sent_by(&mut spool, order);
+            for (key, frame) in &held {
+                prop_assert_eq!(found.get(key), Some(frame));
+            }
+        }
+    }
+}
+
+#[test]
+fn the_oldest_waveforms_go_first_and_leave_a_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let bound = 100_000;
+    let mut spool = Spool::open(&config(dir.path(), bound), None).unwrap();
+    spool.append(&[note("first")]).unwrap();
+    let mut shed = 0;
+    for seed in 0..300 {
+        shed += spool.append(&[waveform(seed)]).unwrap().shed;
+        assert!(spool.bytes().0 <= bound);
+    }
+    assert!(shed > 100, "{shed}");
+    let check = |spool: &mut Spool| {
+        let found = sent_by(spool, HistoryOrder::Oldest);
+        let events = found.keys().filter(|k| k.0.1 == Stream::Events).count();
+        assert_eq!(events, 1, "events go last");
+        let mut numbers = RangeSet::default();
+        let mut records = 0;
+        for ((_, number), (_, payload)) in found.iter().filter(|(k, _)| k.0.1 == Stream::Waveforms)
+        {
+            let frame = wire::decode(payload).unwrap();
+            assert_eq!(frame.header.sequence, *number);
+            if let Body::Shed(record) = frame.body {
+                records += 1;
+                assert_eq!(record.first_captured_at, GatewayTime(1_000));
+                numbers.insert(record.first, record.last);
+            } else {
+                numbers.insert(*number, *number);
+            }
+        }
+        assert_eq!((records, numbers), (1, ranges(&[(1, 300)])), "no hole");
+    };
+    check(&mut spool);
+    assert_eq!(spool.shed_frames(), shed);
+    drop(spool);
+    let mut spool = Spool::open(&config(dir.path(), bound), None).unwrap();
+    check(&mut spool);
+    // Its receipt frees the record, and only that.
+    let life = *spool
+        .lives
+        .keys()
+        .find(|l| {
+            l.1 == Stream::Waveforms
+                && !spool.shed.is_empty()
+                && spool.shed.keys().any(|k| k.0 == **l)
+        })
+        .unwrap();
+    let before = spool.unconfirmed();
+    assert_eq!(spool.free(life, &ranges(&[(1, shed)])).unwrap(), 1);
+    assert_eq!((spool.unconfirmed(), spool.shed.len()), (before - 1, 0));
+}
+
+#[test]
+fn a_shed_record_never_crosses_legs() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut spool = Spool::open(&config(dir.path(), 60_000), None).unwrap();
+    for seed in 0..5 {
+        spool.append(&[waveform(seed)]).unwrap();
+    }
+    let other = TransferId::new("other").unwrap();
+    spool.start_leg(Some(other.clone())).unwrap();
+    for seed in 5..200 {
+        spool.append(&[waveform(seed)]).unwrap();
+    }
+    let found = sent_by(&mut spool, HistoryOrder::Oldest);
+    let records: Vec<(u64, TransferId)> = found
+        .values()
+        .filter_map(
+            |(transfer, payload)| match wire::decode(payload).unwrap().body {
+                Body::Shed(record) => Some((record.first, transfer.clone())),
+                _ => None,
+            },
+        )
+        .collect();
+    assert_eq!(records.len(), 2);
+    assert_ne!(records[0].1, other);
+    assert_eq!(records[1], (6, other));
+}
+
+#[test]
+fn what_breaks_a_limit_is_dropped_and_leaves_no_hole() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut spool = Spool::open(&config(dir.path(), 1 << 30), None).unwrap();
+    let drafts = [note("a"), note(&"x".repeat(3_000)), note("b")];
+    let appended = spool.append(&drafts).unwrap();
+    let numbers: Vec<u64> = appended.frames.iter().map(|f| f.sequence).collect();
+    assert_eq!((numbers, appended.refused.len()), (vec![1, 2], 1));
+}
+
+#[test]
+fn a_receipt_for_what_was_never_sent_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut spool = Spool::open(&config(dir.path(), 1 << 30), None).unwrap();
+    spool.append(&[note("a")]).unwrap();
+    let life = (spool.epoch, Stream::Events);
+    assert_eq!(spool.free(life, &ranges(&[(2, u64::MAX)])).unwrap(), 0);
+    assert_eq!(
+        spool
+            .free((Epoch(1), Stream::Events), &ranges(&[(1, 9)]))
+            .unwrap(),
+        0
+    );
+    let next = spool.append(&[note("b")]).unwrap();
+    assert_eq!((next.frames[0].sequence, spool.unconfirmed()), (2, 2));
+}
