@@ -72,7 +72,7 @@ impl Desk {
         clock: Arc<dyn Clock>,
         stats: Arc<Stats>,
     ) -> Self {
-        let status = Status {
+        let first = Status {
             exercise,
             ..Status::default()
         };
@@ -81,7 +81,7 @@ impl Desk {
             spool: Arc::new(Mutex::new(spool)),
             order: tokio::sync::Mutex::new(()),
             appended,
-            status: watch::Sender::new(status),
+            status: watch::Sender::new(first),
             exercise,
             clock,
             stats,

@@ -48,11 +48,11 @@ pub(crate) fn router(desk: Arc<Desk>, config: &Config) -> Router {
         .route("/", get(show))
         .route(
             "/page.css",
-            get(|| asset("text/css", include_str!("page/page.css"))),
+            get(|| async { asset("text/css", include_str!("page/page.css")) }),
         )
         .route(
             "/page.js",
-            get(|| asset("text/javascript", include_str!("page/page.js"))),
+            get(|| async { asset("text/javascript", include_str!("page/page.js")) }),
         )
         .route("/api/state", get(state))
         .route("/act/{action}", post(act_by_form))
@@ -121,7 +121,7 @@ fn is_same_site(headers: &HeaderMap, host: &str) -> bool {
     origin.is_none_or(same) && fetch.is_none_or(|site| site == "same-origin" || site == "none")
 }
 
-async fn asset(kind: &'static str, body: &'static str) -> Response {
+fn asset(kind: &'static str, body: &'static str) -> Response {
     ([(header::CONTENT_TYPE, kind)], body).into_response()
 }
 

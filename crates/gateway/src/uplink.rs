@@ -63,6 +63,13 @@ enum Input {
     Phase(Phase),
 }
 
+/// What the broker was told of us on this connection.
+#[derive(PartialEq, Eq)]
+enum Announced {
+    Nothing,
+    Transfer(Option<TransferId>),
+}
+
 pub(crate) struct Uplink {
     gateway: GatewayId,
     config: UplinkConfig,
@@ -87,7 +94,7 @@ pub(crate) struct Uplink {
     clock: ServerClock,
     journal: Option<u64>,
     /// The transfer in the last status message.
-    announced: Option<Option<TransferId>>,
+    announced: Announced,
 }
 
 impl Uplink {
@@ -122,7 +129,7 @@ impl Uplink {
             exhausted: false,
             clock: ServerClock::default(),
             journal: None,
-            announced: None,
+            announced: Announced::Nothing,
         }
     }
 
@@ -294,7 +301,7 @@ impl Uplink {
             Event::Connected { .. } => {
                 self.desk.stats.connections.add(1);
                 self.set_connected(true);
-                self.announced = None;
+                self.announced = Announced::Nothing;
                 self.announce();
             }
             Event::Publish(incoming) => {
@@ -465,7 +472,7 @@ impl Uplink {
     /// The retained birth message, when the transfer in it has changed.
     fn announce(&mut self) {
         let status = self.desk.status().borrow().clone();
-        if !status.connected || self.announced.as_ref() == Some(&status.transfer) {
+        if !status.connected || self.announced == Announced::Transfer(status.transfer.clone()) {
             return;
         }
         let message = v1::GatewayStatus {
@@ -480,7 +487,7 @@ impl Uplink {
             exercise: self.exercise,
         };
         if self.publish_status(&message) {
-            self.announced = Some(status.transfer);
+            self.announced = Announced::Transfer(status.transfer);
         }
     }
 

@@ -5,6 +5,7 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::type_complexity,
     clippy::unwrap_used,
     reason = "a failure here is a failed test"
 )]

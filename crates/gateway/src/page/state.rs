@@ -7,6 +7,7 @@ use enroute_model::time::Span;
 use serde::Serialize;
 
 /// The state of the gateway for its crew.
+#[expect(clippy::struct_excessive_bools, reason = "an answer, not a state")]
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Shown {
     /// Name of this gateway.

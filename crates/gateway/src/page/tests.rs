@@ -1,5 +1,10 @@
 //! The page over real sockets, by requests written by hand.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a failure here is a failed test"
+)]
+
 use super::actions::{Action, parse};
 use super::html::escape;
 use super::*;

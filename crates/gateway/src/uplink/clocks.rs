@@ -14,6 +14,7 @@ const EXCHANGES: usize = 16;
 const CHANGE_MIN: Span = Span::from_millis(5);
 
 /// The four times of an exchange.
+#[expect(clippy::struct_field_names, reason = "four times of one exchange")]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Exchange {
     /// A batch left us …
@@ -47,7 +48,7 @@ impl ServerClock {
         let there = i128::from(exchange.sent_at.0) - i128::from(exchange.received_at.0);
         let back = i128::from(exchange.arrived_at.0) - i128::from(exchange.receipt_sent_at.0);
         let offset = Offset {
-            offset: Span(i64::try_from((there + back) / 2).ok()?),
+            offset: Span(i64::try_from(i128::midpoint(there, back)).ok()?),
             uncertainty: Span(round_trip.0 / 2),
         };
         // A clock that stepped makes all earlier exchanges worthless.

@@ -1,5 +1,10 @@
 //! Records become emissions sample for sample.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a failure here is a failed test"
+)]
+
 use super::*;
 use std::fs;
 use std::path::Path;
@@ -28,7 +33,7 @@ fn waveforms_carry_the_integers_of_the_file() {
     assert_eq!(emissions.len(), 3, "10 + 10 + 5 frames");
     let mut channels: [Vec<Option<i32>>; 2] = Default::default();
     for (index, emission) in emissions.iter().enumerate() {
-        assert_eq!(emission.due, Span::from_secs(index as i64));
+        assert_eq!(emission.due, Span::from_secs(i64::try_from(index).unwrap()));
         let start = DeviceTime(7_258_161_600_000_000);
         assert_eq!(emission.observed_at, Some(start.plus(emission.due)));
         let Body::Waveforms(waveforms) = &emission.body else {
