@@ -53,7 +53,7 @@ pub(crate) struct Desk {
     /// the order of their numbers. Never taken by the uplink.
     order: tokio::sync::Mutex<()>,
     appended: mpsc::Sender<Vec<Spooled>>,
-    status: watch::Sender<Status>,
+    status: Arc<watch::Sender<Status>>,
     exercise: bool,
     started: Span,
     clock: Arc<dyn Clock>,
@@ -81,7 +81,7 @@ impl Desk {
             spool: Arc::new(Mutex::new(spool)),
             order: tokio::sync::Mutex::new(()),
             appended,
-            status: watch::Sender::new(first),
+            status: Arc::new(watch::Sender::new(first)),
             exercise,
             clock,
             stats,
@@ -89,7 +89,7 @@ impl Desk {
             ended_at: Mutex::new(None),
         };
         let summary = Summary::of(&lock(&desk.spool));
-        desk.tell(&summary);
+        tell(&desk.status, summary);
         desk
     }
 
@@ -119,17 +119,16 @@ impl Desk {
         &self,
         work: impl FnOnce(&mut Spool) -> Result<T, SpoolError> + Send + 'static,
     ) -> Result<T, SpoolError> {
-        let spool = Arc::clone(&self.spool);
+        let (spool, status) = (Arc::clone(&self.spool), Arc::clone(&self.status));
         let done = tokio::task::spawn_blocking(move || {
             let mut spool = lock(&spool);
             let done = work(&mut spool);
-            (done, Summary::of(&spool))
+            // Told before the lock is let go: an older word never follows a newer.
+            tell(&status, Summary::of(&spool));
+            done
         });
         match done.await {
-            Ok((done, summary)) => {
-                self.tell(&summary);
-                done.inspect_err(|error| self.fail(error))
-            }
+            Ok(done) => done.inspect_err(|error| self.fail(error)),
             // The work panicked, or the runtime is ending.
             Err(error) => {
                 let error = SpoolError::Notes(error.to_string());
@@ -142,18 +141,6 @@ impl Desk {
     fn fail(&self, error: &SpoolError) {
         tracing::error!(%error, "the spool failed, nothing more is recorded");
         self.set_status(|status| status.failure = Some(error.to_string()));
-    }
-
-    fn tell(&self, summary: &Summary) {
-        let summary = summary.clone();
-        self.status.send_if_modified(move |status| {
-            let before = status.clone();
-            status.transfer = summary.transfer;
-            status.unconfirmed = summary.unconfirmed;
-            status.bytes = summary.bytes;
-            status.shed = summary.shed;
-            *status != before
-        });
     }
 
     /// Records what the source gives. Between the end of a transfer and the
@@ -252,6 +239,17 @@ impl Summary {
             shed: spool.shed_frames(),
         }
     }
+}
+
+fn tell(status: &watch::Sender<Status>, summary: Summary) {
+    status.send_if_modified(move |status| {
+        let before = status.clone();
+        status.transfer = summary.transfer;
+        status.unconfirmed = summary.unconfirmed;
+        status.bytes = summary.bytes;
+        status.shed = summary.shed;
+        *status != before
+    });
 }
 
 fn is_end(body: &Body) -> bool {
