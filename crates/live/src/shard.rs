@@ -143,6 +143,7 @@ fn spawn_ticks(live: &Live, every: std::time::Duration) {
     drop(tokio::spawn(async move {
         let mut interval = tokio::time::interval(every);
         interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        interval.reset();
         loop {
             tokio::select! {
                 _ = interval.tick() => {}

@@ -163,3 +163,30 @@ async fn ticks_between_records_change_no_effect() {
         assert_eq!(bench.states().await, plain.states().await);
     }
 }
+
+#[tokio::test]
+async fn a_code_typed_before_its_transfer_existed_stays_refused() {
+    let bench = Bench::new(quiet()).await;
+    let code = ShortCode::of(&tx("tx-b"));
+    bench
+        .put(vec![
+            A.hr(1, 0, 80),
+            A.join(1, 1, code.as_str()),
+            B.hr(1, 2, 80),
+        ])
+        .await;
+    let states = bench.states().await;
+    assert_eq!(states.len(), 2);
+    let bench = bench.restart(false, quiet()).await;
+    assert_eq!(bench.states().await, states);
+}
+
+#[tokio::test]
+async fn a_record_of_one_transfer_moves_the_time_of_all() {
+    let bench = Bench::new(quiet()).await;
+    bench.put(vec![A.hr(1, 0, 80), B.hr(1, 3_600, 80)]).await;
+    let silent = bench.state("tx-a").await;
+    assert!(silent.sources[0].values[0].stale, "{silent:?}");
+    assert!(!silent.alerts.is_empty());
+    assert!(!bench.derived()[&tx("tx-a")].is_empty());
+}
