@@ -12,8 +12,9 @@ use crate::subscription::Common;
 use crate::update::Sample;
 use bytes::Bytes;
 use enroute_journal::{Class, Classes, ReadError, Reader, Scan, Stored};
-use enroute_model::ids::{GatewayId, Lane, Position, StreamKey, TransferId};
+use enroute_model::ids::{Epoch, GatewayId, Lane, Position, Stream, StreamKey, TransferId};
 use enroute_model::ranges::RangeSet;
+use enroute_model::time::EngineTime;
 use enroute_wire::{Message, v1};
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter::Peekable;
@@ -128,6 +129,33 @@ fn follow(mut finder: Finder, viewer: u64, requests: &mpsc::Sender<Request>) {
     }
 }
 
+/// Which frames are late, by the engine's rule: those of the history lane, and
+/// those behind the newest live one of their stream, where lives of a spool
+/// follow each other as they were first heard live.
+#[derive(Default)]
+struct Lateness {
+    heard: BTreeMap<(GatewayId, Epoch), EngineTime>,
+    newest: BTreeMap<(GatewayId, Stream), (EngineTime, Epoch, u64)>,
+}
+
+impl Lateness {
+    fn of(&mut self, key: StreamKey, sequence: u64, lane: Lane, at: EngineTime) -> bool {
+        if lane == Lane::History {
+            return true;
+        }
+        let life = (key.gateway.clone(), key.epoch);
+        let heard = *self.heard.entry(life).or_insert(at);
+        let order = (heard, key.epoch, sequence);
+        let newest = self
+            .newest
+            .entry((key.gateway, key.stream))
+            .or_insert(order);
+        let behind = order < *newest;
+        *newest = order.max(*newest);
+        behind
+    }
+}
+
 struct Finder {
     reader: Reader,
     classes: Classes,
@@ -137,6 +165,7 @@ struct Finder {
     done: Position,
     read: BTreeSet<TransferId>,
     seen: BTreeMap<StreamKey, RangeSet>,
+    lateness: Lateness,
     poisoned: BTreeSet<Position>,
 }
 
@@ -160,6 +189,7 @@ impl Finder {
             done: Position(0),
             read: BTreeSet::new(),
             seen: BTreeMap::new(),
+            lateness: Lateness::default(),
             poisoned: BTreeSet::new(),
         }
     }
@@ -227,7 +257,7 @@ impl Finder {
             epoch: header.epoch,
             stream: header.stream,
         };
-        let sequences = self.seen.entry(key).or_default();
+        let sequences = self.seen.entry(key.clone()).or_default();
         if !sequences.insert(header.sequence, header.sequence) {
             return None;
         }
@@ -236,11 +266,12 @@ impl Finder {
             v1::Lane::History => Lane::History,
             v1::Lane::Unspecified => return None,
         };
+        let past = self.lateness.of(key, header.sequence, lane, stored.at);
         Some(Sample {
             transfer: transfer.clone(),
             gateway,
             lane,
-            late: lane == Lane::History,
+            late: past,
             received_at: stored.received_at,
             position: stored.position,
             frame,

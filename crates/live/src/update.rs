@@ -70,7 +70,8 @@ pub struct Sample {
     pub gateway: GatewayId,
     /// Which way it took.
     pub lane: Lane,
-    /// Fills in the past. Behind a resumption: whether it came on the history lane.
+    /// Fills in the past: came by the history lane, or behind a newer live one of
+    /// its stream.
     pub late: bool,
     /// When the server received it.
     pub received_at: ServerTime,

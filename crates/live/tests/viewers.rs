@@ -326,6 +326,38 @@ async fn a_viewer_that_cannot_take_the_alerts_is_cut_off_and_resumes_without_los
 }
 
 #[tokio::test]
+async fn what_is_late_is_late_in_a_resumption_as_well() {
+    let bench = Bench::new(quiet()).await;
+    let again = common::Sender { epoch: 9, ..A };
+    bench.put(vec![A.hr(1, 0, 80)]).await;
+    let (mut seen, mut first) = (Seen::default(), bench.watch(samples_of("tx-a")).await);
+    seen.take(next(&mut first).await.unwrap());
+    bench
+        .put(vec![
+            A.hr(4, 1, 80),
+            A.hr(2, 2, 80),
+            A.hr_on(Lane::History, 3, 3, 80),
+        ])
+        .await;
+    bench
+        .put(vec![again.hr(1, 4, 80), A.hr(5, 5, 80), again.hr(2, 6, 80)])
+        .await;
+    let late = async |viewer: &mut Subscription| {
+        let mut late = Vec::new();
+        while late.len() < 6 {
+            if let Update::Sample(sample) = next(viewer).await.unwrap().update {
+                late.push(sample.late);
+            }
+        }
+        late
+    };
+    let live = late(&mut first).await;
+    assert_eq!(live, [false, true, true, false, true, false]);
+    let mut resumed = seen.resume(&bench, &samples_of("tx-a")).await;
+    assert_eq!(late(&mut resumed).await, live);
+}
+
+#[tokio::test]
 async fn a_resumption_across_a_join_gives_the_joined_frames_once() {
     let bench = Bench::new(quiet()).await;
     bench.put(vec![A.hr(1, 0, 80), B.hr(1, 0, 80)]).await;
