@@ -16,6 +16,8 @@ use tonic::transport::Endpoint;
 
 /// Transfers that one stream names.
 const NAMED_MAX: usize = 32;
+/// The stream of all transfers, without samples.
+const BOARD: usize = 0;
 /// Responses under way to the counter.
 const HEARD_MAX: usize = 1_024;
 
@@ -75,7 +77,8 @@ pub(crate) struct Counting {
 }
 
 impl Counting {
-    /// Opens streams with all samples of `transfers`, which the server must know.
+    /// Opens streams with all samples of `transfers`, which the server must know, and
+    /// the board: a vehicle that joins later has alerts of its own before that.
     pub(crate) fn start(endpoint: &Endpoint, transfers: &[String], clock: &Arc<dyn Clock>) -> Self {
         let seen = Arc::new(Mutex::new(Seen::default()));
         let times = Arc::new(ViewerTimes {
@@ -83,13 +86,14 @@ impl Counting {
             delivered: Times::new(),
         });
         let mut tasks = Vec::new();
-        for (stream, named) in transfers.chunks(NAMED_MAX).enumerate() {
-            let request = v1::WatchRequest {
-                transfer: named.to_vec(),
-                samples: true,
-                waveforms: true,
-                resume_token: Vec::new(),
-            };
+        let named = transfers.chunks(NAMED_MAX).map(|named| v1::WatchRequest {
+            transfer: named.to_vec(),
+            samples: true,
+            waveforms: true,
+            resume_token: Vec::new(),
+        });
+        let requests = std::iter::once(v1::WatchRequest::default()).chain(named);
+        for (stream, request) in requests.enumerate() {
             let (to, from) = mpsc::channel(HEARD_MAX);
             let follow = client::follow(endpoint.clone(), request, to);
             let (seen, times, clock) = (Arc::clone(&seen), Arc::clone(&times), Arc::clone(clock));
@@ -260,9 +264,13 @@ fn take(
                 known.priority = known.priority.max(alert.priority);
             }
         }
-        Some(Update::Heartbeat(beat)) => {
+        // The board carries no samples: what is replaced there are values.
+        Some(Update::Heartbeat(beat)) if stream != BOARD => {
             locked(seen).conflated.insert(stream, beat.conflated);
         }
-        Some(Update::Snapshot(_) | Update::Transfer(_) | Update::Values(_)) | None => {}
+        Some(
+            Update::Snapshot(_) | Update::Transfer(_) | Update::Values(_) | Update::Heartbeat(_),
+        )
+        | None => {}
     }
 }

@@ -207,8 +207,8 @@ pub(crate) fn alert_phase(phase: v1::AlertPhase) -> &'static str {
     use v1::AlertPhase as P;
     match phase {
         P::Active | P::Unspecified => "",
-        P::Unknown => "unknown since the data stopped",
-        P::Latched => "over, not yet looked at",
+        P::Unknown => "unknown: data stopped",
+        P::Latched => "over, kept until seen",
         P::Ended => "over",
     }
 }
