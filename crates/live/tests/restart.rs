@@ -190,3 +190,38 @@ async fn a_record_of_one_transfer_moves_the_time_of_all() {
     assert!(!silent.alerts.is_empty());
     assert!(!bench.derived()[&tx("tx-a")].is_empty());
 }
+
+#[tokio::test]
+async fn a_rerun_finds_the_same_alerts_and_says_where_they_differ() {
+    let bench = told(every(3), &[(20, true)]).await;
+    let same = enroute_live::rerun(bench.journal()).unwrap();
+    let stored: usize = bench.derived().values().map(Vec::len).sum();
+    assert!(stored > 3, "alerts came");
+    assert_eq!(same.stored, u64::try_from(stored).unwrap());
+    assert!(same.records > 100 && same.transfers == 3, "{same:?}");
+    assert_eq!(same.differences, Vec::new());
+
+    let side = bench.journal().side();
+    side.put_derived(&tx("tx-a"), 999, b"never raised").unwrap();
+    drop(side);
+    let other = enroute_live::rerun(bench.journal()).unwrap();
+    let [difference] = other.differences.as_slice() else {
+        panic!("{:?}", other.differences);
+    };
+    assert_eq!(
+        (&difference.transfer, difference.ordinal),
+        (&tx("tx-a"), 999)
+    );
+    assert_eq!(difference.stored.as_deref(), Some(b"never raised".as_ref()));
+    assert_eq!(difference.derived, None);
+}
+
+#[tokio::test]
+async fn a_rerun_reaches_the_deadlines_behind_the_last_record() {
+    let bench = Bench::new(quiet()).await;
+    bench.put(vec![A.hr(1, 0, 80)]).await;
+    bench.tick(100).await;
+    let again = enroute_live::rerun(bench.journal()).unwrap();
+    assert!(again.stored > 0, "silence raises alerts");
+    assert_eq!(again.differences, Vec::new());
+}
