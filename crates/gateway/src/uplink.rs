@@ -396,18 +396,20 @@ impl Uplink {
         for (life, set) in &durable {
             self.sent.durable(*life, set);
         }
+        // Before anyone can see that all is confirmed.
+        self.observe_clock(&receipt, arrived_at);
+        let stats = Arc::clone(&self.desk.stats);
         let freed = self.desk.spool(move |spool| {
             let mut freed = 0;
             for (life, set) in &durable {
                 freed += spool.free(*life, set)?;
             }
+            stats.freed.add(freed);
             Ok(freed)
         });
         let freed = freed.await.unwrap_or(0);
-        self.desk.stats.freed.add(freed);
         self.note_receiving(freed > 0);
         self.exhausted = false;
-        self.observe_clock(&receipt, arrived_at);
     }
 
     fn note_receiving(&self, covered: bool) {
