@@ -10,11 +10,12 @@
 )]
 mod common;
 
-use common::{A, B, Bench, Sender, action, quiet, tx};
+use common::{A, B, Bench, Sender, action, quiet, tx, until};
 use enroute_journal::Append;
-use enroute_live::Options;
+use enroute_live::{Options, Update, Watch};
 use enroute_model::ids::ShortCode;
 use enroute_model::registry::{RegistryAction, TransferInfo};
+use enroute_wire::v1;
 
 const C: Sender = Sender {
     transfer: "tx-c",
@@ -220,7 +221,17 @@ async fn a_rerun_finds_the_same_alerts_and_says_where_they_differ() {
 async fn a_rerun_reaches_the_deadlines_behind_the_last_record() {
     let bench = Bench::new(quiet()).await;
     bench.put(vec![A.hr(1, 0, 80)]).await;
+    let mut viewer = bench.watch(Watch::default()).await;
     bench.tick(100).await;
+    // Ticks are not waited for; a step is stored before it is shown.
+    until(&mut viewer, |update| match update {
+        Update::Alert(step) => {
+            let alert = step.transition.alert.as_ref()?;
+            (alert.kind() == v1::AlertKind::LinkLost).then_some(())
+        }
+        _ => None,
+    })
+    .await;
     let again = enroute_live::rerun(bench.journal()).unwrap();
     assert!(again.stored > 0, "silence raises alerts");
     assert_eq!(again.differences, Vec::new());
