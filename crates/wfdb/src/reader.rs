@@ -20,8 +20,9 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// The samples of a signal; `None` where the file marks one as missing, the
-    /// record has a gap, or the skew leaves none. Empty for a signal that is not there.
+    /// The samples of a signal as the file has them; `None` where it marks one as
+    /// missing, or the record has a gap. Empty for a signal that is not there. A
+    /// skewed signal was sampled [`SignalLine::skew_frames`] frames before this one.
     #[must_use]
     pub fn signal(&self, index: usize) -> &[Option<i32>] {
         let start = match index.checked_sub(1) {
@@ -37,8 +38,11 @@ impl Frame {
         self.ends.clear();
     }
 
-    pub(crate) fn push(&mut self, samples: impl Iterator<Item = Option<i32>>) {
-        self.samples.extend(samples);
+    pub(crate) fn push(&mut self, sample: Option<i32>) {
+        self.samples.push(sample);
+    }
+
+    pub(crate) fn end_signal(&mut self) {
         self.ends.push(self.samples.len());
     }
 }

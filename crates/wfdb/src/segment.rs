@@ -1,12 +1,10 @@
-//! One segment while it is read: its files, the samples held back for the skew,
-//! and the sums for the checksums.
+//! One segment while it is read: its files, and the sums for the checksums.
 
 use crate::error::Error;
 use crate::format::Samples;
 use crate::header::SignalLine;
 use crate::line::low_16_bits;
 use crate::reader::{Frame, Mismatch};
-use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{BufReader, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -38,10 +36,6 @@ pub(crate) struct OpenSegment {
 struct Group {
     file: PathBuf,
     samples: Samples<BufReader<File>>,
-    /// Frames of the file not read yet.
-    left: u64,
-    /// Frames read.
-    read: u64,
     signals: Vec<Channel>,
 }
 
@@ -49,10 +43,7 @@ struct Group {
 #[derive(Debug)]
 struct Channel {
     samples_per_frame: usize,
-    skew_frames: u64,
     missing: i32,
-    /// Read, not handed out: as many as the skews of the file differ.
-    held: VecDeque<Option<i32>>,
     /// Of all stored samples, modulo 2^32.
     sum: i32,
 }
@@ -83,7 +74,7 @@ impl OpenSegment {
     pub(crate) fn open(dir: &Path, plan: &Plan) -> Result<Self, Error> {
         let gap = plan.record.is_none();
         let files = by_file(&plan.signals).filter(|_| !gap);
-        let groups = files.map(|signals| Group::open(dir, signals, plan.frames));
+        let groups = files.map(|signals| Group::open(dir, signals));
         Ok(Self {
             groups: groups.collect::<Result<_, _>>()?,
             shape: plan.signals.iter().map(|s| s.samples_per_frame).collect(),
@@ -100,7 +91,8 @@ impl OpenSegment {
         frame.clear();
         if self.groups.is_empty() {
             for samples in &self.shape {
-                frame.push(std::iter::repeat_n(None, *samples));
+                (0..*samples).for_each(|_| frame.push(None));
+                frame.end_signal();
             }
         }
         for group in &mut self.groups {
@@ -131,7 +123,7 @@ impl OpenSegment {
 }
 
 impl Group {
-    fn open(dir: &Path, signals: &[SignalLine], frames: u64) -> Result<Self, Error> {
+    fn open(dir: &Path, signals: &[SignalLine]) -> Result<Self, Error> {
         let Some(first) = signals.first() else {
             // `by_file` gives no empty group; an empty name fails to open.
             return Err(Error::io(dir, std::io::ErrorKind::NotFound.into()));
@@ -144,43 +136,19 @@ impl Group {
         Ok(Self {
             file,
             samples: Samples::new(BufReader::new(bytes), first.format),
-            left: frames,
-            read: 0,
             signals: signals.iter().map(Channel::new).collect(),
         })
     }
 
     fn read(&mut self, frame: &mut Frame) -> Result<(), Error> {
-        while self.left > 0
-            && self
-                .signals
-                .iter()
-                .any(|s| s.held.len() < s.samples_per_frame)
-        {
-            self.read_stored()?;
-        }
-        for signal in &mut self.signals {
-            // What the skew moved behind the end of the file is missing.
-            let samples = (0..signal.samples_per_frame).map(|_| signal.held.pop_front().flatten());
-            frame.push(samples);
-        }
-        Ok(())
-    }
-
-    fn read_stored(&mut self) -> Result<(), Error> {
         for signal in &mut self.signals {
             for _ in 0..signal.samples_per_frame {
                 let stored = self.samples.next().map_err(|e| Error::io(&self.file, e))?;
                 signal.sum = signal.sum.wrapping_add(stored);
-                if self.read >= signal.skew_frames {
-                    signal
-                        .held
-                        .push_back(Some(stored).filter(|s| *s != signal.missing));
-                }
+                frame.push(Some(stored).filter(|s| *s != signal.missing));
             }
+            frame.end_signal();
         }
-        self.left -= 1;
-        self.read += 1;
         Ok(())
     }
 }
@@ -189,9 +157,7 @@ impl Channel {
     fn new(line: &SignalLine) -> Self {
         Self {
             samples_per_frame: line.samples_per_frame,
-            skew_frames: u64::try_from(line.skew_frames).unwrap_or(u64::MAX),
             missing: line.format.missing(),
-            held: VecDeque::new(),
             sum: 0,
         }
     }

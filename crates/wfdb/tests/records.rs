@@ -21,7 +21,7 @@ use std::path::Path;
 struct Made {
     samples_per_frame: usize,
     skew: usize,
-    /// Stored samples, `skew` frames longer at the front than the record.
+    /// Stored samples.
     stored: Vec<i32>,
 }
 
@@ -101,7 +101,7 @@ fn write(dir: &Path, name: &str, files: &[MadeFile], frames: usize) {
     fs::write(dir.join(format!("{name}.hea")), header).unwrap();
 }
 
-/// What the record must give: skewed, missing as `None`, frame by frame.
+/// What the record must give: as stored, missing as `None`, frame by frame.
 fn expected(files: &[MadeFile], frames: usize) -> Vec<Vec<Vec<Option<i32>>>> {
     let signals = files
         .iter()
@@ -110,7 +110,7 @@ fn expected(files: &[MadeFile], frames: usize) -> Vec<Vec<Vec<Option<i32>>>> {
     let frame = |t: usize| {
         let signal = |(format, s): &(u32, &Made)| {
             let sample = |i: usize| {
-                let stored = *s.stored.get((t + s.skew) * s.samples_per_frame + i)?;
+                let stored = *s.stored.get(t * s.samples_per_frame + i)?;
                 Some(stored).filter(|v| *v != range(*format).0)
             };
             (0..s.samples_per_frame).map(sample).collect()

@@ -234,7 +234,9 @@ impl WfdbSource {
                 gain: line.gain,
                 baseline: line.baseline,
                 first_sample: self.before.saturating_add(first).saturating_mul(per_frame),
-                start_offset: Span::ZERO,
+                start_offset: Span(
+                    -span(u64::try_from(line.skew_frames).unwrap_or(0), frequency_hz).0,
+                ),
                 samples,
             }
         };

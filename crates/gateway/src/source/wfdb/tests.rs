@@ -78,6 +78,22 @@ fn waveforms_carry_the_integers_of_the_file() {
 }
 
 #[test]
+fn a_skewed_signal_keeps_every_sample_and_its_true_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let header = "r 1 10 20\nr.dat 16:3 200/mV 12 0 0 0 0 II\n";
+    let stored: Vec<i16> = (0..20).collect();
+    let mut samples = Vec::new();
+    for emission in all(record(dir.path(), "r", header, &stored)) {
+        let Body::Waveforms(waveforms) = emission.body else {
+            panic!("not waveforms")
+        };
+        assert_eq!(waveforms[0].start_offset, Span::from_millis(-300));
+        samples.extend(waveforms[0].samples.clone());
+    }
+    assert_eq!(samples, (0..20).map(Some).collect::<Vec<_>>());
+}
+
+#[test]
 fn slow_records_are_numerics_with_their_interval() {
     let dir = tempfile::tempdir().unwrap();
     let header = "r 3 0.0166666666667/125 3 31:25.894 10/10/2896\nr.dat 16 10/bpm 16 0 0 0 0 HR\nr.dat 16 1/mmHg 16 0 0 0 0 NBPSys\nr.dat 16 10/% 16 0 0 0 0 SpO2\n";
