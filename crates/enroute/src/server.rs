@@ -29,6 +29,9 @@ use tokio::task::JoinHandle;
 /// keeps the newest per gateway.
 const WORDS_MAX: usize = 256;
 
+/// How long viewers get to hang up after their streams ended.
+const HANG_UP: Duration = Duration::from_secs(2);
+
 /// How to start a server.
 pub(crate) struct Setup {
     /// Where gRPC and HTTP listen.
@@ -194,9 +197,7 @@ impl Server {
         if self.close_feed.send(()).is_err() {
             tracing::debug!("the gRPC port had closed already");
         }
-        if !self.feed.is_finished() {
-            self.feed.await.context("the gRPC port failed")??;
-        }
+        close_port(self.feed).await?;
         for words in self.words {
             words.abort();
         }
@@ -208,6 +209,20 @@ impl Server {
         }
         Ok(())
     }
+}
+
+/// Waits for the viewers to hang up, and does it for those that do not: one that
+/// sleeps must not keep the journal from being closed.
+async fn close_port(mut feed: JoinHandle<Result<(), ServeError>>) -> Result<()> {
+    if feed.is_finished() {
+        return Ok(());
+    }
+    if let Ok(ended) = tokio::time::timeout(HANG_UP, &mut feed).await {
+        return Ok(ended.context("the gRPC port failed")??);
+    }
+    tracing::info!("closed the connections of viewers that did not");
+    feed.abort();
+    Ok(())
 }
 
 fn open_journal(setup: &Setup) -> Result<(Journal, enroute_journal::Tail)> {
