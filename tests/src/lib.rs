@@ -15,4 +15,6 @@
 pub mod mosquitto;
 pub mod process;
 pub mod recordings;
+pub mod stack;
 pub mod viewer;
+pub mod wfdb_set;

@@ -96,17 +96,17 @@ impl Process {
     /// Asks it to end (SIGTERM) and waits until it has.
     ///
     /// # Panics
-    /// When it cannot be asked or waited for.
-    pub fn terminate(&mut self) -> ExitStatus {
+    /// When it cannot be asked, hangs, or fails.
+    pub fn stop(self) {
         let pid = self.child.id().to_string();
         let asked = Command::new("kill").args(["-TERM", &pid]).status();
         assert!(
             asked.is_ok_and(|status| status.success()),
             "cannot signal {self}"
         );
-        self.child
-            .wait()
-            .unwrap_or_else(|e| panic!("cannot wait for {}: {e}", self.name))
+        let name = self.name.clone();
+        let (status, lines) = self.finish();
+        assert!(status.success(), "{name} ended with {status}: {lines:#?}");
     }
 
     /// Waits for its end; returns the status and every line it printed.
