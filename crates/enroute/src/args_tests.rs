@@ -1,3 +1,5 @@
+//! What may be typed, and what is said about the rest.
+
 use super::*;
 use clap::CommandFactory;
 

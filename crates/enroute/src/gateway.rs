@@ -6,7 +6,7 @@ use crate::config::gateway::{GatewayFile, SourceConfig};
 use crate::fleet::Simulated;
 use crate::log::{self, Screen};
 use crate::{config, out, stop};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use enroute_gateway::{Gateway, Source, WfdbSource};
 use enroute_model::time::{Clock, ServerTime, Span};
 use enroute_simulator::course::Course;
@@ -73,7 +73,9 @@ pub(crate) async fn run(args: GatewayArgs, log: Option<&str>) -> Result<ExitCode
 
 fn source(config: &SourceConfig, clock: &dyn Clock) -> Result<Box<dyn Source>> {
     if let Some(wfdb) = &config.wfdb {
-        return Ok(Box::new(WfdbSource::open(wfdb.get_ref().clone())?));
+        // Its words name their cause already.
+        let source = WfdbSource::open(wfdb.get_ref().clone());
+        return Ok(Box::new(source.map_err(|error| anyhow!("{error}"))?));
     }
     let Some(simulator) = &config.simulator else {
         bail!("there is no source");

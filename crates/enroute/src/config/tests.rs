@@ -1,3 +1,5 @@
+//! Configuration files: what is said about wrong ones, and those of `deploy/`.
+
 use super::gateway::GatewayFile;
 use super::server::{BrokerAt, ServerConfig};
 use super::*;

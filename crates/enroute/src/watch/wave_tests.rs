@@ -1,3 +1,5 @@
+//! Samples on their way to the screen.
+
 use super::*;
 
 fn run(start_us: i64, values: Vec<Option<f64>>) -> Run {
