@@ -166,7 +166,8 @@ async fn a_day_and_a_half_of_numerics_with_zeros_as_gaps() {
             .unwrap()
             .since(rows[0].0.header.observed_at.unwrap());
         assert!(
-            (since_first.0 - Span::from_secs(60 * index as i64).0).abs() < 1_000_000,
+            (since_first.0 - Span::from_secs(60 * i64::try_from(index).unwrap()).0).abs()
+                < 1_000_000,
             "row {index}"
         );
         for ((id, gain), signal) in ids.into_iter().zip(gains).zip(&stored) {
@@ -178,7 +179,7 @@ async fn a_day_and_a_half_of_numerics_with_zeros_as_gaps() {
             assert_eq!(numeric.interval, Span::from_secs(60), "{id}");
             match (numeric.reading, signal[index]) {
                 (Reading::None(NoValue::Missing), None | Some(0)) => {
-                    missing_spo2 += usize::from(id == "spo2")
+                    missing_spo2 += usize::from(id == "spo2");
                 }
                 (Reading::Value { value, .. }, Some(raw)) if raw != 0 => {
                     assert!(
