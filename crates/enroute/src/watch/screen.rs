@@ -36,11 +36,20 @@ pub(crate) async fn view(
 ) -> Result<()> {
     let mut terminal = ratatui::try_init().context("failed to set up the terminal")?;
     let (keys, ended) = keys();
-    let shown = Shown::new(endpoint, clock).run(&mut terminal, keys, transfer, stop);
-    let shown = shown.await;
-    ended.store(true, Ordering::Relaxed);
-    ratatui::restore();
-    shown
+    // Also when the caller stops waiting and this future is dropped.
+    let _leave = Leave(ended);
+    let shown = Shown::new(endpoint, clock);
+    shown.run(&mut terminal, keys, transfer, stop).await
+}
+
+/// Ends the key thread and gives the terminal back when dropped.
+struct Leave(Arc<AtomicBool>);
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+        ratatui::restore();
+    }
 }
 
 /// Reads keys on a thread of its own, because reading blocks.
