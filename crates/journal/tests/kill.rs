@@ -1,7 +1,7 @@
 //! A writer process is killed with SIGKILL, or its disk refuses to grow: what
 //! it printed as durable must be there, in order, untorn.
 //!
-//! The writer is this test binary again, running the ignored test below.
+//! The writer is this test binary again, running the test `writer` alone.
 
 #![allow(
     clippy::unwrap_used,
@@ -64,8 +64,8 @@ fn writer_options() -> Options {
     }
 }
 
+/// Does its work only as the child of the others.
 #[test]
-#[ignore = "runs only as the child of the others"]
 fn writer() {
     let Some(dir) = std::env::var_os(DIR) else {
         return;
@@ -133,7 +133,6 @@ fn spawn(mut command: Command, dir: &Path, kind: &str) -> Child {
         .args([
             "--exact",
             "writer",
-            "--ignored",
             "--nocapture",
             "--test-threads=1",
         ])
