@@ -130,12 +130,7 @@ fn write_log(dir: &Path) {
 
 fn spawn(mut command: Command, dir: &Path, kind: &str) -> Child {
     command
-        .args([
-            "--exact",
-            "writer",
-            "--nocapture",
-            "--test-threads=1",
-        ])
+        .args(["--exact", "writer", "--nocapture", "--test-threads=1"])
         .env(DIR, dir)
         .env(KIND, kind)
         .stdout(Stdio::piped())
