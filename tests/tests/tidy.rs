@@ -209,6 +209,10 @@ fn tests_wait_for_events_never_for_time() {
         } else {
             text.split_once(inline).map_or("", |(_, tests)| tests)
         };
+        // Under paused time a sleep only moves the clock.
+        if tests.contains("start_paused = true") {
+            continue;
+        }
         for sleep in [
             ["thread::", "sleep("],
             ["time::", "sleep("],
