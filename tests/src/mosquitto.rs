@@ -87,6 +87,12 @@ impl Mosquitto {
         }
     }
 
+    /// Deletes all that it saved, after [`Mosquitto::kill`]: sessions, queued and
+    /// retained messages.
+    pub fn forget(&self) {
+        std::fs::remove_file(self.directory.path().join("mosquitto.db")).ok();
+    }
+
     /// Starts it again on the same port, after [`Mosquitto::kill`].
     ///
     /// # Errors

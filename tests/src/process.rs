@@ -98,6 +98,15 @@ impl Process {
     /// # Panics
     /// When it cannot be asked, hangs, or fails.
     pub fn stop(self) {
+        drop(self.stop_and_tell());
+    }
+
+    /// As [`Process::stop`]; returns every line it printed.
+    ///
+    /// # Panics
+    /// As [`Process::stop`].
+    #[must_use]
+    pub fn stop_and_tell(self) -> Vec<String> {
         let pid = self.child.id().to_string();
         let asked = Command::new("kill").args(["-TERM", &pid]).status();
         assert!(
@@ -107,6 +116,7 @@ impl Process {
         let name = self.name.clone();
         let (status, lines) = self.finish();
         assert!(status.success(), "{name} ended with {status}: {lines:#?}");
+        lines
     }
 
     /// Waits for its end; returns the status and every line it printed.

@@ -24,7 +24,7 @@ pub struct Stack {
     binary: PathBuf,
     dir: TempDir,
     broker_port: u16,
-    _mosquitto: Option<Mosquitto>,
+    mosquitto: Option<Mosquitto>,
     server: Process,
     /// `http://host:port` of the server, of its present life.
     pub address: String,
@@ -70,7 +70,7 @@ impl Stack {
             binary,
             dir,
             broker_port,
-            _mosquitto: mosquitto,
+            mosquitto,
             server,
             address,
         })
@@ -82,9 +82,38 @@ impl Stack {
         (self.server, self.address) = serve(&self.binary, self.dir.path());
     }
 
-    /// Asks the server to stop, and holds it to stop well.
-    pub fn stop_server(self) {
+    /// Kills the broker without warning and starts it again, with what it had
+    /// saved or as if it had never been.
+    ///
+    /// # Panics
+    /// When the broker is not a Mosquitto, or does not start.
+    pub fn kill_and_restart_broker(&mut self, forget: bool) {
+        let mosquitto = self.mosquitto.as_mut().expect("a Mosquitto");
+        mosquitto.kill();
+        if forget {
+            mosquitto.forget();
+        }
+        mosquitto.start_again().unwrap();
+    }
+
+    /// Asks the server to stop, holds it to stop well, and gives its directory,
+    /// in which the data are.
+    #[must_use]
+    pub fn stop_server(self) -> TempDir {
         self.server.stop();
+        self.dir
+    }
+
+    /// Where the broker listens.
+    #[must_use]
+    pub fn broker_port(&self) -> u16 {
+        self.broker_port
+    }
+
+    /// Where a gateway keeps its spool.
+    #[must_use]
+    pub fn spool(&self, gateway: &str) -> PathBuf {
+        self.dir.path().join(format!("spool-{gateway}"))
     }
 
     /// Where the server keeps its data.
@@ -97,14 +126,33 @@ impl Stack {
     /// for `[source.wfdb]`.
     #[must_use]
     pub fn play(&self, name: &str, record: &Path, speed: &str, source: &str) -> Process {
-        let spool = self.dir.path().join(format!("spool-{name}"));
+        self.play_at(
+            name,
+            record,
+            &format!("speed = {speed}"),
+            source,
+            self.broker_port,
+        )
+    }
+
+    /// As [`Stack::play`], with lines for `[gateway]` and a port of 127.0.0.1 at
+    /// which it finds the broker.
+    #[must_use]
+    pub fn play_at(
+        &self,
+        name: &str,
+        record: &Path,
+        gateway: &str,
+        source: &str,
+        port: u16,
+    ) -> Process {
+        let spool = self.spool(name);
         let config = format!(
-            "shutdown_s = 100\n[gateway]\nid = \"{name}\"\nspeed = {speed}\n\
-             [gateway.broker]\nhost = \"127.0.0.1\"\nport = {}\n\
+            "shutdown_s = 100\n[gateway]\nid = \"{name}\"\n{gateway}\n\
+             [gateway.broker]\nhost = \"127.0.0.1\"\nport = {port}\n\
              [gateway.spool]\ndir = \"{}\"\n[gateway.uplink]\nresend_ms = 1000\n\
              [gateway.page]\nlisten = \"127.0.0.1:0\"\n\
              [source.wfdb]\nrecord = \"{}\"\n{source}\n",
-            self.broker_port,
             spool.display(),
             record.display(),
         );

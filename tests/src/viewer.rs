@@ -6,7 +6,9 @@ use enroute_model::ids::Stream;
 use enroute_wire::frame::decode;
 use enroute_wire::v1::live_client::LiveClient;
 use enroute_wire::v1::watch_response::Update;
-use enroute_wire::v1::{Samples, WatchRequest, WatchResponse};
+use enroute_wire::v1::{
+    HistoryRequest, ListRequest, Samples, TransferState, WatchRequest, WatchResponse,
+};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tonic::Streaming;
@@ -15,7 +17,7 @@ use tonic::Streaming;
 const HANG: Duration = Duration::from_mins(2);
 
 /// Who, life of the spool, stream, number: a frame for ever.
-type FrameId = (String, u64, Stream, u64);
+pub type FrameId = (String, u64, Stream, u64);
 
 /// Everything that a subscriber of one transfer was given.
 #[derive(Debug, Default)]
@@ -24,6 +26,9 @@ pub struct Viewer {
     frames: BTreeMap<FrameId, Frame>,
     /// Highest number that came as *now*, by stream.
     newest_live: BTreeMap<(String, u64, Stream), u64>,
+    /// Number of the last alert transition.
+    ordinal: u64,
+    heartbeats: usize,
 }
 
 /// One stream of updates.
@@ -89,7 +94,14 @@ impl Viewer {
         while let Some(response) = stream.next().await {
             match response.update {
                 Some(Update::Snapshot(snapshot)) => assert_eq!(snapshot.missed, ""),
-                Some(Update::Heartbeat(heartbeat)) => assert_eq!(heartbeat.conflated, 0),
+                Some(Update::Heartbeat(heartbeat)) => {
+                    assert_eq!(heartbeat.conflated, 0);
+                    self.heartbeats += 1;
+                }
+                Some(Update::Alert(step)) => {
+                    assert_eq!(step.ordinal, self.ordinal + 1, "alert transitions");
+                    self.ordinal = step.ordinal;
+                }
                 Some(Update::Samples(samples)) => self.take(&samples),
                 _ => {}
             }
@@ -103,15 +115,9 @@ impl Viewer {
 
     /// Writes a frame down; it must be new, and what comes as *now* must not go back.
     fn take(&mut self, samples: &Samples) {
-        let frame = decode(&samples.frame).expect("a frame");
+        let (id, frame) = identify(samples);
         let header = &frame.header;
         let stream = (samples.gateway.clone(), header.epoch.0, header.stream);
-        let id = (
-            samples.gateway.clone(),
-            header.epoch.0,
-            header.stream,
-            header.sequence,
-        );
         if !samples.late {
             let newest = self.newest_live.entry(stream).or_default();
             assert!(
@@ -124,6 +130,24 @@ impl Viewer {
             self.frames.insert(id.clone(), frame).is_none(),
             "{id:?} came twice"
         );
+    }
+
+    /// Every frame it was given.
+    #[must_use]
+    pub fn frames(&self) -> &BTreeMap<FrameId, Frame> {
+        &self.frames
+    }
+
+    /// The server's heartbeats so far: its clock, one a second.
+    #[must_use]
+    pub fn heartbeats(&self) -> usize {
+        self.heartbeats
+    }
+
+    /// The number of the last alert transition; all before it came, in order.
+    #[must_use]
+    pub fn alert_transitions(&self) -> u64 {
+        self.ordinal
     }
 
     /// How many frames it has of a stream.
@@ -178,4 +202,46 @@ impl Viewer {
             last = Some(id);
         }
     }
+}
+
+/// All recorded samples of a transfer, each of which must come once.
+pub async fn history(server: &str, transfer: &str) -> BTreeMap<FrameId, Frame> {
+    let mut client = LiveClient::connect(server.to_owned()).await.unwrap();
+    let request = HistoryRequest {
+        transfer: transfer.to_owned(),
+        after_position: 0,
+        waveforms: true,
+    };
+    let mut stream = client.history(request).await.unwrap().into_inner();
+    let mut frames = BTreeMap::new();
+    let mut position = 0;
+    while let Some(response) = stream.message().await.expect("history") {
+        for samples in &response.samples {
+            assert!(position <= samples.position, "history goes back");
+            position = samples.position;
+            let (id, frame) = identify(samples);
+            assert!(
+                frames.insert(id.clone(), frame).is_none(),
+                "{id:?} twice in history"
+            );
+        }
+    }
+    frames
+}
+
+/// The state of a transfer, from its list.
+pub async fn state(server: &str, transfer: &str) -> TransferState {
+    let mut client = LiveClient::connect(server.to_owned()).await.unwrap();
+    let list = client.list(ListRequest { closed: true }).await.unwrap();
+    let mut list = list.into_inner().transfer.into_iter();
+    list.find(|state| state.transfer == transfer)
+        .expect("the transfer")
+}
+
+fn identify(samples: &Samples) -> (FrameId, Frame) {
+    let frame = decode(&samples.frame).expect("a frame");
+    let header = &frame.header;
+    let gateway = samples.gateway.clone();
+    let id = (gateway, header.epoch.0, header.stream, header.sequence);
+    (id, frame)
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// Samples as stored; `None` where the file holds the format's missing value.
 pub type Samples = Vec<Option<i32>>;
 
-/// Frames in each segment, at 100 frames a second.
+/// Frames in each segment of the short set, at 100 frames a second.
 const FRAMES: usize = 400;
 
 /// One signal of the set.
@@ -67,18 +67,26 @@ const OFFSET: usize = 16;
 /// name and all its samples over both segments.
 #[must_use]
 pub fn write(dir: &Path) -> (PathBuf, Vec<(&'static str, Samples)>) {
+    write_long(dir, FRAMES)
+}
+
+/// The same with so many frames in each of the two segments.
+#[must_use]
+pub fn write_long(dir: &Path, per_segment: usize) -> (PathBuf, Vec<(&'static str, Samples)>) {
     let segments = [0usize, 1].map(|segment| {
         let samples: Vec<Samples> = SIGNALS
             .iter()
-            .map(|signal| made_up(signal, segment))
+            .map(|signal| made_up(signal, segment, per_segment))
             .collect();
         write_segment(dir, &format!("made{segment}"), &samples);
         samples
     });
-    let frames = 2 * FRAMES;
+    let frames = 2 * per_segment;
     fs::write(
         dir.join("made.hea"),
-        format!("made/2 4 100 {frames} 10:00:00 01/02/2180\nmade0 {FRAMES}\nmade1 {FRAMES}\n"),
+        format!(
+            "made/2 4 100 {frames} 10:00:00 01/02/2180\nmade0 {per_segment}\nmade1 {per_segment}\n"
+        ),
     )
     .unwrap();
     let [first, second] = segments;
@@ -91,8 +99,8 @@ pub fn write(dir: &Path) -> (PathBuf, Vec<(&'static str, Samples)>) {
 }
 
 /// A saw tooth of its own for each signal, with a hole in the second segment.
-fn made_up(signal: &Signal, segment: usize) -> Samples {
-    let count = FRAMES * signal.per_frame;
+fn made_up(signal: &Signal, segment: usize, frames: usize) -> Samples {
+    let count = frames * signal.per_frame;
     let step = 7 + signal.per_frame;
     let value = |i: usize| {
         let wide = usize::try_from(2 * signal.range).unwrap();
@@ -103,7 +111,8 @@ fn made_up(signal: &Signal, segment: usize) -> Samples {
 }
 
 fn write_segment(dir: &Path, name: &str, samples: &[Samples]) {
-    let mut header = format!("{name} {} 100 {FRAMES}\n", SIGNALS.len());
+    let frames = samples[0].len() / SIGNALS[0].per_frame;
+    let mut header = format!("{name} {} 100 {frames}\n", SIGNALS.len());
     for (signal, samples) in SIGNALS.iter().zip(samples) {
         let stored: Vec<i32> = samples
             .iter()
@@ -130,7 +139,7 @@ fn write_segment(dir: &Path, name: &str, samples: &[Samples]) {
         let signals = SIGNALS.iter().zip(samples).filter(|(s, _)| s.file == file);
         fs::write(
             dir.join(format!("{name}{file}.dat")),
-            bytes(&signals.collect::<Vec<_>>()),
+            bytes(&signals.collect::<Vec<_>>(), frames),
         )
         .unwrap();
     }
@@ -145,10 +154,10 @@ fn missing(format: u32) -> i32 {
 }
 
 /// The interleaved samples of one file in its format.
-fn bytes(signals: &[(&Signal, &Samples)]) -> Vec<u8> {
+fn bytes(signals: &[(&Signal, &Samples)], frames: usize) -> Vec<u8> {
     let format = signals[0].0.format;
     let mut stored = Vec::new();
-    for frame in 0..FRAMES {
+    for frame in 0..frames {
         for (signal, samples) in signals {
             let own = &samples[frame * signal.per_frame..(frame + 1) * signal.per_frame];
             stored.extend(own.iter().map(|s| s.unwrap_or(missing(format))));
@@ -174,4 +183,27 @@ fn pack_212(pair: &[i32]) -> [u8; 3] {
     let (a, b) = (twelve(pair[0]), twelve(pair.get(1).copied().unwrap_or(0)));
     let byte = |word: u32| u8::try_from(word & 0xff).unwrap();
     [byte(a), byte((a >> 8) | ((b >> 8) << 4)), byte(b)]
+}
+
+/// Writes a record of numerics, a row every other second, whose heart rate counts; gives
+/// its path and each row's heart rate.
+#[must_use]
+pub fn write_numerics(dir: &Path, rows: usize) -> (PathBuf, Vec<u32>) {
+    let rates: Vec<u32> = (0..rows)
+        .map(|row| 40 + u32::try_from(row % 150).unwrap())
+        .collect();
+    let stored = rates.iter().map(|rate| u16::try_from(rate * 10).unwrap());
+    let sum = rates.iter().fold(0u32, |sum, rate| sum + rate * 10);
+    let checksum = i16::from_le_bytes([sum.to_le_bytes()[0], sum.to_le_bytes()[1]]);
+    let header = format!(
+        "rows 1 0.5 {rows} 10:00:00 01/02/2180\nrows.dat 16 10/bpm 16 0 {} {checksum} 0 HR\n",
+        rates[0] * 10
+    );
+    fs::write(dir.join("rows.hea"), header).unwrap();
+    fs::write(
+        dir.join("rows.dat"),
+        stored.flat_map(u16::to_le_bytes).collect::<Vec<_>>(),
+    )
+    .unwrap();
+    (dir.join("rows"), rates)
 }

@@ -51,7 +51,7 @@ async fn play(
 
     let (status, lines) = gateway.finish();
     assert!(status.success(), "{lines:#?}");
-    stack.stop_server();
+    drop(stack.stop_server());
     Some(viewer)
 }
 
