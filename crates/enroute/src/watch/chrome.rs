@@ -85,7 +85,7 @@ fn server_line(picture: &Picture, now: Span, width: u16) -> Line<'static> {
         if picture.conflated > 0 {
             line.push_span(Text::styled(
                 format!(
-                    "  {} samples skipped, this viewer is slow",
+                    "  {} values replaced by newer ones on the way here",
                     picture.conflated
                 ),
                 Style::new().fg(Color::Yellow),

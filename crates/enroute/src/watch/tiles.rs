@@ -266,10 +266,21 @@ impl Tile<'_> {
         let unit = words::unit(&self.lead.unit);
         let left = format!("{} {unit} {}", self.title, words::arrow(self.lead).trim());
         let right = limits(self.lead);
+        // Large digits on a coloured ground are hard to read: a bar marks them.
+        let outside = words::outside_limits(self.lead) && !self.lead.stale;
+        let (bar, limits_style) = if outside {
+            ("▌ ", Style::new().fg(Color::White).bg(Color::Red).bold())
+        } else {
+            ("", Style::new().fg(DIM))
+        };
         let room = usize::from(TILE_WIDTH - 1).saturating_sub(left.chars().count());
         let mut lines = vec![Line::from(vec![
             Text::styled(left, Style::new().fg(colour)),
-            Text::styled(format!("{right:>room$}"), Style::new().fg(DIM)),
+            Text::styled(
+                " ".repeat(room.saturating_sub(right.chars().count())),
+                Style::new(),
+            ),
+            Text::styled(right, limits_style),
         ])];
         let shown = if self.lead.stale || self.digits.is_empty() {
             "---"
@@ -278,10 +289,15 @@ impl Tile<'_> {
         };
         let style = if self.lead.stale {
             Style::new().fg(DIM)
+        } else if outside {
+            Style::new().fg(colour).bold()
         } else {
             number_style(self.lead)
         };
-        lines.extend(large(shown).map(|row| Line::from(Text::styled(row, style))));
+        lines.extend(large(shown).map(|row| {
+            let bar = Text::styled(bar, Style::new().fg(Color::Red));
+            Line::from(vec![bar, Text::styled(row, style)])
+        }));
         if self.lead.stale
             && let Some(middle) = lines.get_mut(2)
         {
