@@ -94,10 +94,7 @@ impl Viewer {
         while let Some(response) = stream.next().await {
             match response.update {
                 Some(Update::Snapshot(snapshot)) => assert_eq!(snapshot.missed, ""),
-                Some(Update::Heartbeat(heartbeat)) => {
-                    assert_eq!(heartbeat.conflated, 0);
-                    self.heartbeats += 1;
-                }
+                Some(Update::Heartbeat(_)) => self.heartbeats += 1,
                 Some(Update::Alert(step)) => {
                     assert_eq!(step.ordinal, self.ordinal + 1, "alert transitions");
                     self.ordinal = step.ordinal;
