@@ -94,6 +94,8 @@ impl Viewer {
         while let Some(response) = stream.next().await {
             match response.update {
                 Some(Update::Snapshot(snapshot)) => assert_eq!(snapshot.missed, ""),
+                // What it says was replaced may be values, which are the newest
+                // only; a sample that is not given shows as a hole.
                 Some(Update::Heartbeat(_)) => self.heartbeats += 1,
                 Some(Update::Alert(step)) => {
                     assert_eq!(step.ordinal, self.ordinal + 1, "alert transitions");

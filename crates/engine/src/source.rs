@@ -327,6 +327,10 @@ impl Source {
         if self.epochs.len() < EPOCHS_MAX || self.epochs.contains_key(&epoch) {
             return;
         }
+        self.drop_oldest(ctx);
+    }
+
+    fn drop_oldest(&mut self, ctx: &mut Ctx) {
         let oldest = self
             .epochs
             .iter()
@@ -354,7 +358,7 @@ impl Source {
             }
         }
         while self.epochs.len() > EPOCHS_MAX {
-            self.epochs.pop_first();
+            self.drop_oldest(ctx);
         }
         self.merge_values(other.values, ctx);
         if other.link.last_heard() > self.link.last_heard() {

@@ -143,7 +143,7 @@ impl Vehicle {
 }
 
 fn play(stack: &Stack, name: &str, record: &Path, link: &Proxy) -> Process {
-    let lines = format!("speed = 10\ntransfer = \"{TRANSFER}\"");
+    let lines = format!("speed = 30\ntransfer = \"{TRANSFER}\"");
     stack.play_at(name, record, &lines, "", link.addr().port())
 }
 
@@ -356,7 +356,7 @@ async fn nothing_is_lost_whatever_strikes() {
 
     let mut dice = Dice(seed);
     for number in 1..=faults {
-        let frames = dice.count(25);
+        let frames = dice.count(60);
         run.watch(frames).await;
         let fault = dice.fault();
         eprintln!(

@@ -187,18 +187,20 @@ impl Outgoing {
         }
     }
 
-    /// False: not now; the next attempt carries what is known then.
+    /// False: not now; the next attempt carries what is known then. What does not
+    /// fit into one receipt goes in more: a stream that were left out each time
+    /// would never be freed.
     fn send_receipt(&self, gateway: &GatewayId, streams: &Streams) -> bool {
+        let all: Vec<_> = streams.values().cloned().collect();
+        all.chunks(RECEIPT_STREAMS_MAX)
+            .all(|part| self.send_part(gateway, part))
+    }
+
+    fn send_part(&self, gateway: &GatewayId, stream: &[v1::StreamReceipt]) -> bool {
         let echo = self.echoes.get(gateway);
         let receipt = v1::Receipt {
             journal: self.incarnation,
-            // The newest epochs come last.
-            stream: streams
-                .values()
-                .rev()
-                .take(RECEIPT_STREAMS_MAX)
-                .cloned()
-                .collect(),
+            stream: stream.to_vec(),
             echo_sent_at_us: echo.map_or(0, |echo| echo.sent_at_us),
             received_at_us: echo.map_or(0, |echo| echo.received_at_us),
             receipt_sent_at_us: self.clock.wall(),

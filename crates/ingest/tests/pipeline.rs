@@ -526,6 +526,29 @@ async fn a_receipt_echoes_the_newest_batch_and_the_newest_wins() {
 }
 
 #[tokio::test]
+async fn more_streams_than_a_receipt_holds_are_all_receipted() {
+    let bench = Bench::new(None).await;
+    let (ingest, _stats, parts) = bench.start(bench.config()).await;
+    let (client, mut events) = bench.client("gw", &["enroute/v1/gw/gw-1/receipt"]).await;
+    let streams = (1..=200).map(|epoch| v1::StreamReceipt {
+        epoch,
+        ..receipt(5).remove(0)
+    });
+    let all = (gateway(), streams.collect());
+    parts.receipts.send(all).await.unwrap();
+    let mut epochs = Vec::new();
+    while epochs.len() < 200 {
+        let incoming = message(&mut events).await;
+        let receipt = v1::Receipt::decode(incoming.payload.clone()).unwrap();
+        client.ack(incoming.ack);
+        assert!(receipt.stream.len() <= enroute_wire::limits::RECEIPT_STREAMS_MAX);
+        epochs.extend(receipt.stream.iter().map(|stream| stream.epoch));
+    }
+    assert_eq!(epochs, (1..=200).collect::<Vec<_>>());
+    hang_guard(ingest.stop()).await;
+}
+
+#[tokio::test]
 async fn a_command_waits_for_the_gateway() {
     let bench = Bench::new(None).await;
     let (ingest, stats, parts) = bench.start(bench.config()).await;

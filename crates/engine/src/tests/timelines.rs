@@ -405,6 +405,28 @@ fn joining_moves_sources_and_open_alerts() {
 }
 
 #[test]
+fn joining_forgets_the_lives_unheard_for_longest() {
+    let with_lives = |from: i64, epochs: std::ops::RangeInclusive<u64>| {
+        let mut engine = Engine::new(transfer("tx"));
+        for (second, epoch) in (from..).zip(epochs) {
+            let numerics = super::numerics(&["hr=80"]);
+            let mut record = Sender::default().frame(s(second), "amb", Lane::Live, numerics);
+            if let Entry::Frame { frame, .. } = &mut record.entry {
+                frame.header.epoch = Epoch(epoch);
+            }
+            engine.handle(&record, &mut Effects::default());
+        }
+        engine
+    };
+    let mut engine = with_lives(100, 1..=20);
+    engine.absorb(with_lives(0, 101..=120), s(200), &mut Effects::default());
+    let receipts = engine.receipts(&gateway("amb")).into_iter();
+    let kept: Vec<u64> = receipts.map(|receipt| receipt.key.epoch.0).collect();
+    assert_eq!(kept, (1..=20).chain(109..=120).collect::<Vec<_>>());
+    assert_eq!(engine.overflow().epochs, 8);
+}
+
+#[test]
 fn a_ninth_gateway_is_refused_and_counted() {
     let trace: Vec<String> = (0..9).map(|i| format!("{i} g{i} hr=80")).collect();
     let (engine, _) = run(&trace.join("\n"));
