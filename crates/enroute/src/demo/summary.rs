@@ -175,6 +175,12 @@ impl Summary {
                 "{name:<22}{events:>10}{numerics:>10}{waveforms:>10}{all:>10}"
             ));
         }
+        let early = total(&self.durable).saturating_sub(total(&self.watched));
+        if early > 0 && self.short.is_empty() {
+            lines.push(format!(
+                "  ({early} came before a later vehicle had joined: in the history, not in the stream)"
+            ));
+        }
         for (name, count) in [
             ("sent", self.sent),
             ("received", self.received),
