@@ -3,6 +3,7 @@
 
 use crate::client::is_answered;
 use crate::message::{AckToken, Event, Incoming, Publish};
+use crate::options::Options;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{
     ConnAck, Packet, PubAck, PubAckReason, Publish as PublishPacket, SubAck, SubscribeReasonCode,
@@ -45,6 +46,7 @@ struct Waiting {
 pub(crate) struct Connection {
     epoch: u64,
     unacked_max: usize,
+    unacked_bytes_max: usize,
     inflight_max: u16,
     window: u16,
     subscribes: bool,
@@ -56,21 +58,25 @@ pub(crate) struct Connection {
     under_way: BTreeMap<u16, Waiting>,
     /// QoS 1 messages received and not acknowledged.
     unacked: usize,
+    /// Bytes of their topics and payloads.
+    unacked_bytes: usize,
 }
 
 impl Connection {
-    pub(crate) fn new(epoch: u64, unacked_max: usize, inflight_max: u16, subscribes: bool) -> Self {
+    pub(crate) fn new(epoch: u64, options: &Options) -> Self {
         Self {
             epoch,
-            unacked_max,
-            inflight_max,
+            unacked_max: options.unacked_max(),
+            unacked_bytes_max: options.unacked_bytes_max(),
+            inflight_max: options.inflight(),
             window: 0,
-            subscribes,
+            subscribes: !options.subscriptions.is_empty(),
             subscribed: false,
             order: 0,
             handed: VecDeque::new(),
             under_way: BTreeMap::new(),
             unacked: 0,
+            unacked_bytes: 0,
         }
     }
 
@@ -99,6 +105,7 @@ impl Connection {
         let current = token.epoch == self.epoch;
         if current {
             self.unacked = self.unacked.saturating_sub(1);
+            self.unacked_bytes = self.unacked_bytes.saturating_sub(token.bytes);
         }
         current
     }
@@ -185,9 +192,11 @@ impl Connection {
             // Not subscribed for, so it cannot be; and not acknowledged by PUBACK.
             QoS::ExactlyOnce => return Next::Broken("the broker sent QoS 2".to_owned()),
         };
+        let bytes = publish.topic.len() + publish.payload.len();
         if packet_id != 0 {
             self.unacked += 1;
-            if self.unacked > self.unacked_max {
+            self.unacked_bytes = self.unacked_bytes.saturating_add(bytes);
+            if self.unacked > self.unacked_max || self.unacked_bytes > self.unacked_bytes_max {
                 return Next::Broken("the broker far exceeded our receive maximum".to_owned());
             }
         }
@@ -197,7 +206,11 @@ impl Connection {
             payload: publish.payload,
             retained: publish.retain,
             duplicate: publish.dup,
-            ack: AckToken { epoch, packet_id },
+            ack: AckToken {
+                epoch,
+                packet_id,
+                bytes,
+            },
         }))
     }
 

@@ -203,14 +203,11 @@ impl Driver {
     /// One connection, from the attempt to its end.
     async fn connection(&mut self) -> End {
         self.epochs += 1;
-        let unacked_max = self.options.unacked_max();
-        let inflight = self.options.inflight();
         let capacity = event_capacity(&self.options);
-        let subscribes = !self.options.subscriptions.is_empty();
         // A fresh library state for each connection: packets pending, collided
         // or buffered of the last one cannot leak into this one.
         let (library, event_loop) = AsyncClient::new(library_options(&self.options), capacity);
-        let mut connection = Connection::new(self.epochs, unacked_max, inflight, subscribes);
+        let mut connection = Connection::new(self.epochs, &self.options);
         let end = self.drive(&library, event_loop, &mut connection).await;
         self.shared.epoch.store(0, Ordering::Release);
         let tokens = connection.lost();

@@ -69,6 +69,8 @@ pub struct AckToken {
     pub(crate) epoch: u64,
     /// 0 for QoS 0: nothing to acknowledge.
     pub(crate) packet_id: u16,
+    /// What it keeps in memory until then.
+    pub(crate) bytes: usize,
 }
 
 /// A message that came in.

@@ -110,6 +110,14 @@ impl Options {
         usize::from(self.receive_maximum()) * 4 + 1024
     }
 
+    /// The same in bytes: what the receive maximum and the packet limit allow
+    /// together. However many messages a broker sends beyond its right, this is
+    /// all that they can take here.
+    pub(crate) fn unacked_bytes_max(&self) -> usize {
+        let packet = usize::try_from(self.packet_bytes_max).unwrap_or(usize::MAX);
+        packet.saturating_mul(usize::from(self.receive_maximum()))
+    }
+
     /// At least one, and room for the library's own limit of one more.
     pub(crate) fn inflight(&self) -> u16 {
         self.inflight.clamp(1, u16::MAX - 1)

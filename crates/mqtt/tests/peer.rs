@@ -95,6 +95,34 @@ async fn a_peer_that_sends_rubbish_is_left() {
     let _again = accept(&listener).await;
 }
 
+#[tokio::test]
+async fn a_peer_that_sends_more_bytes_than_were_allowed_is_left() {
+    let (listener, mut options) = listener().await;
+    (options.receive_maximum, options.packet_bytes_max) = (2, 4_000);
+    let (_client, mut events) = Client::connect(options);
+    let mut peer = accept(&listener).await;
+    assert!(matches!(events.next().await, Some(Event::Connected { .. })));
+    // 7 of 1,001 bytes fit into 8,000, although only 2 were allowed.
+    for id in 1..=8 {
+        // PUBLISH, QoS 1, remaining length 1,006, topic "t", no properties.
+        let head = [0x32, 0xee, 0x07, 0, 1, b't', 0, id, 0];
+        peer.write_all(&head).await.unwrap();
+        peer.write_all(&[7; 1_000]).await.unwrap();
+    }
+    let mut taken = Vec::new();
+    loop {
+        match events.next().await {
+            Some(Event::Publish(incoming)) => taken.push(incoming),
+            Some(Event::Disconnected { reason }) => {
+                assert!(reason.contains("receive maximum"), "{reason}");
+                break;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(taken.len(), 7);
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_window_is_kept_and_the_rest_waits() {
     let (listener, mut options) = listener().await;
