@@ -12,7 +12,7 @@ use crate::stats::{Stats, count};
 use bytes::Bytes;
 use enroute_model::time::ServerTime;
 use std::collections::VecDeque;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -75,20 +75,28 @@ impl Quarantine {
     }
 
     /// Keeps one; never waits.
-    pub(crate) fn put(&self, bad: Quarantined) {
+    pub(crate) fn put(&self, mut bad: Quarantined) {
+        // The payload is a part of a buffer of the connection, which would stay
+        // in memory as a whole.
+        bad.payload = Bytes::copy_from_slice(&bad.payload);
         if self.disk.try_send(bad.clone()).is_err() {
             count(&self.stats.quarantine_dropped);
         }
         let mut ring = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        ring.bytes += bad.payload.len();
+        ring.bytes += bytes(&bad);
         ring.entries.push_back(bad);
         while ring.entries.len() > MEMORY_ENTRIES_MAX || ring.bytes > MEMORY_BYTES_MAX {
             let Some(oldest) = ring.entries.pop_front() else {
                 break;
             };
-            ring.bytes = ring.bytes.saturating_sub(oldest.payload.len());
+            ring.bytes = ring.bytes.saturating_sub(bytes(&oldest));
         }
     }
+}
+
+/// What one keeps in memory; a topic may have 64 KiB.
+fn bytes(bad: &Quarantined) -> usize {
+    bad.payload.len() + bad.topic.len() + bad.reason.detail.len()
 }
 
 fn write_all(files: &mut Files, queue: &Receiver<Quarantined>, stats: &Stats) {
@@ -141,9 +149,11 @@ impl Files {
             bad.received_at.0,
             bad.reason.to_string().escape_debug(),
         );
-        let mut file = std::fs::File::create(&path)?;
-        file.write_all(head.as_bytes())?;
-        file.write_all(&bad.payload)?;
+        if let Err(error) = write(&path, &[head.as_bytes(), &bad.payload]) {
+            // A part of it would be counted nowhere, and a full disk would get more of them.
+            drop(std::fs::remove_file(&path));
+            return Err(error);
+        }
         let bytes = u64::try_from(head.len() + bad.payload.len()).unwrap_or(u64::MAX);
         self.bytes = self.bytes.saturating_add(bytes);
         self.known.push_back((path, bytes));
@@ -152,10 +162,19 @@ impl Files {
                 break;
             };
             self.bytes = self.bytes.saturating_sub(bytes);
-            std::fs::remove_file(oldest)?;
+            match std::fs::remove_file(oldest) {
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+                // Somebody looked at it and removed it.
+                Ok(()) | Err(_) => {}
+            }
         }
         Ok(())
     }
+}
+
+fn write(path: &Path, parts: &[&[u8]]) -> std::io::Result<()> {
+    let mut file = std::fs::File::create(path)?;
+    parts.iter().try_for_each(|part| file.write_all(part))
 }
 
 fn is_ours(path: &Path) -> bool {
@@ -214,6 +233,33 @@ mod tests {
         for at in 0..8 {
             quarantine.put(bad(at, 1 << 20));
         }
-        assert_eq!(quarantine.recent().len(), 4);
+        assert!(quarantine.recent().len() <= 4);
+        // Topics count as well.
+        for at in 0..100 {
+            let topic = "x".repeat(60 << 10);
+            quarantine.put(Quarantined {
+                topic,
+                ..bad(at, 0)
+            });
+        }
+        assert!(quarantine.recent().len() < 70);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_written_is_not_counted_and_one_that_was_taken_away_is_no_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut files = Files::find(directory.path().to_owned()).unwrap();
+        for at in 0..1_000 {
+            files.write(&bad(at, 1)).unwrap();
+        }
+        std::fs::remove_file(&files.known[0].0).unwrap();
+        files.write(&bad(2_000, 1)).unwrap();
+        // A directory stands where the next file would be made.
+        let blocked = directory
+            .path()
+            .join(format!("{:020}-{:010}.bad", 2_001, 1_002));
+        std::fs::create_dir(blocked).unwrap();
+        assert!(files.write(&bad(2_001, 1)).is_err());
+        assert_eq!(files.known.len(), FILES_MAX);
     }
 }
