@@ -17,7 +17,7 @@ pub struct Refused {
 }
 
 impl Refused {
-    fn new(word: &'static str, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(word: &'static str, detail: impl Into<String>) -> Self {
         let detail = detail.into();
         Self { word, detail }
     }

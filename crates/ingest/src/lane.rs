@@ -5,7 +5,7 @@
 //! publishes too, so that PUBACKs keep the order of arrival.
 
 use crate::config::Config;
-use crate::decode::{Accepted, Input, decode};
+use crate::decode::{Accepted, Input, Refused, decode};
 use crate::outgoing::{Echo, Echoes, Word};
 use crate::quarantine::{Quarantine, Quarantined};
 use crate::stats::{Stats, count};
@@ -25,6 +25,9 @@ use tokio::sync::{mpsc, watch};
 /// their status counts only if it names a transfer.
 const GATEWAYS_MAX: usize = 16_384;
 
+/// Characters of a bad topic in the log; the quarantine has all of it.
+const TOPIC_CHARS_LOGGED: usize = 128;
+
 /// What a lane works with.
 pub(crate) struct Lanes {
     pub(crate) config: Config,
@@ -35,6 +38,19 @@ pub(crate) struct Lanes {
     pub(crate) echoes: Echoes,
     /// True: the journal failed.
     pub(crate) failed: watch::Sender<bool>,
+}
+
+impl Lanes {
+    /// Counts and keeps a bad publish. The log has the 1st, 2nd, 4th, 8th … of a
+    /// reason: whoever can publish must not be able to fill a disk with lines.
+    fn refuse(&self, bad: Quarantined) {
+        let refused = self.stats.count_refused(bad.reason.word);
+        if refused.is_power_of_two() {
+            let topic: String = bad.topic.chars().take(TOPIC_CHARS_LOGGED).collect();
+            tracing::warn!(topic, reason = %bad.reason, refused, "publish refused");
+        }
+        self.quarantine.put(bad);
+    }
 }
 
 /// The commit that a publish waits for.
@@ -197,21 +213,27 @@ impl LaneLoop {
             echo: None,
         };
         let records = match decode(&incoming.topic, &incoming.payload) {
-            Ok(input) => self.records(input, at, received_at, &mut under_way),
+            Ok(Input::Status { online: false, .. }) if incoming.retained => {
+                // Said at an unknown time in the past, perhaps of a gateway that is
+                // sending by now. If it is silent, the engine sees that by itself.
+                count(&stats.statuses);
+                Ok(Vec::new())
+            }
+            Ok(input) => Ok(self.records(input, at, received_at, &mut under_way)),
+            Err(reason) => Err(reason),
+        };
+        let commit = records.and_then(|records| submit(&lanes.appender, records));
+        match commit {
+            Ok(commit) => under_way.commit = commit,
             Err(reason) => {
-                stats.count_refused(reason.word);
-                tracing::warn!(topic = incoming.topic, %reason, "publish refused");
-                lanes.quarantine.put(Quarantined {
+                (under_way.frames, under_way.echo) = (BTreeMap::new(), None);
+                lanes.refuse(Quarantined {
                     topic: incoming.topic,
                     received_at,
                     reason,
                     payload: incoming.payload,
                 });
-                Vec::new()
             }
-        };
-        if !records.is_empty() {
-            under_way.commit = submit(&lanes.appender, records);
         }
         self.bytes += bytes;
         count(&stats.in_flight);
@@ -337,14 +359,23 @@ fn class_of(stream: Stream) -> Class {
     }
 }
 
-fn submit(appender: &Appender, records: Vec<Append>) -> Commit {
+/// Refused: records that the journal's queue will never have room for. That is
+/// one publish's fault and must not stop the others.
+fn submit(appender: &Appender, records: Vec<Append>) -> Result<Commit, Refused> {
+    if records.is_empty() {
+        return Ok(Commit::Done);
+    }
     match appender.try_submit(records) {
-        Ok(pending) => Commit::Queued(pending),
+        Ok(pending) => Ok(Commit::Queued(pending)),
         Err(TrySubmitError::Full(records)) => {
             let appender = appender.clone();
-            Commit::Room(Box::pin(async move { appender.submit(records).await }))
+            let room = Box::pin(async move { appender.submit(records).await });
+            Ok(Commit::Room(room))
         }
-        Err(TrySubmitError::Append(error)) => Commit::Failed(error),
+        Err(TrySubmitError::Append(error @ AppendError::TooLarge { .. })) => {
+            Err(Refused::new("over_limit", error.to_string()))
+        }
+        Err(TrySubmitError::Append(error)) => Ok(Commit::Failed(error)),
     }
 }
 

@@ -19,6 +19,9 @@ use tokio::time::{Instant, sleep_until};
 /// Gateways whose times are remembered for the echo; above it, new ones get
 /// receipts without one.
 const GATEWAYS_MAX: usize = 16_384;
+/// Streams of one gateway that wait for a receipt. The oldest epochs give way:
+/// the gateway sends their frames again and is answered then.
+const STREAMS_WAITING_MAX: usize = 4_096;
 /// The next receipt says more; an old one is of no use.
 const RECEIPT_EXPIRY: Duration = Duration::from_secs(30);
 /// A command that the broker did not take is sent again after this.
@@ -156,6 +159,9 @@ impl Outgoing {
         for stream in streams {
             slot.waiting
                 .insert((stream.epoch, stream.stream, stream.first), stream);
+        }
+        while slot.waiting.len() > STREAMS_WAITING_MAX {
+            slot.waiting.pop_first();
         }
         if fresh {
             self.due.insert((now, gateway));

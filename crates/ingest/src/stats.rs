@@ -64,9 +64,12 @@ impl Stats {
             .fetch_add(frames, Ordering::Relaxed);
     }
 
-    pub(crate) fn count_refused(&self, word: &'static str) {
+    /// One more; says how many of this reason there are.
+    pub(crate) fn count_refused(&self, word: &'static str) -> u64 {
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        *refused.entry(word).or_default() += 1;
+        let count = refused.entry(word).or_default();
+        *count += 1;
+        *count
     }
 
     fn counter(&self, stream: Stream, lane: Lane) -> &AtomicU64 {
