@@ -24,8 +24,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 
-/// Most bytes of a posted form.
-const BODY_BYTES_MAX: usize = 16 * 1024;
+/// Most bytes of a posted form. The longest note, in a script whose characters
+/// take four bytes, has 12 for each of them.
+const BODY_BYTES_MAX: usize = 32 * 1024;
 /// Nothing from elsewhere, and no frame around the page.
 const CONTENT_POLICY: &str =
     "default-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";

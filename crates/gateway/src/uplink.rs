@@ -22,6 +22,7 @@ use enroute_model::ids::{GatewayId, Lane, Stream, TransferId};
 use enroute_model::ranges::RangeSet;
 use enroute_model::time::{GatewayTime, ServerTime, Span};
 use enroute_mqtt::{Client, Event, Events, Options, Publish, PublishError, Will};
+use enroute_wire::limits::{RECEIPT_RANGES_MAX, RECEIPT_STREAMS_MAX};
 use enroute_wire::topics::Topic;
 use enroute_wire::{Message, v1};
 use sent::Sent;
@@ -375,6 +376,11 @@ impl Uplink {
             Ok(receipt) => receipt,
             Err(error) => return tracing::warn!(%error, "a receipt cannot be read"),
         };
+        if receipt.stream.is_empty() {
+            // No server sends that, but rubbish reads so, an empty message too; its
+            // journal would have everything sent again.
+            return tracing::warn!("a receipt says nothing");
+        }
         self.desk.stats.receipts.add(1);
         if self
             .journal
@@ -385,7 +391,7 @@ impl Uplink {
             self.sent.clear();
         }
         let mut durable: BTreeMap<StreamLife, RangeSet> = BTreeMap::new();
-        for part in &receipt.stream {
+        for part in receipt.stream.iter().take(RECEIPT_STREAMS_MAX) {
             if let Some((life, set)) = durable_part(part) {
                 let all = durable.entry(life).or_default();
                 for (from, to) in set.iter() {
@@ -557,11 +563,7 @@ fn durable_part(part: &v1::StreamReceipt) -> Option<(StreamLife, RangeSet)> {
     };
     let mut durable = RangeSet::default();
     durable.insert(part.first.max(1), part.through);
-    for range in part
-        .above
-        .iter()
-        .take(enroute_wire::limits::RECEIPT_RANGES_MAX)
-    {
+    for range in part.above.iter().take(RECEIPT_RANGES_MAX) {
         durable.insert(range.first.max(1), range.last);
     }
     Some(((enroute_model::ids::Epoch(part.epoch), stream), durable))

@@ -438,6 +438,40 @@ async fn another_journal_is_sent_everything_again() {
 }
 
 #[tokio::test]
+async fn a_receipt_that_says_nothing_sends_nothing_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = broker("127.0.0.1:0").await;
+    let mut server = Server::start(broker.addr()).await;
+    let (gateway, feed) = start(config(broker.addr(), dir.path())).await;
+    server.until(|s| s.statuses.iter().any(|s| s.online)).await;
+    feed.send(emission(1)).unwrap();
+    server.until(|s| s.values() == [1]).await;
+    server.receipt().await;
+    timeout(HANG, gateway.all_confirmed()).await.unwrap();
+    for value in 2..=4 {
+        feed.send(emission(value)).unwrap();
+    }
+    server.until(|s| s.values().len() == 4).await;
+    let arrivals = server.arrivals.len();
+    // Rubbish: as an empty message reads, and without any stream of another journal.
+    let other = v1::Receipt {
+        journal: 7,
+        ..v1::Receipt::default()
+    };
+    for payload in [Vec::new(), other.encode_to_vec(), vec![0xff; 9]] {
+        server
+            .send(Topic::Receipt(gateway_id()), payload, false)
+            .await;
+    }
+    feed.send(emission(5)).unwrap();
+    server.until(|s| s.values().len() == 5).await;
+    server.receipt().await;
+    timeout(HANG, gateway.all_confirmed()).await.unwrap();
+    assert_eq!(server.arrivals.len(), arrivals + 1);
+    drop(feed);
+}
+
+#[tokio::test]
 async fn a_command_moves_the_leg_to_another_transfer() {
     let dir = tempfile::tempdir().unwrap();
     let broker = broker("127.0.0.1:0").await;

@@ -206,9 +206,22 @@ async fn other_sites_and_other_names_are_refused() {
         .await;
     assert!(named.starts_with("HTTP/1.1 200"), "{named}");
     let huge = page
-        .post("note", &format!("text={}", "x".repeat(20_000)))
+        .post("note", &format!("text={}", "x".repeat(40_000)))
         .await;
     assert!(huge.starts_with("HTTP/1.1 413"), "{huge}");
+}
+
+#[tokio::test]
+async fn the_longest_note_fits_in_any_script() {
+    let mut page = start().await;
+    // U+1F691, four bytes, each sent as %XX.
+    let note = "%F0%9F%9A%91".repeat(enroute_wire::limits::TEXT_CHARS_MAX);
+    let answer = page.post("note", &format!("text={note}")).await;
+    assert!(answer.starts_with("HTTP/1.1 303"), "{answer}");
+    match page.last() {
+        CrewEvent::Note(text) => assert_eq!(text.chars().count(), 2_000),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
