@@ -11,6 +11,7 @@ mod config;
 mod demo;
 mod fleet;
 mod gateway;
+mod intake;
 mod latency;
 mod log;
 mod out;

@@ -5,13 +5,14 @@
 //! the engines, the streams of viewers, and the journal last.
 
 use crate::config::server::{BrokerAt, ServerConfig};
+use crate::intake;
 use crate::reevaluate::journal_dir;
 use anyhow::{Context, Result, anyhow};
 use axum::routing::get;
 use enroute_broker::Broker;
 use enroute_engine::StreamReceipt;
 use enroute_feed::{Feed, ServeError};
-use enroute_ingest::{Ingest, Parts};
+use enroute_ingest::{Ingest, Parts, Quarantine};
 use enroute_journal::Journal;
 use enroute_live::{Commands, Health, Latency, Live, Receipts};
 use enroute_model::ids::GatewayId;
@@ -87,7 +88,7 @@ pub(crate) struct Server {
     journal: Journal,
     feed: JoinHandle<Result<(), ServeError>>,
     close_feed: oneshot::Sender<()>,
-    words: [JoinHandle<()>; 2],
+    words: [JoinHandle<()>; 3],
 }
 
 impl Server {
@@ -112,14 +113,13 @@ impl Server {
         let started = Live::start(&journal, tail, Arc::clone(&clock), options).await?;
         let live = started.live;
         let (receipts, commands) = (mpsc::channel(WORDS_MAX), mpsc::channel(WORDS_MAX));
-        let words = [
-            tokio::spawn(pass_receipts(started.receipts, receipts.0)),
-            tokio::spawn(pass_commands(started.commands, commands.0)),
-        ];
+        let receipt_words = tokio::spawn(pass_receipts(started.receipts, receipts.0));
+        let command_words = tokio::spawn(pass_commands(started.commands, commands.0));
         let (host, port) = &broker_at;
         // Ingest's engine time must be the live view's: same start, same clock.
         let engine_now = live.clock().now();
         let engine_start = EngineTime(engine_now.0.saturating_sub(clock.monotonic().0));
+        let quarantine_dir = setup.data.join("quarantine");
         let mut config = enroute_ingest::Config::new(
             host,
             *port,
@@ -138,8 +138,15 @@ impl Server {
         let stats = Arc::new(enroute_ingest::Stats::default());
         let ingest = Ingest::start(config, journal.appender(), clock, parts, Arc::clone(&stats))?;
         let (close_feed, closing) = oneshot::channel::<()>();
+        let words = [
+            receipt_words,
+            command_words,
+            tokio::spawn(intake::log_refusals(Arc::clone(&stats))),
+        ];
+        let quarantine = ingest.quarantine().clone();
+        let more = more(&live, Arc::clone(&stats), quarantine, quarantine_dir);
         let feed = Feed::new(live.clone(), enroute_feed::Options::default());
-        let feed = tokio::spawn(feed.serve(listener, more(&live), async {
+        let feed = tokio::spawn(feed.serve(listener, more, async {
             // An error is as good as the word: nobody is left to say it.
             drop(closing.await);
         }));
@@ -249,20 +256,30 @@ async fn start_broker(setup: &Setup) -> Result<Option<Broker>> {
 }
 
 /// What the port serves besides gRPC.
-fn more(live: &Live) -> axum::Router {
+fn more(
+    live: &Live,
+    stats: Arc<enroute_ingest::Stats>,
+    quarantine: Quarantine,
+    quarantine_dir: PathBuf,
+) -> axum::Router {
     let health = live.health();
-    axum::Router::new().route(
-        "/healthz",
-        get(move || async move {
-            match &*health.borrow() {
-                Health::Running => (axum::http::StatusCode::OK, "ok\n".to_owned()),
-                Health::Ended { reason } => (
-                    axum::http::StatusCode::SERVICE_UNAVAILABLE,
-                    format!("{reason}\n"),
-                ),
-            }
-        }),
-    )
+    axum::Router::new()
+        .route(
+            "/healthz",
+            get(move || async move {
+                match &*health.borrow() {
+                    Health::Running => (axum::http::StatusCode::OK, "ok\n".to_owned()),
+                    Health::Ended { reason } => (
+                        axum::http::StatusCode::SERVICE_UNAVAILABLE,
+                        format!("{reason}\n"),
+                    ),
+                }
+            }),
+        )
+        .route(
+            "/ingest",
+            get(move || async move { intake::page(&stats, &quarantine, &quarantine_dir) }),
+        )
 }
 
 async fn pass_receipts(mut from: Receipts, to: mpsc::Sender<(GatewayId, Vec<v1::StreamReceipt>)>) {

@@ -26,6 +26,9 @@ enroute: vital signs on their way to the ICU.
 This port speaks gRPC (enroute.v1.Live, enroute.v1.Transfers) and gRPC-Web, with
 health checks and reflection. To look at patients: enroute watch --server URL.
 To list what there is: grpcurl -plaintext HOST:PORT list
+
+Also here: /healthz, whether the server lives; /ingest, what came in and what was
+refused, with counts by reason.
 ";
 
 /// The gRPC port of one server.

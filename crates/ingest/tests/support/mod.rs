@@ -1,5 +1,13 @@
 //! A link to a broker that can be cut.
 
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test file uses a part of it"
+)]
+
+pub(crate) mod bench;
+
 use std::net::Ipv4Addr;
 use tokio::sync::watch;
 
