@@ -126,13 +126,8 @@ impl Stack {
     /// for `[source.wfdb]`.
     #[must_use]
     pub fn play(&self, name: &str, record: &Path, speed: &str, source: &str) -> Process {
-        self.play_at(
-            name,
-            record,
-            &format!("speed = {speed}"),
-            source,
-            self.broker_port,
-        )
+        let gateway = format!("speed = {speed}");
+        self.play_at(name, record, &gateway, source, self.broker_port)
     }
 
     /// As [`Stack::play`], with lines for `[gateway]` and a port of 127.0.0.1 at
@@ -146,15 +141,21 @@ impl Stack {
         source: &str,
         port: u16,
     ) -> Process {
+        let record = record.display();
+        let source = format!("[source.wfdb]\nrecord = \"{record}\"\n{source}");
+        self.gateway(name, gateway, &source, port)
+    }
+
+    /// Starts a gateway with lines for `[gateway]` and the table of its source.
+    #[must_use]
+    pub fn gateway(&self, name: &str, gateway: &str, source: &str, port: u16) -> Process {
         let spool = self.spool(name);
         let config = format!(
             "shutdown_s = 100\n[gateway]\nid = \"{name}\"\n{gateway}\n\
              [gateway.broker]\nhost = \"127.0.0.1\"\nport = {port}\n\
              [gateway.spool]\ndir = \"{}\"\n[gateway.uplink]\nresend_ms = 1000\n\
-             [gateway.page]\nlisten = \"127.0.0.1:0\"\n\
-             [source.wfdb]\nrecord = \"{}\"\n{source}\n",
+             [gateway.page]\nlisten = \"127.0.0.1:0\"\n{source}\n",
             spool.display(),
-            record.display(),
         );
         let file = self.dir.path().join(format!("{name}.toml"));
         std::fs::write(&file, config).unwrap();
