@@ -1,4 +1,4 @@
-//! What ingest refuses, ignores or spreads out because there is no room for it.
+//! What ingest refuses for want of room, and what it ignores.
 
 #![allow(
     missing_docs,
@@ -15,8 +15,6 @@ mod support;
 use enroute_journal::Options as JournalOptions;
 use enroute_model::record::Entry;
 use enroute_mqtt::Publish;
-use enroute_wire::{Message, v1};
-use std::time::Duration;
 use support::bench::*;
 
 #[tokio::test]
@@ -71,29 +69,5 @@ async fn what_the_journal_cannot_hold_is_refused_and_ingest_goes_on() {
     assert_eq!(stats.refused(), [("over_limit", 1)].into());
     assert_eq!((load(&stats.commits), stats.frames_all()), (1, 1));
     assert_eq!(ingest.quarantine().recent().len(), 1);
-    hang_guard(ingest.stop()).await;
-}
-
-#[tokio::test]
-async fn streams_that_do_not_fit_into_a_receipt_are_in_the_next_one() {
-    let bench = Bench::new(None).await;
-    let mut config = bench.config();
-    config.receipt_interval = Duration::from_millis(1);
-    let (ingest, _stats, parts) = bench.start(config).await;
-    let (client, mut events) = bench.client("gw", &["enroute/v1/gw/gw-1/receipt"]).await;
-    let stream = |epoch| v1::StreamReceipt {
-        epoch,
-        ..receipt(1).remove(0)
-    };
-    let streams = (1..=200).map(stream).collect();
-    parts.receipts.send((gateway(), streams)).await.unwrap();
-    let mut seen = std::collections::BTreeSet::new();
-    while seen.len() < 200 {
-        let incoming = message(&mut events).await;
-        let receipt = v1::Receipt::decode(incoming.payload.clone()).unwrap();
-        client.ack(incoming.ack);
-        assert!(receipt.stream.len() <= 96);
-        seen.extend(receipt.stream.iter().map(|stream| stream.epoch));
-    }
     hang_guard(ingest.stop()).await;
 }
