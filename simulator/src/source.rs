@@ -55,8 +55,7 @@ pub(crate) struct Aboard {
 /// Emissions of one leg in order of `due`. Endless on the last leg; otherwise
 /// it ends with the hand-over. Numerics come each second, waveforms each half
 /// second, positions every five seconds. A waveform emission is due when its
-/// half second begins, as the contract stamps waveforms with their first
-/// sample: its samples are known half a second before life would know them.
+/// half second ends; its `observed_at` is that of the first sample.
 #[derive(Clone, Debug)]
 pub struct Emissions {
     aboard: Arc<Aboard>,
@@ -75,6 +74,8 @@ pub struct Emissions {
 }
 
 const POSITION_EVERY_S: u64 = 5;
+/// Seconds of waveform in an emission.
+const RUN_S: f64 = 0.5;
 
 impl Emissions {
     pub(crate) fn new(leg: &LegPlan, detail: Detail) -> Self {
@@ -151,7 +152,7 @@ impl Emissions {
     fn waveforms(&mut self, after: &Vitals, given: &mut Vec<(Span, Body)>) {
         let source_s = float(self.aboard.starts_s);
         let begins = float(self.second);
-        for half in [0.0, 0.5] {
+        for half in [0.0, RUN_S] {
             let from = begins + half;
             let mut synth = Synth {
                 rhythms: &self.rhythms,
@@ -164,9 +165,11 @@ impl Emissions {
             let runs = self
                 .channels
                 .iter_mut()
-                .map(|channel| channel.run(from, from + 0.5, source_s, &mut synth))
+                .map(|channel| channel.run(from, from + RUN_S, source_s, &mut synth))
                 .collect();
-            given.push((later(self.aboard.phase, span(from)), Body::Waveforms(runs)));
+            // A run can be told when its last sample has been taken.
+            let due = later(self.aboard.phase, span(from + RUN_S));
+            given.push((due, Body::Waveforms(runs)));
         }
     }
 
@@ -190,7 +193,9 @@ impl Emissions {
     fn push(&mut self, due: Span, body: Body) {
         let by_hand = matches!(body, Body::Crew(_) | Body::Position(_));
         let clock = self.aboard.clock.filter(|_| !by_hand);
-        let observed_at = clock.map(|clock| clock.shows(self.aboard.leg_start, due));
+        let runs = matches!(body, Body::Waveforms(_));
+        let began = Span(due.0.saturating_sub(if runs { span(RUN_S).0 } else { 0 }));
+        let observed_at = clock.map(|clock| clock.shows(self.aboard.leg_start, began));
         self.queue.push_back(Emission {
             due,
             observed_at,

@@ -170,13 +170,16 @@ impl Desk {
         let (captured_at, monotonic) = (self.wall(), self.monotonic());
         let mut clocks = lock(&self.clocks).take();
         let ends = items.iter().any(|i| is_end(&i.body));
-        let draft = |item: Item| Draft {
-            body: item.body,
-            observed_at: item.observed_at,
-            captured_at,
-            monotonic,
-            clocks: clocks.take(),
-            exercise: self.exercise,
+        let draft = |item: Item| {
+            let lasted = lasted(&item.body);
+            Draft {
+                body: item.body,
+                observed_at: item.observed_at,
+                captured_at: captured_at.plus(Span(-lasted.0)),
+                monotonic: Span(monotonic.0.saturating_sub(lasted.0).max(0)),
+                clocks: clocks.take(),
+                exercise: self.exercise,
+            }
         };
         let drafts: Vec<Draft> = items.into_iter().map(draft).collect();
         let appended = self
@@ -260,4 +263,22 @@ fn is_end(body: &Body) -> bool {
 /// replaced in one step, and the spool's own failures are in its log.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// From the first sample of a waveform body to its last: it is told at the end,
+/// and captured from the beginning. Zero for everything else.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "samples are bounded far below 2^52"
+)]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a float beyond i64 saturates"
+)]
+fn lasted(body: &Body) -> Span {
+    let Body::Waveforms(waveforms) = body else {
+        return Span::ZERO;
+    };
+    let seconds = waveforms.iter().map(|w| w.samples.len() as f64 / w.rate_hz);
+    Span((seconds.fold(0.0, f64::max) * 1e6).round() as i64)
 }

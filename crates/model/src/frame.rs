@@ -24,7 +24,8 @@ pub struct Frame {
 /// What a source gives, before the gateway numbers it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Emission {
-    /// When it is due, since the source began; never decreases.
+    /// When it can be told, since the source began: for waveforms when the last
+    /// sample has been taken. Never decreases.
     pub due: Span,
     /// The monitor's clock, if it has one (waveforms: of the first sample).
     pub observed_at: Option<DeviceTime>,

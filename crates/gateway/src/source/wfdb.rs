@@ -260,8 +260,14 @@ impl Source for WfdbSource {
         } else {
             self.numerics()
         };
+        // The last frame read is of this body unless it waits for the next one.
+        let end = if self.waveforms {
+            self.frame.index + u64::from(!self.ahead)
+        } else {
+            index
+        };
         Some(Emission {
-            due: span(self.before.saturating_add(index), hz),
+            due: span(self.before.saturating_add(end), hz),
             observed_at: start.map(|us| DeviceTime(us).plus(span(index, hz))),
             body,
         })

@@ -32,10 +32,12 @@ fn waveforms_carry_the_integers_of_the_file() {
     let emissions = all(config);
     assert_eq!(emissions.len(), 3, "10 + 10 + 5 frames");
     let mut channels: [Vec<Option<i32>>; 2] = Default::default();
-    for (index, emission) in emissions.iter().enumerate() {
-        assert_eq!(emission.due, Span::from_secs(i64::try_from(index).unwrap()));
+    let ends = [1_000, 2_000, 2_500].map(Span::from_millis);
+    for ((index, emission), end) in emissions.iter().enumerate().zip(ends) {
+        assert_eq!(emission.due, end, "when its last sample was taken");
         let start = DeviceTime(7_258_161_600_000_000);
-        assert_eq!(emission.observed_at, Some(start.plus(emission.due)));
+        let first = Span::from_secs(i64::try_from(index).unwrap());
+        assert_eq!(emission.observed_at, Some(start.plus(first)));
         let Body::Waveforms(waveforms) = &emission.body else {
             panic!("not waveforms")
         };
@@ -156,7 +158,10 @@ fn a_repeated_record_goes_on_counting() {
     let mut source = WfdbSource::open(config).unwrap();
     for round in 0..6_u64 {
         let emission = source.next().unwrap();
-        assert_eq!(emission.due, Span::from_secs(i64::try_from(round).unwrap()));
+        assert_eq!(
+            emission.due,
+            Span::from_secs(i64::try_from(round + 1).unwrap())
+        );
         let Body::Waveforms(waveforms) = emission.body else {
             panic!("not waveforms")
         };
