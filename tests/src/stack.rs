@@ -3,7 +3,6 @@
 
 use crate::mosquitto::Mosquitto;
 use crate::process::Process;
-use std::fmt::Write;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -42,38 +41,44 @@ impl Stack {
     /// Mosquitto is wanted and not installed.
     #[must_use]
     pub fn start(binary: &str, broker: Broker) -> Option<Self> {
+        Some(match broker {
+            Broker::Embedded => Self::of(binary, None, free_port()),
+            Broker::Mosquitto => {
+                let mosquitto = Mosquitto::start()?;
+                let port = mosquitto.port();
+                Self::with_mosquitto(binary, mosquitto, port)
+            }
+        })
+    }
+
+    /// Starts a server that finds `mosquitto` at `port` of 127.0.0.1, which may be
+    /// that of a proxy.
+    #[must_use]
+    pub fn with_mosquitto(binary: &str, mosquitto: Mosquitto, port: u16) -> Self {
+        Self::of(binary, Some(mosquitto), port)
+    }
+
+    fn of(binary: &str, mosquitto: Option<Mosquitto>, port: u16) -> Self {
         let dir = TempDir::new().unwrap();
-        let mosquitto = match broker {
-            Broker::Embedded => None,
-            Broker::Mosquitto => Some(Mosquitto::start()?),
+        let broker = match &mosquitto {
+            None => format!("kind = \"embedded\"\nlisten = \"127.0.0.1:{port}\""),
+            Some(_) => format!("kind = \"external\"\nhost = \"127.0.0.1\"\nport = {port}"),
         };
-        let broker_port = mosquitto.as_ref().map_or_else(free_port, Mosquitto::port);
-        let mut config = format!(
-            "listen = \"127.0.0.1:0\"\ndata = \"{}\"\n[broker]\n",
+        let config = format!(
+            "listen = \"127.0.0.1:0\"\ndata = \"{}\"\n[broker]\n{broker}\n",
             dir.path().join("server").display()
         );
-        match broker {
-            Broker::Embedded => writeln!(
-                config,
-                "kind = \"embedded\"\nlisten = \"127.0.0.1:{broker_port}\""
-            ),
-            Broker::Mosquitto => writeln!(
-                config,
-                "kind = \"external\"\nhost = \"127.0.0.1\"\nport = {broker_port}"
-            ),
-        }
-        .unwrap();
         std::fs::write(dir.path().join("server.toml"), config).unwrap();
         let binary = PathBuf::from(binary);
         let (server, address) = serve(&binary, dir.path());
-        Some(Self {
+        Self {
             binary,
             dir,
-            broker_port,
+            broker_port: mosquitto.as_ref().map_or(port, Mosquitto::port),
             mosquitto,
             server,
             address,
-        })
+        }
     }
 
     /// Kills the server without warning and starts it again on the same data.

@@ -1,5 +1,5 @@
-//! Faults strike real processes (two gateways, Mosquitto, the server) while made-up
-//! records play, and nothing is lost, doubled or changed.
+//! Faults strike real processes (two gateways, Mosquitto, the server) and the links
+//! between them while made-up records play, and nothing is lost, doubled or changed.
 //!
 //! A seed decides which faults strike and after how many received frames; what
 //! the processes were doing at that moment it does not decide. The short run is
@@ -36,8 +36,9 @@ use enroute_model::ids::Stream;
 use enroute_model::reading::Reading;
 use enroute_model::time::Span;
 use enroute_simulator::radio::{Cut, LinkState, Plan, Proxy};
+use enroute_tests::mosquitto::Mosquitto;
 use enroute_tests::process::Process;
-use enroute_tests::stack::{Broker, Stack};
+use enroute_tests::stack::Stack;
 use enroute_tests::viewer::{FrameId, Viewer, history, state};
 use enroute_tests::wfdb_set::{self, Samples};
 use std::collections::BTreeMap;
@@ -47,6 +48,8 @@ use tempfile::TempDir;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_enroute");
 const TRANSFER: &str = "t-faults";
+/// One of each gateway, one of the server.
+const LINKS: usize = 3;
 /// Faults of the short run.
 const FAULTS: usize = 12;
 /// Longer than any life of a gateway here.
@@ -62,8 +65,9 @@ enum Fault {
     KillBroker {
         forget: bool,
     },
+    /// 0 and 1: from a gateway to the broker; 2: from the server.
     Link {
-        gateway: usize,
+        link: usize,
         state: LinkState,
         heartbeats: usize,
     },
@@ -86,7 +90,7 @@ impl Dice {
     }
 
     fn fault(&mut self) -> Fault {
-        let gateway = self.count(2);
+        let (gateway, link) = (self.count(2), self.count(LINKS as u64));
         let heartbeats = self.count(4);
         match self.below(8) {
             0 | 1 => Fault::KillServer,
@@ -95,18 +99,18 @@ impl Dice {
                 forget: self.below(3) == 0,
             },
             5 => Fault::Link {
-                gateway,
+                link,
                 state: LinkState::Down(Cut::Reset),
                 heartbeats,
             },
             6 => Fault::Link {
-                gateway,
+                link,
                 state: LinkState::Down(Cut::BlackHole),
                 // Now and then long enough for both ends to give up.
                 heartbeats: if self.below(4) == 0 { 13 } else { heartbeats },
             },
             _ => Fault::Link {
-                gateway,
+                link,
                 state: LinkState::Up {
                     delay: Span::from_millis(i64::try_from(self.below(500)).unwrap()),
                     bytes_per_s: 2_000 + self.below(20_000),
@@ -117,40 +121,57 @@ impl Dice {
     }
 }
 
-struct Vehicle {
-    name: &'static str,
-    record: PathBuf,
-    link: Proxy,
-    /// `None`: stopped.
-    process: Option<Process>,
-    /// The link is repaired when the subscriber has so many heartbeats.
+/// A way to the broker.
+struct Link {
+    proxy: Proxy,
+    /// It is repaired when the subscriber has so many heartbeats.
     repaired_at: Option<usize>,
 }
 
+impl Link {
+    async fn to(broker_port: u16) -> Self {
+        let broker = format!("127.0.0.1:{broker_port}");
+        let proxy = Proxy::start(&broker, Plan::always(LinkState::CLEAR)).await;
+        Self {
+            proxy: proxy.unwrap(),
+            repaired_at: None,
+        }
+    }
+
+    fn port(&self) -> u16 {
+        self.proxy.addr().port()
+    }
+}
+
+struct Vehicle {
+    name: &'static str,
+    record: PathBuf,
+    port: u16,
+    /// `None`: stopped.
+    process: Option<Process>,
+}
+
 impl Vehicle {
-    async fn start(stack: &Stack, name: &'static str, record: PathBuf) -> Self {
-        let broker = format!("127.0.0.1:{}", stack.broker_port());
-        let link = Proxy::start(&broker, Plan::always(LinkState::CLEAR)).await;
-        let link = link.unwrap();
+    fn start(stack: &Stack, name: &'static str, record: PathBuf, port: u16) -> Self {
         Self {
             name,
-            process: Some(play(stack, name, &record, &link)),
+            process: Some(play(stack, name, &record, port)),
             record,
-            link,
-            repaired_at: None,
+            port,
         }
     }
 }
 
-fn play(stack: &Stack, name: &str, record: &Path, link: &Proxy) -> Process {
+fn play(stack: &Stack, name: &str, record: &Path, port: u16) -> Process {
     let lines = format!("speed = 30\ntransfer = \"{TRANSFER}\"");
-    stack.play_at(name, record, &lines, "", link.addr().port())
+    stack.play_at(name, record, &lines, "", port)
 }
 
 /// All processes, and what is known of what must arrive.
 struct Run {
     stack: Stack,
     vehicles: [Vehicle; 2],
+    links: [Link; LINKS],
     viewer: Viewer,
     /// What the spools held whenever somebody looked.
     held: BTreeMap<FrameId, Frame>,
@@ -163,7 +184,7 @@ impl Run {
         let began = self.viewer.heartbeats();
         while self.viewer.frames().len() < goal {
             self.repair(|at, now| at <= now);
-            let repair = self.vehicles.iter().filter_map(|v| v.repaired_at).min();
+            let repair = self.links.iter().filter_map(|l| l.repaired_at).min();
             let enough = |viewer: &Viewer| {
                 let now = viewer.heartbeats();
                 assert!(
@@ -179,10 +200,10 @@ impl Run {
 
     fn repair(&mut self, due: impl Fn(usize, usize) -> bool) {
         let now = self.viewer.heartbeats();
-        for vehicle in &mut self.vehicles {
-            if vehicle.repaired_at.is_some_and(|at| due(at, now)) {
-                vehicle.link.set(LinkState::CLEAR);
-                vehicle.repaired_at = None;
+        for link in &mut self.links {
+            if link.repaired_at.is_some_and(|at| due(at, now)) {
+                link.proxy.set(LinkState::CLEAR);
+                link.repaired_at = None;
             }
         }
     }
@@ -196,19 +217,19 @@ impl Run {
                 drop(self.vehicles[index].process.take());
                 self.look_into_spool(index);
                 let Vehicle {
-                    name, record, link, ..
+                    name, record, port, ..
                 } = &self.vehicles[index];
-                let process = play(&self.stack, name, record, link);
+                let process = play(&self.stack, name, record, *port);
                 self.vehicles[index].process = Some(process);
             }
             Fault::Link {
-                gateway,
+                link,
                 state,
                 heartbeats,
             } => {
-                let vehicle = &mut self.vehicles[gateway];
-                vehicle.link.set(state);
-                vehicle.repaired_at = Some(self.viewer.heartbeats() + heartbeats);
+                let link = &mut self.links[link];
+                link.proxy.set(state);
+                link.repaired_at = Some(self.viewer.heartbeats() + heartbeats);
             }
         }
     }
@@ -338,18 +359,26 @@ async fn nothing_is_lost_whatever_strikes() {
     let records = TempDir::new().unwrap();
     let (record, channels) = wfdb_set::write_long(records.path(), RECORD_S * 100 / 2);
     let (numerics, rates) = wfdb_set::write_numerics(records.path(), RECORD_S);
-    let Some(stack) = Stack::start(BINARY, Broker::Mosquitto) else {
+    let Some(mosquitto) = Mosquitto::start() else {
         return;
     };
+    let broker = mosquitto.port();
+    let links = [
+        Link::to(broker).await,
+        Link::to(broker).await,
+        Link::to(broker).await,
+    ];
+    let stack = Stack::with_mosquitto(BINARY, mosquitto, links[2].port());
     let vehicles = [
-        Vehicle::start(&stack, "gw-waves", record).await,
-        Vehicle::start(&stack, "gw-rows", numerics).await,
+        Vehicle::start(&stack, "gw-waves", record, links[0].port()),
+        Vehicle::start(&stack, "gw-rows", numerics, links[1].port()),
     ];
     let (viewer, transfer) = Viewer::first_transfer(&stack.address).await;
     assert_eq!(transfer, TRANSFER);
     let mut run = Run {
         stack,
         vehicles,
+        links,
         viewer,
         held: BTreeMap::new(),
     };
