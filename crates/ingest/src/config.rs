@@ -29,8 +29,10 @@ pub struct Config {
     /// How long the broker keeps the history session while we are away. Default 1 h.
     pub session_expiry: Duration,
     /// Publishes per lane that the broker may have under way to us. Default 128.
+    /// Times the largest packet, 128 MiB, it is also what may wait here unread.
     pub receive_maximum: u16,
-    /// Publishes per lane between reading and PUBACK. Default 1,024.
+    /// Publishes per lane between reading and PUBACK; a broker that keeps to the
+    /// receive maximum stays below. Default 1,024.
     pub in_flight_max: usize,
     /// The same in bytes; one publish always fits. Default 8 MiB.
     pub in_flight_bytes_max: usize,
