@@ -94,11 +94,12 @@ pub(crate) struct Server {
 impl Server {
     /// Starts everything; nothing is left running when it fails.
     pub(crate) async fn start(setup: Setup, clock: Arc<dyn Clock>) -> Result<Self> {
+        // A damaged journal is said before any port opens.
+        let (journal, tail) = open_journal(&setup)?;
         let listener = TcpListener::bind(setup.listen)
             .await
             .with_context(|| format!("failed to listen on {}", setup.listen))?;
         let listen = listener.local_addr()?;
-        let (journal, tail) = open_journal(&setup)?;
         let broker = start_broker(&setup).await?;
         let broker_at = match (&broker, setup.broker) {
             (Some(broker), _) => (broker.addr().ip().to_string(), broker.addr().port()),
