@@ -250,7 +250,7 @@ impl Finder {
     /// The frame in a record if its identity was not seen before.
     fn new_sample(&mut self, transfer: &TransferId, stored: &Stored) -> Option<Sample> {
         let (received, frame) = received(&stored.payload)?;
-        let header = enroute_wire::frame::decode(&frame).ok()?.header;
+        let header = enroute_wire::frame::decode_header(&frame).ok()?;
         let gateway = GatewayId::new(&received.gateway).ok()?;
         let key = StreamKey {
             gateway: gateway.clone(),

@@ -20,7 +20,7 @@ use enroute_model::ids::{Epoch, Stream};
 use enroute_model::reading::{Decimal, NoValue, Reading, Validity};
 use enroute_model::registry::{AgeBand, Population};
 use enroute_model::time::{DeviceTime, GatewayTime, Span};
-use enroute_wire::frame::{Refusal, decode, encode, stream_of};
+use enroute_wire::frame::{Refusal, decode, decode_header, encode, stream_of};
 use enroute_wire::{Message, limits, v1};
 use proptest::collection::vec;
 use proptest::option;
@@ -526,12 +526,14 @@ proptest! {
             observed_at: observed.map(DeviceTime), clocks, ..header(stream)
         };
         let frame = Frame { header, body };
+        prop_assert_eq!(decode_header(&encode(&frame)), Ok(frame.header.clone()));
         prop_assert_eq!(decode(&encode(&frame)), Ok(frame));
     }
 
     #[test]
     fn rubbish_never_panics(bytes in vec(any::<u8>(), 0..400)) {
         let _unused = decode(&bytes);
+        let _unused = decode_header(&bytes);
         let _unused = enroute_wire::record::decode(&bytes.into());
     }
 
