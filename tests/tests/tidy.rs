@@ -10,6 +10,7 @@
     reason = "a failure here is a failed test"
 )]
 
+use enroute_model::catalogue::catalogue;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -241,4 +242,42 @@ fn the_proto_files_are_all_compiled() {
         );
     }
     assert_eq!(protos.len(), 5);
+}
+
+/// The reference tables, those included that no rule uses yet.
+#[test]
+fn every_reference_table_is_whole() {
+    let mut tables = Vec::new();
+    files(&root().join("crates"), "csv", &mut tables);
+    tables.retain(|path| path.parent().unwrap().ends_with("data"));
+    assert!(tables.len() >= 8, "found only {tables:?}");
+    for path in tables {
+        let mut rows = csv::Reader::from_path(&path).unwrap();
+        let columns = rows.headers().unwrap().len();
+        let whole = rows
+            .records()
+            .map(|row| row.unwrap().len())
+            .filter(|len| *len == columns)
+            .count();
+        assert!(whole > 4 && columns > 2, "{}", path.display());
+    }
+}
+
+/// What the catalogue's units are called in IEEE 11073-10101, as far as it is known.
+#[test]
+fn the_table_of_units_names_units_of_the_catalogue() {
+    let table = fs::read_to_string(root().join("crates/model/data/units.csv")).unwrap();
+    let mut rows = csv::Reader::from_reader(table.as_bytes());
+    let units: Vec<String> = rows
+        .records()
+        .map(|row| row.unwrap()[2].to_owned())
+        .collect();
+    let used = catalogue()
+        .vitals()
+        .filter(|vital| units.contains(&vital.unit))
+        .count();
+    assert!(
+        used > 30,
+        "only {used} vital signs have a unit of the table"
+    );
 }

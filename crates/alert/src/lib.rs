@@ -9,6 +9,9 @@
 //! [`limit`] and [`technical`], and further sources of limits beside [`profile`].
 //!
 //! Start with [`limit::LimitCondition`].
+//!
+//! `data/` also holds the tables for scores and for limits around the current
+//! value; nothing uses those yet.
 
 pub mod limit;
 pub mod profile;
