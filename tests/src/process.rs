@@ -106,7 +106,11 @@ impl Process {
     /// # Panics
     /// As [`Process::stop`].
     #[must_use]
-    pub fn stop_and_tell(self) -> Vec<String> {
+    pub fn stop_and_tell(mut self) -> Vec<String> {
+        // Before its first word it may not listen to signals yet.
+        if self.seen.is_empty() {
+            self.wait_for("its first word", |_| Some(()));
+        }
         let pid = self.child.id().to_string();
         let asked = Command::new("kill").args(["-TERM", &pid]).status();
         assert!(

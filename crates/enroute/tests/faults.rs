@@ -398,14 +398,20 @@ async fn nothing_is_lost_whatever_strikes() {
     run.drain();
 
     let recorded = history(&run.stack.address, TRANSFER).await;
+    let began = run.viewer.heartbeats();
     let all = run.viewer.frames().len() >= recorded.len()
         || run
             .viewer
             .watch(&run.stack.address, TRANSFER, |v| {
-                v.frames().len() >= recorded.len()
+                v.frames().len() >= recorded.len() || v.heartbeats() - began > 15
             })
             .await;
     assert!(all, "the stream ended before everything had come");
+    let missed: Vec<_> = recorded
+        .keys()
+        .filter(|id| !run.viewer.frames().contains_key(id))
+        .collect();
+    assert!(missed.is_empty(), "the subscriber was not given {missed:?}");
     assert_true(&recorded, &channels, &rates);
     assert!(
         *run.viewer.frames() == recorded,
