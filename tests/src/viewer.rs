@@ -42,6 +42,16 @@ impl Watching {
         Self(client.watch(request).await.unwrap().into_inner())
     }
 
+    /// The id of the first transfer that appears.
+    pub async fn first_transfer(mut self) -> String {
+        while let Some(response) = self.next().await {
+            if let Some(Update::Transfer(transfer)) = response.update {
+                return transfer.transfer;
+            }
+        }
+        panic!("the board ended before a transfer appeared");
+    }
+
     /// The next update; `None` when the stream ended, in whatever way.
     pub async fn next(&mut self) -> Option<WatchResponse> {
         let next = tokio::time::timeout(HANG, self.0.message()).await;
@@ -52,28 +62,21 @@ impl Watching {
 }
 
 impl Viewer {
-    /// A token from before anything happened, so that nothing is missed, and
-    /// the id of the first transfer that appears.
-    pub async fn first_transfer(server: &str) -> (Self, String) {
+    /// A viewer with a token from before anything happened, so that it misses
+    /// nothing: to be had before a gateway starts. And the board that it watches.
+    pub async fn before_anything(server: &str) -> (Self, Watching) {
         let mut board = Watching::start(server, WatchRequest::default()).await;
         let first = board.next().await.expect("a snapshot");
-        let viewer = Self {
-            token: first.resume_token.clone(),
-            ..Self::default()
-        };
-        let mut update = Some(first);
-        while let Some(response) = update {
-            let seen = match response.update {
-                Some(Update::Snapshot(snapshot)) => snapshot.transfer.into_iter().next(),
-                Some(Update::Transfer(transfer)) => Some(transfer),
-                _ => None,
-            };
-            if let Some(transfer) = seen {
-                return (viewer, transfer.transfer);
-            }
-            update = board.next().await;
-        }
-        panic!("the board ended before a transfer appeared");
+        let empty = matches!(&first.update, Some(Update::Snapshot(s)) if s.transfer.is_empty());
+        assert!(empty, "something happened before the viewer came");
+        let token = first.resume_token;
+        (
+            Self {
+                token,
+                ..Self::default()
+            },
+            board,
+        )
     }
 
     /// Watches `transfer` from the last token until the stream breaks or `done`

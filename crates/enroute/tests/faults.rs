@@ -369,12 +369,12 @@ async fn nothing_is_lost_whatever_strikes() {
         Link::to(broker).await,
     ];
     let stack = Stack::with_mosquitto(BINARY, mosquitto, links[2].port());
+    let (viewer, board) = Viewer::before_anything(&stack.address).await;
     let vehicles = [
         Vehicle::start(&stack, "gw-waves", record, links[0].port()),
         Vehicle::start(&stack, "gw-rows", numerics, links[1].port()),
     ];
-    let (viewer, transfer) = Viewer::first_transfer(&stack.address).await;
-    assert_eq!(transfer, TRANSFER);
+    assert_eq!(board.first_transfer().await, TRANSFER);
     let mut run = Run {
         stack,
         vehicles,

@@ -36,8 +36,9 @@ async fn play(
     frames: usize,
 ) -> Option<Viewer> {
     let mut stack = Stack::start(BINARY, broker)?;
+    let (mut viewer, board) = Viewer::before_anything(&stack.address).await;
     let gateway = stack.play("gw-1", record, speed, source);
-    let (mut viewer, transfer) = Viewer::first_transfer(&stack.address).await;
+    let transfer = board.first_transfer().await;
 
     let third = viewer
         .watch(&stack.address, &transfer, |v| v.count(stream) * 3 >= frames)

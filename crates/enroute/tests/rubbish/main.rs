@@ -46,8 +46,9 @@ async fn rubbish_at_every_door(broker: Broker) {
     let Some(stack) = Stack::start(BINARY, broker) else {
         return;
     };
+    let (mut viewer, board) = Viewer::before_anything(&stack.address).await;
     let honest = stack.play("gw-1", &record, "0.8", "");
-    let (mut viewer, transfer) = Viewer::first_transfer(&stack.address).await;
+    let transfer = board.first_transfer().await;
     let mut other = stack.gateway(
         "gw-2",
         "",
