@@ -28,6 +28,8 @@ pub const CREW_LOG_MAX: usize = 64;
 pub const TRACK_MAX: usize = 256;
 /// Poisoned records kept for viewers; the oldest stay.
 pub const POISONED_MAX: usize = 16;
+/// Times without a recording kept for viewers; the newest stay.
+pub const UNRECORDED_MAX: usize = 16;
 /// Ids of past actions that are remembered to apply each once.
 pub const ACTIONS_MAX: usize = 1_024;
 /// Gaps listed per stream for viewers.

@@ -6,7 +6,7 @@ mod join;
 mod view;
 
 use crate::alerts::{Alerts, Now};
-use crate::bounds::{Overflow, POISONED_MAX, UNASSIGNED_SILENCE};
+use crate::bounds::{Overflow, POISONED_MAX, UNASSIGNED_SILENCE, UNRECORDED_MAX};
 use crate::effects::Effects;
 use crate::source::{Ctx, Source};
 use crate::travel::Journey;
@@ -15,7 +15,7 @@ use enroute_model::frame::Priority;
 use enroute_model::ids::{GatewayId, Position, TransferId};
 use enroute_model::record::{Entry, Record};
 use enroute_model::registry::TransferInfo;
-use enroute_model::state::{AlertKind, CrewEntry, Phase, PoisonedRecord, Verdict};
+use enroute_model::state::{AlertKind, CrewEntry, Phase, PoisonedRecord, Unrecorded, Verdict};
 use enroute_model::time::{EngineTime, ServerTime};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
@@ -59,6 +59,7 @@ pub struct Engine {
     journey: Journey,
     poisoned: Vec<PoisonedRecord>,
     crew_log: Vec<CrewEntry>,
+    unrecorded: Vec<Unrecorded>,
     actions: VecDeque<String>,
     overflow: Overflow,
     /// No deadline is earlier; kept without a look at every source per record.
@@ -96,6 +97,7 @@ impl Engine {
             journey: Journey::default(),
             poisoned: Vec::new(),
             crew_log: Vec::new(),
+            unrecorded: Vec::new(),
             actions: VecDeque::new(),
             overflow: Overflow::default(),
             bound: Bound::Unknown,
@@ -137,6 +139,14 @@ impl Engine {
             } => self.action(action_id, action, out),
             Entry::Poisoned { reason } => {
                 self.poison(record.position, reason, out);
+                Verdict::Applied
+            }
+            Entry::Unrecorded(unrecorded) => {
+                self.note_unrecorded(unrecorded, out);
+                Verdict::Applied
+            }
+            Entry::Rejected { gateway, publishes } => {
+                self.note_rejected(gateway, *publishes, out);
                 Verdict::Applied
             }
         }
@@ -225,6 +235,21 @@ impl Engine {
     fn presence(&mut self, gateway: &GatewayId, online: bool, out: &mut Effects) {
         self.with_source(gateway, out, |source, ctx| source.presence(online, ctx));
         self.bound = Bound::Unknown;
+    }
+
+    fn note_unrecorded(&mut self, unrecorded: &Unrecorded, out: &mut Effects) {
+        if self.unrecorded.len() >= UNRECORDED_MAX {
+            self.unrecorded.remove(0);
+        }
+        self.unrecorded.push(unrecorded.clone());
+        out.changed.info = true;
+    }
+
+    fn note_rejected(&mut self, gateway: &GatewayId, publishes: u64, out: &mut Effects) {
+        if let Some(source) = self.sources.get_mut(gateway) {
+            source.rejected_publishes = publishes;
+            out.changed.source(gateway);
+        }
     }
 
     fn poison(&mut self, position: Position, reason: &str, out: &mut Effects) {

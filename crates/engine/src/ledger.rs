@@ -4,7 +4,7 @@ use crate::bounds::{DIGESTS_MAX, GAPS_SHOWN_MAX, RANGES_MAX, RECEIPT_RANGES_MAX}
 use crate::effects::StreamReceipt;
 use enroute_model::ids::{Epoch, GatewayId, Stream, StreamKey};
 use enroute_model::ranges::RangeSet;
-use enroute_model::state::StreamCompleteness;
+use enroute_model::state::{Gap, StreamCompleteness};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
@@ -112,12 +112,25 @@ impl Ledger {
             stream,
             first,
             highest: self.highest,
+            sent: None,
+            received: durable
+                .saturating_add(self.duplicates)
+                .saturating_add(self.conflicts),
             durable,
             shed: accounted.saturating_sub(durable),
             duplicates: self.duplicates,
             conflicts: self.conflicts,
             missing,
-            gaps: gaps.take(GAPS_SHOWN_MAX).collect(),
+            gaps: gaps
+                .take(GAPS_SHOWN_MAX)
+                .map(|(first, last)| Gap {
+                    first,
+                    last,
+                    from: None,
+                    to: None,
+                    cause: None,
+                })
+                .collect(),
         }
     }
 

@@ -14,7 +14,7 @@ use enroute_alert::profile::Profile;
 use enroute_alert::technical::LinkCondition;
 use enroute_model::frame::{ClockOffsets, DeviceAlarm, Header, LinkReport, Metric};
 use enroute_model::ids::{Epoch, GatewayId, Lane, Stream};
-use enroute_model::state::{AlertKind, Link, SourceState, StreamCompleteness};
+use enroute_model::state::{AlertKind, ClockState, Link, SourceState, StreamCompleteness};
 use enroute_model::time::{EngineTime, Span};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -54,6 +54,7 @@ pub(crate) struct Source {
     sends_reports: bool,
     sends_waveforms: bool,
     report: Option<LinkReport>,
+    pub(crate) rejected_publishes: u64,
     clocks: ClockOffsets,
     pub(crate) values: BTreeMap<Metric, Slot>,
     device_alarms: Vec<HeldAlarm>,
@@ -91,6 +92,7 @@ impl Source {
             sends_reports: false,
             sends_waveforms: false,
             report: None,
+            rejected_publishes: 0,
             clocks: ClockOffsets::default(),
             values: BTreeMap::new(),
             device_alarms: Vec::new(),
@@ -365,7 +367,7 @@ impl Source {
             let key = (Some(ctx.gateway.clone()), AlertKind::LinkLost);
             ctx.alerts.end(&key, ctx.at, ctx.out);
             self.link = other.link;
-            self.report = other.report.or(self.report);
+            self.report = other.report.or(self.report.take());
             self.clocks = other.clocks;
             self.device_alarms = other.device_alarms;
         }
@@ -388,7 +390,7 @@ impl Source {
                 self.values.get(metric).is_some_and(|slot| slot.stale_alert)
             }
             AlertKind::LinkLost => self.link.loss().is_some(),
-            AlertKind::Conflict(_) | AlertKind::EngineDegraded => true,
+            AlertKind::Conflict(_) | AlertKind::EngineDegraded | AlertKind::NotRecorded => true,
         }
     }
 
@@ -419,7 +421,7 @@ impl Source {
             gateway: gateway.clone(),
             active: self.active,
             link: self.link_state(),
-            report: self.report,
+            report: self.report.clone(),
             clocks: self.clocks,
             values: self
                 .values
@@ -432,6 +434,8 @@ impl Source {
                 .map(|held| held.alarm.clone())
                 .collect(),
             completeness: self.completeness(),
+            rejected_publishes: self.rejected_publishes,
+            clock_state: ClockState::default(),
         }
     }
 

@@ -7,8 +7,8 @@ mod travel;
 use crate::{Effects, Engine};
 use enroute_model::catalogue::catalogue;
 use enroute_model::frame::{
-    Body, Code, CrewEvent, DeviceAlarm, Frame, GeoPoint, Header, LinkReport, Metric, Numeric,
-    Priority, Shed,
+    Body, Code, CrewEvent, DeviceAlarm, Frame, GapCause, GeoPoint, Header, LinkReport, Metric,
+    Numeric, Priority, Shed,
 };
 use enroute_model::ids::{Epoch, GatewayId, Lane, Position, Stream, TransferId};
 use enroute_model::reading::{Decimal, NoValue, Reading, Validity};
@@ -118,6 +118,7 @@ impl Sender {
             action_id: format!("action-{}", self.position),
             actor: "doctor".into(),
             action,
+            happened_unrecorded: None,
         };
         self.entry(at, entry)
     }
@@ -173,7 +174,7 @@ fn record(sender: &mut Sender, at: EngineTime, what: &str) -> Option<Record> {
                 first: first.parse().unwrap(),
                 last: last.parse().unwrap(),
                 first_captured_at: GatewayTime(0),
-                reason: "full".into(),
+                cause: Some(GapCause::SpoolFull),
             };
             sender.frame(at, who, Lane::Live, Body::Shed(shed))
         }
@@ -274,6 +275,7 @@ fn line(transition: &AlertTransition) -> String {
         AlertKind::LinkLost => "link lost".to_owned(),
         AlertKind::Conflict(stream) => format!("conflict in {stream:?}"),
         AlertKind::EngineDegraded => "engine degraded".to_owned(),
+        AlertKind::NotRecorded => "not recorded".to_owned(),
     };
     let value = match alert.value {
         Some(Reading::Value { value, .. }) => format!(", value {value}"),

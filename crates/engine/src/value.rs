@@ -166,6 +166,7 @@ impl Slot {
             reading: self.reading,
             implausible: self.is_implausible(),
             observed_at: self.origin.observed_at,
+            measured_at: None,
             captured_at: self.origin.captured_at,
             heard_at: self.heard_at,
             stale: self.stale,

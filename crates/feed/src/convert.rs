@@ -11,6 +11,7 @@ use v1::watch_response::Update as Out;
 
 pub(crate) fn delivery(delivery: Delivery) -> v1::WatchResponse {
     v1::WatchResponse {
+        not_recorded: None,
         server_time_us: delivery.server_time.0,
         resume_token: delivery.token.into_bytes().into(),
         update: Some(update(delivery.update)),

@@ -10,7 +10,7 @@ use crate::stats::Stats;
 use crate::uplink::{Phase, Uplink};
 use enroute_model::frame::{Body, LinkReport};
 use enroute_model::ids::TransferId;
-use enroute_model::time::Clock;
+use enroute_model::time::{Clock, Span};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -246,6 +246,8 @@ async fn report(desk: Arc<Desk>, interval_s: u32) {
         }
         let report = LinkReport {
             degradation_level: 0,
+            numerics_interval: Span::ZERO,
+            streams: Vec::new(),
             spool_bytes: status.bytes.0,
             spool_bytes_max: status.bytes.1,
             unconfirmed_frames: status.unconfirmed,

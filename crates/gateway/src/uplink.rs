@@ -222,7 +222,12 @@ impl Uplink {
     ) -> bool {
         let count = u64::try_from(frame.len()).unwrap_or(u64::MAX);
         let sent_at_us = self.desk.wall().0;
-        let payload = v1::Batch { frame, sent_at_us }.encode_to_vec();
+        let batch = v1::Batch {
+            frame,
+            sent_at_us,
+            ..v1::Batch::default()
+        };
+        let payload = batch.encode_to_vec();
         let (bytes, token) = (payload.len(), self.token());
         let publish = Publish {
             message_expiry,

@@ -33,6 +33,7 @@ fn batches() -> impl Strategy<Value = Vec<u8>> {
         let batch = v1::Batch {
             frame,
             sent_at_us: 1,
+            ..v1::Batch::default()
         };
         let mut bytes = batch.encode_to_vec();
         let at = index.index(bytes.len());

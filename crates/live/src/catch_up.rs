@@ -34,7 +34,10 @@ pub(crate) fn received(payload: &Bytes) -> Option<(v1::ReceivedFrame, Bytes)> {
             let frame = received.frame.clone();
             Some((received, frame))
         }
-        v1::record::Entry::Presence(_) | v1::record::Entry::Registry(_) => None,
+        v1::record::Entry::Presence(_)
+        | v1::record::Entry::Registry(_)
+        | v1::record::Entry::Unrecorded(_)
+        | v1::record::Entry::Rejected(_) => None,
     }
 }
 

@@ -80,7 +80,10 @@ impl About {
             Entry::Registry { action_id, .. } => Self::Action {
                 id: action_id.clone(),
             },
-            Entry::Poisoned { .. } => Self::Poisoned,
+            Entry::Rejected { gateway, .. } => Self::Presence {
+                gateway: gateway.clone(),
+            },
+            Entry::Poisoned { .. } | Entry::Unrecorded(_) => Self::Poisoned,
         }
     }
 }
@@ -154,6 +157,7 @@ impl Slot {
             travel: Travel::default(),
             poisoned: vec![PoisonedRecord { position, reason }],
             crew_log: Vec::new(),
+            unrecorded: Vec::new(),
         }
     }
 }

@@ -234,10 +234,14 @@ pub enum CrewEvent {
 }
 
 /// The gateway's view of its link.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkReport {
-    /// 0 everything live, 1 no waveforms, 2 numerics less often, 3 summary only.
+    /// Step of the degradation ladder: 0 everything live, 1 no waveforms,
+    /// 2 numerics less often, 3 summary only.
     pub degradation_level: u32,
+    /// How often the newest of a kind of numerics comes live at most; zero: as
+    /// often as its source gives it.
+    pub numerics_interval: Span,
     /// Bytes in the spool.
     pub spool_bytes: u64,
     /// Its limit.
@@ -250,10 +254,26 @@ pub struct LinkReport {
     pub connections: u32,
     /// Battery, percent; `None` on mains.
     pub battery_percent: Option<u32>,
+    /// All streams of the present life of the spool, and those of earlier lives
+    /// that still hold unconfirmed frames.
+    pub streams: Vec<StreamReport>,
 }
 
-/// A durable statement that frames were given up.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What a gateway made and sent of one stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamReport {
+    /// Life of the spool.
+    pub epoch: Epoch,
+    /// Stream.
+    pub stream: Stream,
+    /// The last sequence given out.
+    pub produced: u64,
+    /// Different frames that were handed to the network at least once.
+    pub sent: u64,
+}
+
+/// A durable statement that frames will never come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shed {
     /// First sequence given up.
     pub first: u64,
@@ -261,6 +281,20 @@ pub struct Shed {
     pub last: u64,
     /// When the first of them was captured.
     pub first_captured_at: GatewayTime,
-    /// Why.
-    pub reason: String,
+    /// Why; `None`: a reason that this version does not know.
+    pub cause: Option<GapCause>,
+}
+
+/// Why frames are not in the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum GapCause {
+    /// The spool was full and gave them up.
+    SpoolFull,
+    /// The server lost them by being restored from an older copy, and the
+    /// gateway no longer held them.
+    Restored,
+    /// The gateway's disk could not give them back.
+    Damaged,
+    /// The spool that held them is gone.
+    SpoolLost,
 }

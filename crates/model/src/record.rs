@@ -3,6 +3,7 @@
 use crate::frame::Frame;
 use crate::ids::{GatewayId, Lane, Position, TransferId};
 use crate::registry::RegistryAction;
+use crate::state::Unrecorded;
 use crate::time::{EngineTime, ServerTime};
 
 /// One record of a transfer, in the journal's order.
@@ -49,6 +50,17 @@ pub enum Entry {
         actor: String,
         /// What.
         action: RegistryAction,
+        /// When it was done, if the journal could not be written then (I8).
+        happened_unrecorded: Option<ServerTime>,
+    },
+    /// What viewers saw in this time was not recorded (I8).
+    Unrecorded(Unrecorded),
+    /// Publishes of a gateway that ingest refused since the server started.
+    Rejected {
+        /// Whose.
+        gateway: GatewayId,
+        /// How many.
+        publishes: u64,
     },
     /// A record that could not be handled; skipped identically ever after (I9).
     Poisoned {

@@ -1,7 +1,7 @@
 //! What comes out of the engine: the state of a transfer as viewers see it,
 //! and the transitions of alerts.
 
-use crate::frame::{ClockOffsets, DeviceAlarm, GeoPoint, LinkReport, Metric, Priority};
+use crate::frame::{ClockOffsets, DeviceAlarm, GapCause, GeoPoint, LinkReport, Metric, Priority};
 use crate::ids::{Epoch, GatewayId, Position, ShortCode, Stream, TransferId};
 use crate::reading::Reading;
 use crate::registry::TransferInfo;
@@ -37,6 +37,8 @@ pub struct TransferState {
     pub poisoned: Vec<PoisonedRecord>,
     /// Newest crew events (observations excepted), oldest first, at most 64.
     pub crew_log: Vec<CrewEntry>,
+    /// Times of which viewers saw what no record holds, oldest first, at most 16.
+    pub unrecorded: Vec<Unrecorded>,
 }
 
 /// Whether a transfer is under way.
@@ -90,6 +92,10 @@ pub struct SourceState {
     pub device_alarms: Vec<DeviceAlarm>,
     /// What arrived and what is missing, per epoch and stream.
     pub completeness: Vec<StreamCompleteness>,
+    /// Publishes that ingest refused since the server started.
+    pub rejected_publishes: u64,
+    /// What is known of its clocks.
+    pub clock_state: ClockState,
 }
 
 /// Whether a source is heard.
@@ -124,6 +130,9 @@ pub struct ValueState {
     pub observed_at: Option<DeviceTime>,
     /// Gateway's clock.
     pub captured_at: GatewayTime,
+    /// The time of measurement on the server's clock, with the half-width of the
+    /// interval that holds the truth; `None` while an offset is unknown.
+    pub measured_at: Option<(ServerTime, Span)>,
     /// Engine time at which it came live; drives staleness.
     pub heard_at: EngineTime,
     /// Older than it may be: never shown as current.
@@ -149,7 +158,8 @@ pub struct LimitsInForce {
     pub crit_high: Option<f64>,
 }
 
-/// Completeness of one stream of one epoch; `produced` = `durable` + `shed` + `missing`.
+/// Completeness of one stream of one epoch and leg; `produced` = `durable` +
+/// `shed` + `missing`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamCompleteness {
     /// Life of the spool.
@@ -160,18 +170,66 @@ pub struct StreamCompleteness {
     pub first: u64,
     /// Highest sequence known to exist.
     pub highest: u64,
+    /// Different frames that the gateway handed to the network, by its last
+    /// report.
+    pub sent: Option<u64>,
+    /// Frames received, duplicates and conflicts included.
+    pub received: u64,
     /// Different frames in the journal, shed records included.
     pub durable: u64,
-    /// Frames that the spool gave up, by its own word.
+    /// Frames that will never come.
     pub shed: u64,
     /// Received again with the same content.
     pub duplicates: u64,
     /// Received again with other content.
     pub conflicts: u64,
-    /// Neither received nor shed.
+    /// Neither received nor given up.
     pub missing: u64,
-    /// First missing ranges, ascending, at most 16.
-    pub gaps: Vec<(u64, u64)>,
+    /// What is not there, ascending, at most 16.
+    pub gaps: Vec<Gap>,
+}
+
+/// A run of frames that the journal does not hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// First sequence.
+    pub first: u64,
+    /// Last sequence.
+    pub last: u64,
+    /// Gateway's clock of the frame before it.
+    pub from: Option<GatewayTime>,
+    /// Gateway's clock of the frame behind it.
+    pub to: Option<GatewayTime>,
+    /// Why; `None`: missing, and may still come.
+    pub cause: Option<GapCause>,
+}
+
+/// What is known of the clocks on board.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts of their own, in any combination"
+)]
+pub struct ClockState {
+    /// The gateway's clock differs from the server's by more than it may.
+    pub gateway_wrong: bool,
+    /// It jumped, or runs fast or slow, since the leg began.
+    pub gateway_unsteady: bool,
+    /// The monitor's clock differs from the gateway's by more than it may.
+    pub monitor_wrong: bool,
+    /// It jumped, or runs fast or slow.
+    pub monitor_unsteady: bool,
+}
+
+/// A time of which viewers saw what no record holds (I8).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unrecorded {
+    /// When the journal failed.
+    pub since: ServerTime,
+    /// When it was repaired.
+    pub until: ServerTime,
+    /// What failed.
+    pub reason: String,
 }
 
 /// Where the vehicle is, and when it arrives.
@@ -207,6 +265,8 @@ pub enum AlertKind {
     Conflict(Stream),
     /// A record of this transfer could not be handled.
     EngineDegraded,
+    /// The journal cannot be written: what is shown is not recorded (I8).
+    NotRecorded,
 }
 
 impl AlertKind {
@@ -215,7 +275,11 @@ impl AlertKind {
     pub fn is_physiological(&self) -> bool {
         match self {
             Self::LimitLow(_) | Self::LimitHigh(_) => true,
-            Self::Stale(_) | Self::LinkLost | Self::Conflict(_) | Self::EngineDegraded => false,
+            Self::Stale(_)
+            | Self::LinkLost
+            | Self::Conflict(_)
+            | Self::EngineDegraded
+            | Self::NotRecorded => false,
         }
     }
 }

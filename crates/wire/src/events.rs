@@ -1,11 +1,15 @@
 //! Bodies of the events stream, and position.
 
-use crate::frame::{Refusal, text};
-use crate::limits::{LABEL_CHARS_MAX, TEXT_CHARS_MAX};
+use crate::frame::{Refusal, at_most, stream_from, stream_to, text};
+use crate::limits::{LABEL_CHARS_MAX, LINK_STREAMS_MAX, TEXT_CHARS_MAX};
 use crate::v1;
-use enroute_model::frame::{Code, CrewEvent, DeviceAlarm, GeoPoint, LinkReport, Priority};
+use enroute_model::frame::{
+    Code, CrewEvent, DeviceAlarm, GapCause, GeoPoint, LinkReport, Priority, StreamReport,
+};
+use enroute_model::ids::Epoch;
 use enroute_model::reading::Decimal;
 use enroute_model::registry::{AgeBand, Population};
+use enroute_model::time::Span;
 
 /// The contract's priority, if it says one.
 #[must_use]
@@ -169,26 +173,70 @@ pub(crate) fn population_to(population: &Population) -> v1::Population {
     }
 }
 
-pub(crate) fn link_report_from(report: &v1::LinkReport) -> LinkReport {
-    LinkReport {
+pub(crate) fn link_report_from(report: &v1::LinkReport) -> Result<LinkReport, Refusal> {
+    at_most(
+        "streams in a link report",
+        report.stream.len(),
+        LINK_STREAMS_MAX,
+    )?;
+    // A stream that this version does not know is of no use to it.
+    let streams = report.stream.iter().filter_map(|s| {
+        Some(StreamReport {
+            epoch: Epoch(s.epoch),
+            stream: stream_from(s.stream()).ok()?,
+            produced: s.produced,
+            sent: s.sent,
+        })
+    });
+    Ok(LinkReport {
         degradation_level: report.degradation_level,
+        numerics_interval: Span(i64::from(report.numerics_interval_ms) * 1_000),
         spool_bytes: report.spool_bytes,
         spool_bytes_max: report.spool_bytes_max,
         unconfirmed_frames: report.unconfirmed_frames,
         shed_frames: report.shed_frames,
         connections: report.connections,
         battery_percent: report.battery_percent,
-    }
+        streams: streams.collect(),
+    })
 }
 
 pub(crate) fn link_report_to(report: &LinkReport) -> v1::LinkReport {
+    let stream = report.streams.iter().map(|s| v1::StreamReport {
+        epoch: s.epoch.0,
+        stream: stream_to(s.stream).into(),
+        produced: s.produced,
+        sent: s.sent,
+    });
     v1::LinkReport {
         degradation_level: report.degradation_level,
+        numerics_interval_ms: u32::try_from(report.numerics_interval.0 / 1_000).unwrap_or(0),
         spool_bytes: report.spool_bytes,
         spool_bytes_max: report.spool_bytes_max,
         unconfirmed_frames: report.unconfirmed_frames,
         shed_frames: report.shed_frames,
         connections: report.connections,
         battery_percent: report.battery_percent,
+        stream: stream.collect(),
+    }
+}
+
+pub(crate) fn cause_from(cause: v1::GapCause) -> Option<GapCause> {
+    match cause {
+        v1::GapCause::Unspecified => None,
+        v1::GapCause::SpoolFull => Some(GapCause::SpoolFull),
+        v1::GapCause::Restored => Some(GapCause::Restored),
+        v1::GapCause::Damaged => Some(GapCause::Damaged),
+        v1::GapCause::SpoolLost => Some(GapCause::SpoolLost),
+    }
+}
+
+pub(crate) fn cause_to(cause: Option<GapCause>) -> v1::GapCause {
+    match cause {
+        None => v1::GapCause::Unspecified,
+        Some(GapCause::SpoolFull) => v1::GapCause::SpoolFull,
+        Some(GapCause::Restored) => v1::GapCause::Restored,
+        Some(GapCause::Damaged) => v1::GapCause::Damaged,
+        Some(GapCause::SpoolLost) => v1::GapCause::SpoolLost,
     }
 }

@@ -4,10 +4,10 @@
 //! reason under which refusals are counted.
 
 use crate::events::{
-    crew_event_from, crew_event_to, device_alarm_from, device_alarm_to, link_report_from,
-    link_report_to, position_from, position_to,
+    cause_from, cause_to, crew_event_from, crew_event_to, device_alarm_from, device_alarm_to,
+    link_report_from, link_report_to, position_from, position_to,
 };
-use crate::limits::{DEVICE_ALARMS_MAX, FRAME_BYTES_MAX, TEXT_CHARS_MAX, WAVEFORMS_MAX};
+use crate::limits::{DEVICE_ALARMS_MAX, FRAME_BYTES_MAX, WAVEFORMS_MAX};
 use crate::numerics::{numerics_from, numerics_to};
 use crate::v1;
 use crate::waveform::{waveform_from, waveform_to};
@@ -243,12 +243,12 @@ fn body_from(body: Option<v1::frame::Body>) -> Result<Body, Refusal> {
         }
         Some(Wire::Position(position)) => Body::Position(position_from(&position)?),
         Some(Wire::CrewEvent(event)) => crew_event_from(event)?.map_or(Body::Unknown, Body::Crew),
-        Some(Wire::LinkReport(report)) => Body::Link(link_report_from(&report)),
+        Some(Wire::LinkReport(report)) => Body::Link(link_report_from(&report)?),
         Some(Wire::Shed(shed)) => Body::Shed(Shed {
             first: shed.first,
             last: shed.last,
             first_captured_at: GatewayTime(shed.first_captured_at_us),
-            reason: text("reason", shed.reason, TEXT_CHARS_MAX)?,
+            cause: cause_from(shed.cause()),
         }),
         None => Body::Unknown,
     })
@@ -271,7 +271,7 @@ fn body_to(body: &Body) -> Option<v1::frame::Body> {
             first: shed.first,
             last: shed.last,
             first_captured_at_us: shed.first_captured_at.0,
-            reason: shed.reason.clone(),
+            cause: cause_to(shed.cause).into(),
         }),
         Body::Unknown => return None,
     })

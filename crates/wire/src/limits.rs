@@ -33,6 +33,8 @@ pub const CONDITIONS_MAX: usize = 16;
 pub const RECEIPT_RANGES_MAX: usize = 64;
 /// Streams in one receipt.
 pub const RECEIPT_STREAMS_MAX: usize = 96;
+/// Streams in one link report.
+pub const LINK_STREAMS_MAX: usize = 96;
 /// Bytes of a resume token.
 pub const TOKEN_BYTES_MAX: usize = 8_192;
 /// Transfers named in one watch.

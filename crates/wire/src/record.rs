@@ -2,12 +2,14 @@
 //! [`Entry`] for the engine.
 
 use crate::frame::{self, Refusal, at_most, text};
-use crate::limits::{FRAME_BYTES_MAX, LABEL_CHARS_MAX, PUBLISH_BYTES_MAX};
+use crate::limits::{FRAME_BYTES_MAX, LABEL_CHARS_MAX, PUBLISH_BYTES_MAX, TEXT_CHARS_MAX};
 use crate::{registry, v1};
 use bytes::Bytes;
 use enroute_model::ids::{GatewayId, Lane};
 use enroute_model::record::Entry;
 use enroute_model::registry::RegistryAction;
+use enroute_model::state::Unrecorded;
+use enroute_model::time::ServerTime;
 use prost::Message;
 
 /// The record of a frame as it came.
@@ -37,6 +39,44 @@ pub fn of_action(action_id: &str, actor: &str, action: &RegistryAction) -> Bytes
         action_id: action_id.to_owned(),
         actor: actor.to_owned(),
         action: Some(registry::action_to(action)),
+        happened_unrecorded_at_us: None,
+    }))
+}
+
+/// The record of what a person did at `at`, while nothing could be recorded.
+#[must_use]
+pub fn of_unrecorded_action(
+    action_id: &str,
+    actor: &str,
+    action: &RegistryAction,
+    at: ServerTime,
+) -> Bytes {
+    encode(v1::record::Entry::Registry(v1::RegistryEntry {
+        action_id: action_id.to_owned(),
+        actor: actor.to_owned(),
+        action: Some(registry::action_to(action)),
+        happened_unrecorded_at_us: Some(at.0),
+    }))
+}
+
+/// The record of a time in which nothing could be recorded.
+#[must_use]
+pub fn of_unrecorded(unrecorded: &Unrecorded) -> Bytes {
+    let reason = unrecorded.reason.chars().take(TEXT_CHARS_MAX).collect();
+    encode(v1::record::Entry::Unrecorded(v1::Unrecorded {
+        since_us: unrecorded.since.0,
+        until_us: unrecorded.until.0,
+        reason,
+    }))
+}
+
+/// The record of publishes that were refused; `reason` is the last one's word.
+#[must_use]
+pub fn of_rejected(gateway: &GatewayId, publishes: u64, reason: &str) -> Bytes {
+    encode(v1::record::Entry::Rejected(v1::Rejected {
+        gateway: gateway.to_string(),
+        publishes,
+        reason: reason.to_owned(),
     }))
 }
 
@@ -75,6 +115,16 @@ pub fn decode(payload: &Bytes) -> Result<Entry, Refusal> {
                 action_id: text("action id", entry.action_id, LABEL_CHARS_MAX)?,
                 actor: text("actor", entry.actor, LABEL_CHARS_MAX)?,
                 action: registry::action_from(entry.action.ok_or(Refusal::Missing("an action"))?)?,
+                happened_unrecorded: entry.happened_unrecorded_at_us.map(ServerTime),
+            },
+            v1::record::Entry::Unrecorded(entry) => Entry::Unrecorded(Unrecorded {
+                since: ServerTime(entry.since_us),
+                until: ServerTime(entry.until_us),
+                reason: text("reason", entry.reason, TEXT_CHARS_MAX)?,
+            }),
+            v1::record::Entry::Rejected(entry) => Entry::Rejected {
+                gateway: gateway(&entry.gateway)?,
+                publishes: entry.publishes,
             },
         },
     )

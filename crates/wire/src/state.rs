@@ -1,6 +1,8 @@
 //! Live state in the contract's words. One way only: nobody sends state to the server.
 
-use crate::events::{crew_event_to, device_alarm_to, link_report_to, position_to, priority_to};
+use crate::events::{
+    cause_to, crew_event_to, device_alarm_to, link_report_to, position_to, priority_to,
+};
 use crate::frame::{clocks_to, stream_to};
 use crate::numerics::reading_to;
 use crate::registry::info_to;
@@ -29,6 +31,7 @@ pub fn transfer_to(state: &TransferState) -> v1::TransferState {
         travel: Some(travel_to(&state.travel)),
         poisoned: state.poisoned.iter().map(poisoned_to).collect(),
         crew_log: state.crew_log.iter().map(crew_entry_to).collect(),
+        unrecorded: state.unrecorded.iter().map(unrecorded_to).collect(),
     }
 }
 
@@ -63,6 +66,14 @@ fn poisoned_to(record: &enroute_model::state::PoisonedRecord) -> v1::PoisonedRec
     }
 }
 
+fn unrecorded_to(unrecorded: &enroute_model::state::Unrecorded) -> v1::Unrecorded {
+    v1::Unrecorded {
+        since_us: unrecorded.since.0,
+        until_us: unrecorded.until.0,
+        reason: unrecorded.reason.clone(),
+    }
+}
+
 fn crew_entry_to(entry: &enroute_model::state::CrewEntry) -> v1::CrewEntry {
     v1::CrewEntry {
         captured_at_us: entry.captured_at.0,
@@ -87,6 +98,13 @@ fn source_to(source: &SourceState) -> v1::Source {
         value: source.values.iter().map(value_to).collect(),
         device_alarm: source.device_alarms.iter().map(device_alarm_to).collect(),
         completeness: source.completeness.iter().map(completeness_to).collect(),
+        rejected_publishes: source.rejected_publishes,
+        clock_state: Some(v1::ClockState {
+            gateway_wrong: source.clock_state.gateway_wrong,
+            gateway_unsteady: source.clock_state.gateway_unsteady,
+            monitor_wrong: source.clock_state.monitor_wrong,
+            monitor_unsteady: source.clock_state.monitor_unsteady,
+        }),
     }
 }
 
@@ -104,6 +122,10 @@ fn value_to(value: &ValueState) -> v1::Value {
         stale: value.stale,
         observed_at_us: value.observed_at.map(|t| t.0),
         captured_at_us: value.captured_at.0,
+        measured_at_us: value.measured_at.map(|(at, _)| at.0),
+        measured_uncertainty_us: value
+            .measured_at
+            .map_or(0, |(_, half)| u64::try_from(half.0).unwrap_or(0)),
         heard_at_us: value.heard_at.0,
         interval_ms: u32::try_from(value.interval.0 / 1_000).unwrap_or(u32::MAX),
         slope_per_min: value.slope_per_min,
@@ -115,15 +137,20 @@ fn value_to(value: &ValueState) -> v1::Value {
 }
 
 fn completeness_to(stream: &StreamCompleteness) -> v1::StreamCompleteness {
-    let gap = stream.gaps.iter().map(|(first, last)| v1::Range {
-        first: *first,
-        last: *last,
+    let gap = stream.gaps.iter().map(|gap| v1::Gap {
+        first: gap.first,
+        last: gap.last,
+        from_us: gap.from.map(|t| t.0),
+        to_us: gap.to.map(|t| t.0),
+        cause: cause_to(gap.cause).into(),
     });
     v1::StreamCompleteness {
         epoch: stream.epoch.0,
         stream: stream_to(stream.stream).into(),
         first: stream.first,
         highest: stream.highest,
+        sent: stream.sent,
+        received: stream.received,
         durable: stream.durable,
         shed: stream.shed,
         duplicates: stream.duplicates,
@@ -158,6 +185,7 @@ pub fn alert_to(alert: &AlertState) -> v1::Alert {
         AlertKind::LinkLost => (v1::AlertKind::LinkLost, &none, None),
         AlertKind::Conflict(stream) => (v1::AlertKind::Conflict, &none, Some(*stream)),
         AlertKind::EngineDegraded => (v1::AlertKind::EngineDegraded, &none, None),
+        AlertKind::NotRecorded => (v1::AlertKind::NotRecorded, &none, None),
     };
     let phase = match alert.phase {
         AlertPhase::Active => v1::AlertPhase::Active,

@@ -86,6 +86,7 @@ fn twelve_numerics_fit_in_152_bytes_on_the_wire() {
     let batch = v1::Batch {
         frame: vec![frame.into()],
         sent_at_us: 1_795_305_600_000_000,
+        ..v1::Batch::default()
     };
     assert!(batch.encoded_len() <= 152, "{} bytes", batch.encoded_len());
 }
@@ -276,7 +277,7 @@ fn events_beyond_their_limits_are_refused() {
             first,
             last,
             first_captured_at: GatewayTime(0),
-            reason: String::new(),
+            cause: None,
         })
     };
     assert_eq!(refuse(shed(5, 6)), "invalid_value");
@@ -333,6 +334,7 @@ fn a_batch_of_bytes_is_a_batch_of_frames() {
     let batch = v1::Batch {
         frame: vec![frame.clone().into()],
         sent_at_us: 1,
+        ..v1::Batch::default()
     }
     .encode_to_vec();
     assert_eq!(v1::Batch::decode(batch.as_slice()).unwrap().frame[0], frame);

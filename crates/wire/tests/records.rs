@@ -100,6 +100,7 @@ fn presence_and_actions_come_back() {
             action_id: "a-1".into(),
             actor: "desk".into(),
             action: action.clone(),
+            happened_unrecorded: None,
         };
         assert_eq!(
             record::decode(&record::of_action("a-1", "desk", &action)),

@@ -1,7 +1,7 @@
 //! One transfer becomes a part of another.
 
 use super::{Bound, Engine};
-use crate::bounds::{ALIASES_MAX, CREW_LOG_MAX, POISONED_MAX, SOURCES_MAX};
+use crate::bounds::{ALIASES_MAX, CREW_LOG_MAX, POISONED_MAX, SOURCES_MAX, UNRECORDED_MAX};
 use crate::effects::Effects;
 use crate::source::Source;
 use enroute_model::ids::GatewayId;
@@ -113,6 +113,11 @@ impl Engine {
         self.crew_log.sort_by_key(|entry| entry.captured_at);
         let surplus = self.crew_log.len().saturating_sub(CREW_LOG_MAX);
         self.crew_log.drain(..surplus);
+        self.unrecorded.append(&mut other.unrecorded);
+        self.unrecorded.sort_by_key(|unrecorded| unrecorded.since);
+        self.unrecorded.dedup();
+        let surplus = self.unrecorded.len().saturating_sub(UNRECORDED_MAX);
+        self.unrecorded.drain(..surplus);
         self.poisoned.append(&mut other.poisoned);
         self.poisoned.sort_by_key(|record| record.position);
         self.poisoned.truncate(POISONED_MAX);

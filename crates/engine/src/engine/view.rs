@@ -37,6 +37,7 @@ impl Engine {
             travel: self.travel(),
             poisoned: self.poisoned.clone(),
             crew_log: self.crew_log.clone(),
+            unrecorded: self.unrecorded.clone(),
         }
     }
 

@@ -364,6 +364,8 @@ fn the_same_identity_with_other_content_is_a_conflict() {
         stream: Stream::Numerics,
         first: 1,
         highest: 1,
+        sent: None,
+        received: 4,
         durable: 1,
         shed: 0,
         duplicates: 1,

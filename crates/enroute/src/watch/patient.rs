@@ -245,8 +245,8 @@ fn data_panel(frame: &mut Frame, area: Rect, state: &v1::TransferState, now_us: 
     let mut lines = Vec::new();
     for source in &state.source {
         lines.push(source_line(source, now_us));
-        if let Some(report) = source.report.filter(|_| source.active) {
-            lines.push(report_line(&report));
+        if let Some(report) = source.report.as_ref().filter(|_| source.active) {
+            lines.push(report_line(report));
         }
         for stream in source.completeness.iter().filter(|_| source.active) {
             lines.push(stream_line(stream));

@@ -201,6 +201,7 @@ fn silent_transfer() -> v1::TransferState {
 
 fn response(update: Update) -> v1::WatchResponse {
     v1::WatchResponse {
+        not_recorded: None,
         server_time_us: NOON,
         resume_token: vec![1],
         update: Some(update),

@@ -198,6 +198,7 @@ pub(crate) fn alert(alert: &v1::Alert) -> String {
         K::LinkLost => format!("link lost to {}", printable(&alert.gateway)),
         K::Conflict => format!("{} frames contradict each other", stream(alert.stream())),
         K::EngineDegraded => "engine degraded: a record was skipped".into(),
+        K::NotRecorded => "not recorded: the server's journal failed".into(),
         K::Unspecified => "alert of a kind that this version does not know".into(),
     }
 }

@@ -286,7 +286,12 @@ fn batch(frames: &[Frame]) -> Vec<u8> {
         .map(|frame| frame.encode_to_vec().into())
         .collect();
     let sent_at_us = i64::MAX;
-    Batch { frame, sent_at_us }.encode_to_vec()
+    Batch {
+        frame,
+        sent_at_us,
+        ..Batch::default()
+    }
+    .encode_to_vec()
 }
 
 fn frame(stream: Stream, sequence: u64, body: Body) -> Frame {
@@ -395,7 +400,7 @@ fn strange_frames() -> Vec<Frame> {
         first: 1,
         last: u64::MAX,
         first_captured_at_us: i64::MIN,
-        reason: "x".repeat(10_000),
+        cause: i32::MAX,
     };
     let join = v1::JoinRequest {
         short_code: "\u{7}".repeat(1_000),

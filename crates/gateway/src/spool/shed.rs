@@ -7,7 +7,7 @@
 use super::{Draft, Spool, SpoolError, StreamLife};
 use bytes::Bytes;
 use enroute_journal::LogSlice;
-use enroute_model::frame::{Body, Frame, Header, Shed};
+use enroute_model::frame::{Body, Frame, GapCause, Header, Shed};
 use enroute_model::ids::{Epoch, Stream};
 use enroute_model::time::GatewayTime;
 use enroute_wire::frame as wire;
@@ -19,7 +19,6 @@ pub(super) const NOTE: &str = "shed";
 /// joined even if what lies between them was not given up.
 const RECORDS_MAX: usize = 1_024;
 /// What a reader of the recording is told.
-const REASON_FULL: &str = "the gateway's spool was full";
 
 /// A range that was given up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,7 +107,7 @@ impl Spool {
             first,
             last: to,
             first_captured_at,
-            reason: REASON_FULL.to_owned(),
+            cause: Some(GapCause::SpoolFull),
         });
         let header = Header {
             epoch,

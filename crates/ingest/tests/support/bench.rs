@@ -215,7 +215,12 @@ pub(crate) fn note(sequence: u64) -> Bytes {
 pub(crate) fn batch(frames: Vec<Bytes>) -> Vec<u8> {
     let sent_at_us = 55;
     let frame = frames;
-    v1::Batch { frame, sent_at_us }.encode_to_vec()
+    v1::Batch {
+        frame,
+        sent_at_us,
+        ..v1::Batch::default()
+    }
+    .encode_to_vec()
 }
 
 pub(crate) fn status(online: bool, transfer: &str) -> Vec<u8> {
