@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::lane::{LaneLoop, Lanes};
 use crate::outgoing::{Echoes, Outgoing};
 use crate::quarantine::Quarantine;
+use crate::rejections::Rejections;
 use crate::stats::Stats;
 use enroute_journal::Appender;
 use enroute_model::ids::GatewayId;
@@ -86,6 +87,7 @@ impl Ingest {
             appender,
             clock,
             quarantine: quarantine.clone(),
+            rejections: Rejections::default(),
             stats,
             echoes,
             failed: failing.clone(),

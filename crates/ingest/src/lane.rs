@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::decode::{Accepted, Input, Refused, decode};
 use crate::outgoing::{Echo, Echoes, Word};
 use crate::quarantine::{Quarantine, Quarantined};
+use crate::rejections::{Rejection, Rejections};
 use crate::stats::{Stats, count};
 use enroute_journal::{Append, AppendError, Appender, Class, Pending, TrySubmitError};
 use enroute_model::ids::{GatewayId, Lane, Position, Stream, TransferId};
@@ -34,6 +35,7 @@ pub(crate) struct Lanes {
     pub(crate) appender: Appender,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) quarantine: Quarantine,
+    pub(crate) rejections: Rejections,
     pub(crate) stats: Arc<Stats>,
     pub(crate) echoes: Echoes,
     /// True: the journal failed.
@@ -50,6 +52,24 @@ impl Lanes {
             tracing::warn!(topic, reason = %bad.reason, refused, "publish refused");
         }
         self.quarantine.put(bad);
+    }
+
+    /// The record that a refused publish is worth, if it is.
+    fn rejection(
+        &self,
+        topic: &str,
+        reason: &str,
+        (at, received_at): (EngineTime, ServerTime),
+    ) -> Vec<Append> {
+        let told = self.rejections.refused(topic);
+        let append = |told: Rejection| Append {
+            class: Class::Vitals,
+            payload: record::of_rejected(&told.gateway, told.publishes, reason),
+            transfer: told.transfer,
+            at,
+            received_at,
+        };
+        told.into_iter().map(append).collect()
     }
 }
 
@@ -227,6 +247,9 @@ impl LaneLoop {
             Ok(commit) => under_way.commit = commit,
             Err(reason) => {
                 (under_way.frames, under_way.echo) = (BTreeMap::new(), None);
+                let told = lanes.rejection(&incoming.topic, reason.word, (at, received_at));
+                // A record that small is not too large.
+                under_way.commit = submit(&lanes.appender, told).unwrap_or(Commit::Done);
                 lanes.refuse(Quarantined {
                     topic: incoming.topic,
                     received_at,
@@ -262,6 +285,7 @@ impl LaneLoop {
                 if lane == Lane::Live {
                     self.remember(&gateway, &transfer);
                 }
+                self.lanes.rejections.read(&gateway, &transfer);
                 let received_at_us = received_at.0;
                 under_way.echo = Some((
                     gateway,

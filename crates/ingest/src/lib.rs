@@ -13,7 +13,8 @@
 //! - A PUBACK follows the commit of all frames of its publish (I2), in the order
 //!   of arrival. Many publishes are under way at a time.
 //! - A bad publish is refused whole, counted by a stable word, kept in a bounded
-//!   quarantine, acknowledged and survived (I9). One bad frame makes it bad.
+//!   quarantine, acknowledged and survived (I9). One bad frame makes it bad. Of a
+//!   gateway and transfer that sent readable ones, the journal has the count.
 //! - When the journal fails (I8), nothing more is taken or acknowledged; the
 //!   counters stay readable and [`Ingest::failed`] says so.
 //!
@@ -34,6 +35,7 @@ mod ingest;
 mod lane;
 mod outgoing;
 mod quarantine;
+mod rejections;
 mod stats;
 
 pub use config::Config;

@@ -13,7 +13,7 @@
 mod support;
 
 use bytes::Bytes;
-use enroute_model::ids::{Lane, Stream, TransferId};
+use enroute_model::ids::{GatewayId, Lane, Stream, TransferId};
 use enroute_model::record::Entry;
 use enroute_mqtt::Publish;
 use enroute_wire::{Message, frame, v1};
@@ -175,6 +175,38 @@ async fn rubbish_is_counted_kept_acknowledged_and_survived() {
     };
     until(|| files() + usize::try_from(load(&stats.quarantine_dropped)).unwrap() == kept.len())
         .await;
+    hang_guard(ingest.stop()).await;
+}
+
+#[tokio::test]
+async fn the_journal_says_how_many_were_refused() {
+    let mut bench = Bench::new(None).await;
+    let (ingest, _stats, _parts) = bench.start(bench.config()).await;
+    let (client, mut events) = bench.client("gw", &[]).await;
+    let bad = vec![0xff; 100];
+    let stranger = "enroute/v1/gw/gw-1/tx/tx-unheard/live";
+    let sent = [
+        (LIVE, bad.clone()),
+        (LIVE, batch(vec![note(1)])),
+        (LIVE, bad.clone()),
+        (stranger, bad.clone()),
+        (LIVE, bad.clone()),
+        (LIVE, bad.clone()),
+        (LIVE, bad),
+        (LIVE, batch(vec![note(2)])),
+    ];
+    for ((topic, payload), token) in sent.into_iter().zip(1..) {
+        let publish = Publish::new(topic, payload, token);
+        client.publish(publish).await.unwrap();
+        puback(&mut events, token).await;
+    }
+    assert_eq!(bench.sequence().await, 1);
+    for publishes in [1, 2, 4] {
+        let gateway = GatewayId::new("gw-1").unwrap();
+        let told = Entry::Rejected { gateway, publishes };
+        assert_eq!(bench.records.recv().await, Some(told));
+    }
+    assert_eq!(bench.sequence().await, 2);
     hang_guard(ingest.stop()).await;
 }
 
