@@ -186,6 +186,7 @@ pub(crate) fn link_report_from(report: &v1::LinkReport) -> Result<LinkReport, Re
             stream: stream_from(s.stream()).ok()?,
             produced: s.produced,
             sent: s.sent,
+            leg_first: Some(s.leg_first).filter(|first| *first > 0),
         })
     });
     Ok(LinkReport {
@@ -207,6 +208,7 @@ pub(crate) fn link_report_to(report: &LinkReport) -> v1::LinkReport {
         stream: stream_to(s.stream).into(),
         produced: s.produced,
         sent: s.sent,
+        leg_first: s.leg_first.unwrap_or(0),
     });
     v1::LinkReport {
         degradation_level: report.degradation_level,

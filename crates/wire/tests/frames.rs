@@ -14,7 +14,7 @@
 use enroute_model::catalogue::catalogue;
 use enroute_model::frame::{
     Body, ClockOffsets, Code, CrewEvent, DeviceAlarm, Frame, GeoPoint, Header, LinkReport, Metric,
-    Numeric, Offset, Priority, Shed, Waveform,
+    Numeric, Offset, Priority, Shed, StreamReport, Waveform,
 };
 use enroute_model::ids::{Epoch, Stream};
 use enroute_model::reading::{Decimal, NoValue, Reading, Validity};
@@ -487,17 +487,25 @@ fn bodies() -> impl Strategy<Value = Body> {
                 course_cdeg,
             },
         );
+    let stream =
+        (any::<[u64; 3]>(), option::of(1u64..)).prop_map(|(numbers, leg_first)| StreamReport {
+            epoch: Epoch(numbers[0]),
+            stream: Stream::ALL[usize::try_from(numbers[0] % 3).unwrap()],
+            produced: numbers[1],
+            sent: numbers[2],
+            leg_first,
+        });
     let link = (
         any::<u32>(),
         any::<u64>(),
-        any::<u64>(),
+        vec(stream, 0..4),
         any::<Option<u32>>(),
     )
         .prop_map(
-            |(degradation_level, spool_bytes, shed_frames, battery_percent)| LinkReport {
+            |(degradation_level, spool_bytes, streams, battery_percent)| LinkReport {
                 degradation_level,
                 spool_bytes,
-                shed_frames,
+                streams,
                 battery_percent,
                 ..LinkReport::default()
             },
