@@ -13,6 +13,7 @@
 )]
 
 pub mod mosquitto;
+pub mod numbered;
 pub mod process;
 pub mod recordings;
 pub mod stack;

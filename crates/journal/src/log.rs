@@ -157,7 +157,7 @@ impl Log {
         let mut state = self.working()?;
         let mut batch = self.inner.store.db.batch();
         let mut change = Change::default();
-        self.put(&state, frames, &mut batch, &mut change)?;
+        self.put(&mut state, frames, &mut batch, &mut change)?;
         for (key, value) in meta {
             let key = format!("{USER_PREFIX}{key}");
             batch.insert(&self.inner.store.meta, key, head::seal_plain(value));
@@ -271,7 +271,7 @@ impl Log {
 
     fn put(
         &self,
-        state: &State,
+        state: &mut State,
         frames: &[LogAppend],
         batch: &mut OwnedWriteBatch,
         change: &mut Change,
@@ -279,7 +279,7 @@ impl Log {
         for frame in frames {
             let size = frame.payload.len();
             let placed = state.notes.place(&self.inner.store.db, frame, change);
-            let space = placed.map_err(|error| Failure::new(&error))?;
+            let space = placed.map_err(|error| state.fail(&store::describe(&error)))?;
             let value = head::seal_plain(&frame.payload);
             batch.insert(&space, frame.sequence.to_be_bytes(), value);
             change.added(u64::try_from(size).unwrap_or(u64::MAX));
