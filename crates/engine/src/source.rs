@@ -189,6 +189,10 @@ impl Source {
         }
     }
 
+    pub(crate) fn clocks(&self) -> ClockOffsets {
+        self.clocks
+    }
+
     pub(crate) fn note_clocks(&mut self, clocks: ClockOffsets, ctx: &mut Ctx) {
         self.clocks = ClockOffsets {
             monitor: clocks.monitor.or(self.clocks.monitor),

@@ -8,7 +8,6 @@ use crate::args::{DEFAULT_SERVER, DemoArgs, MQTT_PORT};
 use crate::clock::SystemClock;
 use crate::config::server::BrokerAt;
 use crate::fleet::{self, Fleet, Ground, TakenIn, Vehicle};
-use crate::latency::ServerTimes;
 use crate::log::{self, Screen};
 use crate::reevaluate::DIFFERS;
 use crate::server::{Server, Setup};
@@ -74,7 +73,6 @@ pub(crate) async fn run(args: DemoArgs, log: Option<&str>) -> Result<ExitCode> {
 struct Demo {
     clock: Arc<dyn Clock>,
     server: Server,
-    times: Arc<ServerTimes>,
     scenarios: Vec<Scenario>,
     counting: Counting,
     endpoint: Endpoint,
@@ -84,7 +82,6 @@ struct Demo {
 impl Demo {
     async fn start(args: &DemoArgs, data: &Data, stop: Stop) -> Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let times = Arc::new(ServerTimes::new());
         let usual = |port| fleet::free_addr(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
         let setup = Setup {
             listen: args.listen.unwrap_or_else(|| usual(GRPC_PORT)),
@@ -94,7 +91,6 @@ impl Demo {
             viewers_max: 1_000,
             connections_max: 4_096,
             commit_interval: Duration::from_millis(3),
-            latency: Some(Arc::clone(&times) as Arc<dyn enroute_live::Latency>),
         };
         let server = Server::start(setup, Arc::clone(&clock)).await?;
         let scenarios = scenarios(args, clock.as_ref());
@@ -120,7 +116,6 @@ impl Demo {
         Ok(Self {
             clock,
             server,
-            times,
             scenarios,
             counting,
             endpoint,
@@ -300,8 +295,8 @@ impl Demo {
             poisoned: live.poisoned(),
             latencies: vec![
                 ("captured → received", times.received.summary()),
-                ("received → handled", self.times.handled.summary()),
-                ("received → sent", self.times.sent.summary()),
+                ("received → handled", self.server.times.handled.summary()),
+                ("received → sent", self.server.times.sent.summary()),
                 ("received → viewer", times.delivered.summary()),
             ],
         })

@@ -1,14 +1,20 @@
 //! How long frames take, stage by stage, as HDR histograms.
 
+use enroute_journal::{Meter, TailItem};
 use enroute_live::{Latency, Stage};
-use enroute_model::time::Span;
+use enroute_model::ids::Position;
+use enroute_model::time::{Clock, ServerTime, Span};
 use hdrhistogram::Histogram;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Longest time that is told apart: what takes longer counts as this.
 const LONGEST_US: u64 = 3_600_000_000;
 /// Significant digits.
 const DIGITS: u8 = 3;
+/// Records whose times are remembered until they reach the next stage: as many as
+/// the journal's tail may hold, so that none is forgotten before it is handled.
+const REMEMBERED: usize = 1 << 14;
 
 /// A histogram of microseconds that many threads fill; a record takes well under a
 /// microsecond.
@@ -49,6 +55,24 @@ impl Times {
                 max_us: histogram.max(),
             })
     }
+
+    /// How many took at most each of `bounds_us`, each count without those before
+    /// it, then the rest; and the sum in microseconds, exact to the histogram's digits.
+    pub(crate) fn buckets(&self, bounds_us: &[u64]) -> (Vec<u64>, u64) {
+        let mut counts = vec![0; bounds_us.len().saturating_add(1)];
+        let mut sum = 0u64;
+        if let Some(histogram) = self.locked().as_ref() {
+            for value in histogram.iter_recorded() {
+                let (us, count) = (value.value_iterated_to(), value.count_at_value());
+                let bucket = bounds_us.partition_point(|bound| *bound < us);
+                if let Some(slot) = counts.get_mut(bucket) {
+                    *slot = count.saturating_add(*slot);
+                }
+                sum = sum.saturating_add(us.saturating_mul(count));
+            }
+        }
+        (counts, sum)
+    }
 }
 
 /// Percentiles of a stage, in microseconds.
@@ -66,30 +90,149 @@ pub(crate) struct Percentiles {
     pub(crate) max_us: u64,
 }
 
-/// What the server measures of frames of the live lane, since their reception.
+/// When the newest records passed a stage, by position.
 #[derive(Debug)]
+struct Passed(Mutex<Vec<(u64, ServerTime)>>);
+
+impl Passed {
+    fn new() -> Self {
+        Self(Mutex::new(vec![(0, ServerTime(0)); REMEMBERED]))
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Vec<(u64, ServerTime)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn place(position: Position) -> usize {
+        let remembered = u64::try_from(REMEMBERED).unwrap_or(1);
+        usize::try_from(position.0 % remembered).unwrap_or(0)
+    }
+
+    fn put(&self, positions: impl Iterator<Item = Position>, at: ServerTime) {
+        let mut passed = self.locked();
+        for position in positions {
+            if let Some(slot) = passed.get_mut(Self::place(position)) {
+                *slot = (position.0, at);
+            }
+        }
+    }
+
+    fn at(&self, position: Position) -> Option<ServerTime> {
+        let passed = self.locked();
+        let (known, at) = passed.get(Self::place(position))?;
+        (*known == position.0).then_some(*at)
+    }
+}
+
+/// What the server measures: of frames of the live lane how long they took, and
+/// its commits.
 pub(crate) struct ServerTimes {
-    /// Until the engine had handled them.
+    clock: Arc<dyn Clock>,
+    /// From capture on board until their reception.
+    pub(crate) received: Times,
+    /// Of every record: from reception until it was durable.
+    pub(crate) durable: Times,
+    /// From durable until the engine had handled them.
+    pub(crate) engine: Times,
+    /// From reception until the engine had handled them.
     pub(crate) handled: Times,
-    /// Until they were handed to a viewer's stream.
+    /// From reception until they were handed to a viewer's stream.
     pub(crate) sent: Times,
+    /// The last part of that: from handled on.
+    pub(crate) viewer: Times,
+    /// Writes and syncs of the journal.
+    pub(crate) commits: Times,
+    /// Records in them.
+    pub(crate) records: AtomicU64,
+    /// Bytes of payload in them.
+    pub(crate) bytes: AtomicU64,
+    durable_at: Passed,
+    handled_at: Passed,
+    commit_began: AtomicI64,
 }
 
 impl ServerTimes {
     /// Empty.
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
+            clock,
+            received: Times::new(),
+            durable: Times::new(),
+            engine: Times::new(),
             handled: Times::new(),
             sent: Times::new(),
+            viewer: Times::new(),
+            commits: Times::new(),
+            records: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            durable_at: Passed::new(),
+            handled_at: Passed::new(),
+            commit_began: AtomicI64::new(0),
         }
+    }
+
+    fn wall(&self) -> ServerTime {
+        ServerTime(self.clock.wall())
+    }
+
+    /// How long the record at `position` has been durable, if that is remembered.
+    pub(crate) fn waiting(&self, position: Position) -> Option<Span> {
+        let at = self.durable_at.at(position)?;
+        Some(self.wall().since(at))
+    }
+}
+
+impl std::fmt::Debug for ServerTimes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServerTimes").finish_non_exhaustive()
     }
 }
 
 impl Latency for ServerTimes {
-    fn record(&self, stage: Stage, since_received: Span) {
+    fn record(&self, stage: Stage, position: Position, took: Span) {
+        let now = self.wall();
         match stage {
-            Stage::Handled => self.handled.record(since_received),
-            Stage::Sent => self.sent.record(since_received),
+            Stage::Received => self.received.record(took),
+            Stage::Handled => {
+                self.handled.record(took);
+                if let Some(at) = self.durable_at.at(position) {
+                    self.engine.record(now.since(at));
+                }
+                self.handled_at.put(std::iter::once(position), now);
+            }
+            Stage::Sent => {
+                self.sent.record(took);
+                if let Some(at) = self.handled_at.at(position) {
+                    self.viewer.record(now.since(at));
+                }
+            }
+        }
+    }
+}
+
+impl Meter for ServerTimes {
+    fn begins(&self) {
+        let now = self.clock.monotonic();
+        self.commit_began.store(now.0, Ordering::Relaxed);
+    }
+
+    fn durable(&self, items: &[TailItem], bytes: u64) {
+        let began = self.commit_began.load(Ordering::Relaxed);
+        let took = self.clock.monotonic().0.saturating_sub(began);
+        self.commits.record(Span(took));
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let now = self.wall();
+        for item in items {
+            let TailItem::Records(records) = item else {
+                continue;
+            };
+            let count = u64::try_from(records.len()).unwrap_or(0);
+            self.records.fetch_add(count, Ordering::Relaxed);
+            for record in records {
+                self.durable.record(now.since(record.received_at));
+            }
+            let positions = records.iter().map(|record| record.position);
+            self.durable_at.put(positions, now);
         }
     }
 }
@@ -111,5 +254,28 @@ mod tests {
         assert!((49_000..=51_100).contains(&summary.p50_us), "{summary:?}");
         assert!((98_000..=100_100).contains(&summary.p99_us), "{summary:?}");
         assert!(summary.max_us >= 100_000);
+    }
+
+    #[test]
+    fn buckets_hold_each_time_once_and_their_sum() {
+        let times = Times::new();
+        for us in [1, 500, 501, 1_000, 7_200_000_000] {
+            times.record(Span(us));
+        }
+        let (counts, sum) = times.buckets(&[500, 1_000]);
+        assert_eq!(counts, [2, 2, 1]);
+        let exact = 1 + 500 + 501 + 1_000 + LONGEST_US;
+        assert!(sum.abs_diff(exact) <= exact / 1_000, "{sum}");
+    }
+
+    #[test]
+    fn a_place_that_a_newer_record_took_is_not_the_older_ones() {
+        let passed = Passed::new();
+        let again = Position(1 + u64::try_from(REMEMBERED).unwrap());
+        passed.put([Position(1)].into_iter(), ServerTime(10));
+        assert_eq!(passed.at(Position(1)), Some(ServerTime(10)));
+        passed.put([again].into_iter(), ServerTime(20));
+        assert_eq!(passed.at(Position(1)), None);
+        assert_eq!(passed.at(again), Some(ServerTime(20)));
     }
 }

@@ -14,6 +14,7 @@ mod gateway;
 mod intake;
 mod latency;
 mod log;
+mod metrics;
 mod out;
 mod reevaluate;
 mod serve;

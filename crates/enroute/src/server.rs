@@ -6,6 +6,8 @@
 
 use crate::config::server::{BrokerAt, ServerConfig};
 use crate::intake;
+use crate::latency::ServerTimes;
+use crate::metrics::server::ServerMetrics;
 use crate::reevaluate::journal_dir;
 use anyhow::{Context, Result, anyhow};
 use axum::routing::get;
@@ -13,7 +15,7 @@ use enroute_broker::Broker;
 use enroute_engine::StreamReceipt;
 use enroute_feed::{Feed, ServeError};
 use enroute_ingest::{Ingest, Parts, Quarantine};
-use enroute_journal::Journal;
+use enroute_journal::{Journal, Meter};
 use enroute_live::{Commands, Health, Latency, Live, Receipts};
 use enroute_model::ids::GatewayId;
 use enroute_model::time::{Clock, EngineTime};
@@ -49,8 +51,6 @@ pub(crate) struct Setup {
     pub(crate) connections_max: usize,
     /// How long a commit waits for company.
     pub(crate) commit_interval: Duration,
-    /// Takes latencies.
-    pub(crate) latency: Option<Arc<dyn Latency>>,
 }
 
 impl Setup {
@@ -68,7 +68,6 @@ impl Setup {
             viewers_max: *config.limits.viewers_max.get_ref(),
             connections_max: *config.limits.connections_max.get_ref(),
             commit_interval: Duration::from_millis(*config.limits.commit_interval_ms.get_ref()),
-            latency: None,
         }
     }
 }
@@ -83,6 +82,8 @@ pub(crate) struct Server {
     pub(crate) live: Live,
     /// What ingest counts.
     pub(crate) stats: Arc<enroute_ingest::Stats>,
+    /// How long things take.
+    pub(crate) times: Arc<ServerTimes>,
     broker: Option<Broker>,
     ingest: Ingest,
     journal: Journal,
@@ -95,7 +96,8 @@ impl Server {
     /// Starts everything; nothing is left running when it fails.
     pub(crate) async fn start(setup: Setup, clock: Arc<dyn Clock>) -> Result<Self> {
         // A damaged journal is said before any port opens.
-        let (journal, tail) = open_journal(&setup)?;
+        let times = Arc::new(ServerTimes::new(Arc::clone(&clock)));
+        let (journal, tail) = open_journal(&setup, &times)?;
         let listener = TcpListener::bind(setup.listen)
             .await
             .with_context(|| format!("failed to listen on {}", setup.listen))?;
@@ -108,7 +110,7 @@ impl Server {
         };
         let options = enroute_live::Options {
             viewers_max: setup.viewers_max,
-            latency: setup.latency,
+            latency: Some(Arc::clone(&times) as Arc<dyn Latency>),
             ..enroute_live::Options::default()
         };
         let started = Live::start(&journal, tail, Arc::clone(&clock), options).await?;
@@ -132,6 +134,8 @@ impl Server {
             config.client_id = client_id;
         }
         config.jitter_seed = journal.incarnation();
+        // Both lanes.
+        let publishes_max = config.in_flight_max.saturating_mul(2);
         let parts = Parts {
             receipts: receipts.1,
             commands: commands.1,
@@ -145,7 +149,19 @@ impl Server {
             tokio::spawn(intake::log_refusals(Arc::clone(&stats))),
         ];
         let quarantine = ingest.quarantine().clone();
-        let more = more(&live, Arc::clone(&stats), quarantine, quarantine_dir);
+        let metrics = ServerMetrics {
+            live: live.clone(),
+            ingest: Arc::clone(&stats),
+            quarantine: quarantine.clone(),
+            journal: journal.gauges(),
+            times: Arc::clone(&times),
+            viewers_max: setup.viewers_max,
+            publishes_max,
+        };
+        let more = more(&live, Arc::clone(&stats), quarantine, quarantine_dir).route(
+            "/metrics",
+            get(move || async move { metrics.scrape().await }),
+        );
         let feed = Feed::new(live.clone(), enroute_feed::Options::default());
         let feed = tokio::spawn(feed.serve(listener, more, async {
             // An error is as good as the word: nobody is left to say it.
@@ -156,6 +172,7 @@ impl Server {
             broker_at,
             live,
             stats,
+            times,
             broker,
             ingest,
             journal,
@@ -233,12 +250,16 @@ async fn close_port(mut feed: JoinHandle<Result<(), ServeError>>) -> Result<()> 
     Ok(())
 }
 
-fn open_journal(setup: &Setup) -> Result<(Journal, enroute_journal::Tail)> {
+fn open_journal(
+    setup: &Setup,
+    times: &Arc<ServerTimes>,
+) -> Result<(Journal, enroute_journal::Tail)> {
     let dir = journal_dir(&setup.data);
     std::fs::create_dir_all(&setup.data)
         .with_context(|| format!("failed to make {}", setup.data.display()))?;
     let options = enroute_journal::Options {
         commit_interval: setup.commit_interval,
+        meter: Some(Arc::clone(times) as Arc<dyn Meter>),
         ..enroute_journal::Options::default()
     };
     Journal::open(&dir, options).with_context(|| format!("failed to open {}", dir.display()))

@@ -28,7 +28,7 @@ health checks and reflection. To look at patients: enroute watch --server URL.
 To list what there is: grpcurl -plaintext HOST:PORT list
 
 Also here: /healthz, whether the server lives; /ingest, what came in and what was
-refused, with counts by reason.
+refused, with counts by reason; /metrics, everything counted, for Prometheus.
 ";
 
 /// The gRPC port of one server.

@@ -8,6 +8,7 @@ use crate::error::Failure;
 use crate::head;
 use crate::journal::Shared;
 use crate::keys;
+use crate::meter::Meter;
 use crate::queue::{Op, Queue};
 use crate::record::{Append, Class, Stored};
 use crate::slices::Slices;
@@ -34,6 +35,7 @@ pub(crate) struct Committer {
     pub(crate) disk: Box<dyn Disk>,
     /// `None` once the tail is dropped.
     pub(crate) tail: Option<mpsc::Sender<TailItem>>,
+    pub(crate) meter: Option<Arc<dyn Meter>>,
     pub(crate) last: Position,
     pub(crate) last_at: EngineTime,
     /// Transfers that have a first record.
@@ -44,11 +46,14 @@ pub(crate) struct Committer {
 #[derive(Debug, Default)]
 struct Outcome {
     items: Vec<TailItem>,
+    bytes: u64,
     waiters: Vec<(Position, oneshot::Sender<Result<Position, AppendError>>)>,
 }
 
 impl Outcome {
     fn record(&mut self, record: Stored) {
+        let bytes = u64::try_from(record.payload.len()).unwrap_or(u64::MAX);
+        self.bytes = self.bytes.saturating_add(bytes);
         if let Some(TailItem::Records(records)) = self.items.last_mut() {
             records.push(record);
         } else {
@@ -141,7 +146,14 @@ impl Committer {
             return Ok(());
         }
         self.tables.last_into(&mut batch, self.last, self.last_at);
-        self.disk.commit(batch)
+        if let Some(meter) = &self.meter {
+            meter.begins();
+        }
+        self.disk.commit(batch)?;
+        if let Some(meter) = &self.meter {
+            meter.durable(&outcome.items, outcome.bytes);
+        }
+        Ok(())
     }
 
     fn prepare(

@@ -3,6 +3,7 @@
 use crate::appender::Appender;
 use crate::committer::Committer;
 use crate::error::{Failure, OpenError, ReadError};
+use crate::meter::Gauges;
 use crate::options::Options;
 use crate::queue::Queue;
 use crate::reader::Reader;
@@ -10,7 +11,7 @@ use crate::side::Side;
 use crate::slices::Slices;
 use crate::store::{Disk, Synced};
 use crate::tables::Tables;
-use crate::tail::Tail;
+use crate::tail::{Tail, TailItem};
 use enroute_model::ids::Position;
 use enroute_model::time::EngineTime;
 use fjall::PersistMode;
@@ -57,6 +58,8 @@ pub struct Journal {
     slices: Arc<Slices>,
     tables: Arc<Tables>,
     opened_at: Option<EngineTime>,
+    /// Weak: the tail ends with the committer.
+    tail: mpsc::WeakSender<TailItem>,
     committer: Option<JoinHandle<()>>,
 }
 
@@ -86,6 +89,7 @@ impl Journal {
         let shared = Arc::new(Shared::default());
         shared.set_durable(last.map_or(Position(0), |(position, _)| position));
         let (sender, items) = mpsc::channel(options.tail_items_max.max(1));
+        let (weak, meter) = (sender.downgrade(), options.meter.clone());
         let queue = Arc::new(Queue::new(options, Arc::clone(&shared)));
         let committer = Committer {
             queue: Arc::clone(&queue),
@@ -94,6 +98,7 @@ impl Journal {
             tables: Arc::clone(&tables),
             disk,
             tail: Some(sender),
+            meter,
             last: shared.durable(),
             last_at: last.map_or(EngineTime(i64::MIN), |(_, at)| at),
             known: transfers.into_iter().map(|(id, _)| id).collect(),
@@ -105,6 +110,7 @@ impl Journal {
             slices,
             tables,
             opened_at: last.map(|(_, at)| at),
+            tail: weak,
             committer: Some(thread.spawn(move || committer.run())?),
         };
         Ok((journal, Tail { items, shared }))
@@ -161,6 +167,17 @@ impl Journal {
     #[must_use]
     pub fn failure(&self) -> Option<Failure> {
         self.shared.failure()
+    }
+
+    /// A handle for metrics; it keeps nothing open.
+    #[must_use]
+    pub fn gauges(&self) -> Gauges {
+        Gauges {
+            queue: Arc::clone(&self.queue),
+            shared: Arc::clone(&self.shared),
+            tables: Arc::downgrade(&self.tables),
+            tail: self.tail.clone(),
+        }
     }
 
     /// Refuses new records, commits what is queued, syncs, and waits for the

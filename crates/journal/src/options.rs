@@ -1,6 +1,8 @@
 //! The journal's limits. What is not here is a constant beside its use.
 
+use crate::meter::Meter;
 use enroute_model::time::Span;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Bounds and timing of a journal.
@@ -23,6 +25,8 @@ pub struct Options {
     /// Engine time per slice. Fixed when the journal is created; later ignored.
     /// Default one day.
     pub slice: Span,
+    /// Is told of each commit. Default none.
+    pub meter: Option<Arc<dyn Meter>>,
 }
 
 impl Default for Options {
@@ -35,6 +39,7 @@ impl Default for Options {
             queue_bytes_max: 16 << 20,
             tail_items_max: 16,
             slice: Span::from_secs(24 * 60 * 60),
+            meter: None,
         }
     }
 }

@@ -13,6 +13,7 @@
 
 use crate::error::{AppendError, Failure};
 use crate::journal::Shared;
+use crate::meter::Depth;
 use crate::options::Options;
 use crate::record::Append;
 use enroute_model::ids::Position;
@@ -176,6 +177,15 @@ impl Queue {
         state.records = state.records.saturating_sub(records);
         state.bytes = state.bytes.saturating_sub(bytes);
         taken
+    }
+
+    /// Records and bytes that are queued or being committed.
+    pub(crate) fn depths(&self) -> (Depth, Depth) {
+        let free = |permits: &Semaphore| permits.available_permits();
+        (
+            Depth::of(self.options.queue_records_max, free(&self.records)),
+            Depth::of(self.options.queue_bytes_max, free(&self.bytes)),
+        )
     }
 
     /// No more in; what is queued is still committed.

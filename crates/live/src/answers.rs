@@ -53,6 +53,7 @@ impl Shard {
                 self.reached.push((position, reply));
                 self.answer_reached();
             }
+            Request::Totals { reply } => drop(reply.send(Box::new(self.totals()))),
             // Handled before, as the loop ends with it.
             Request::Shutdown { reply } => drop(reply),
         }

@@ -61,18 +61,32 @@ pub(crate) enum Step {
 
 /// What a record was about, as far as the shard cares.
 pub(crate) enum About {
-    Frame { gateway: GatewayId, lane: Lane },
-    Presence { gateway: GatewayId },
-    Action { id: String },
+    Frame {
+        gateway: GatewayId,
+        lane: Lane,
+        captured_at: GatewayTime,
+    },
+    Presence {
+        gateway: GatewayId,
+    },
+    Action {
+        id: String,
+    },
     Poisoned,
 }
 
 impl About {
     pub(crate) fn of(entry: &Entry) -> Self {
         match entry {
-            Entry::Frame { gateway, lane, .. } => Self::Frame {
+            Entry::Frame {
+                gateway,
+                lane,
+                frame,
+                ..
+            } => Self::Frame {
                 gateway: gateway.clone(),
                 lane: *lane,
+                captured_at: frame.header.captured_at,
             },
             Entry::Presence { gateway, .. } => Self::Presence {
                 gateway: gateway.clone(),

@@ -13,7 +13,7 @@ use enroute_engine::{Changed, Effects};
 use enroute_journal::{Class, Stored};
 use enroute_model::ids::{GatewayId, Lane, ShortCode, TransferId};
 use enroute_model::state::{AlertTransition, Verdict};
-use enroute_model::time::{EngineTime, ServerTime, Span};
+use enroute_model::time::{EngineTime, GatewayTime, ServerTime, Span};
 use enroute_wire::{Message, v1};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -184,8 +184,12 @@ impl Shard {
 
     fn handled(&mut self, transfer: &TransferId, verdict: Verdict, about: About, stored: &Stored) {
         match about {
-            About::Frame { gateway, lane } => {
-                self.frame(transfer, gateway, lane, verdict, stored);
+            About::Frame {
+                gateway,
+                lane,
+                captured_at,
+            } => {
+                self.frame(transfer, gateway, (lane, captured_at), verdict, stored);
             }
             // A gateway that comes back may have missed its receipts.
             About::Presence { gateway } => {
@@ -201,7 +205,7 @@ impl Shard {
         &mut self,
         transfer: &TransferId,
         gateway: GatewayId,
-        lane: Lane,
+        (lane, captured_at): (Lane, GatewayTime),
         verdict: Verdict,
         stored: &Stored,
     ) {
@@ -212,7 +216,7 @@ impl Shard {
         match verdict {
             Verdict::Accepted { late } => {
                 if lane == Lane::Live {
-                    self.span(Stage::Handled, stored.received_at);
+                    self.took(transfer, &gateway, captured_at, stored);
                 }
                 self.sample(transfer, gateway, (lane, late), stored);
             }
@@ -222,10 +226,28 @@ impl Shard {
         }
     }
 
-    fn span(&self, stage: Stage, received_at: ServerTime) {
-        if let Some(latency) = &self.options.latency {
-            latency.record(stage, ServerTime(self.clock.wall()).since(received_at));
+    /// Tells how long a live frame took to come here.
+    fn took(
+        &self,
+        transfer: &TransferId,
+        gateway: &GatewayId,
+        captured_at: GatewayTime,
+        stored: &Stored,
+    ) {
+        let Some(latency) = &self.options.latency else {
+            return;
+        };
+        let (position, received_at) = (stored.position, stored.received_at);
+        if stored.class == Class::Vitals {
+            let slot = self.core.engines.slots.get(transfer);
+            let clocks = slot.and_then(|slot| slot.engine.clocks(gateway));
+            let ahead = clocks.and_then(|clocks| clocks.gateway);
+            let ahead = ahead.map_or(0, |gateway| gateway.offset.0);
+            let captured_at = ServerTime(captured_at.0.saturating_sub(ahead));
+            latency.record(Stage::Received, position, received_at.since(captured_at));
         }
+        let handled_at = ServerTime(self.clock.wall());
+        latency.record(Stage::Handled, position, handled_at.since(received_at));
     }
 
     fn sample(

@@ -27,6 +27,7 @@ mod rerun;
 mod shard;
 mod subscription;
 mod token;
+mod totals;
 mod update;
 mod viewers;
 
@@ -40,4 +41,5 @@ pub use outbox::{Commands, Receipts, UseTransfer};
 pub use rerun::{Difference, Rerun, RerunError, rerun};
 pub use subscription::Subscription;
 pub use token::Token;
+pub use totals::{StreamTotals, Totals, ViewersWaiting};
 pub use update::{AlertStep, Delivery, Ended, Sample, Snapshot, Update, ValuesChange, Watch};

@@ -7,6 +7,7 @@ use crate::outbox::{Commands, Receipts};
 use crate::requests::{Allowed, Request};
 use crate::shard;
 use crate::subscription::{Common, Subscription};
+use crate::totals::Totals;
 use crate::update::Watch;
 use enroute_journal::{Append, AppendError, Appender, Class, Journal, ReadError, Tail};
 use enroute_model::ids::{Position, TransferId};
@@ -281,6 +282,24 @@ impl Live {
     /// When the shard has stopped before.
     pub async fn reached(&self, position: Position) -> Result<(), LookupError> {
         self.ask(|reply| Request::Reached { position, reply }).await
+    }
+
+    /// Sums over all transfers and viewers, for metrics. Takes the shard some
+    /// microseconds per transfer.
+    ///
+    /// # Errors
+    /// When the shard has stopped.
+    pub async fn totals(&self) -> Result<Totals, LookupError> {
+        self.ask(|reply| Request::Totals { reply })
+            .await
+            .map(|totals| *totals)
+    }
+
+    /// Requests that wait for the shard, and at most how many.
+    #[must_use]
+    pub fn requests_waiting(&self) -> (usize, usize) {
+        let max = self.requests.max_capacity();
+        (max.saturating_sub(self.requests.capacity()), max)
     }
 
     /// Counters.

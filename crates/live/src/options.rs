@@ -1,5 +1,6 @@
 //! Limits and timing of the live view, and what it tells about itself.
 
+use enroute_model::ids::Position;
 use enroute_model::time::Span;
 use enroute_wire::limits::WATCH_TRANSFERS_MAX;
 use std::sync::Arc;
@@ -73,19 +74,23 @@ impl Default for Options {
     }
 }
 
-/// How far a frame has come since the server received it.
+/// How far a frame of the live lane has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// The engine has handled it.
+    /// The server received it: the time since its capture on board, on the server's
+    /// clock as far as the gateway's offset is known. Not told of waveforms, which
+    /// are captured from their first sample on.
+    Received,
+    /// The engine has handled it: the time since its reception.
     Handled,
-    /// It, or what it changed, was handed to a viewer.
+    /// It was handed to a viewer: the time since its reception.
     Sent,
 }
 
 /// Takes latencies, such as into a histogram. Called on hot paths: must not wait.
 pub trait Latency: Send + Sync {
-    /// A frame reached `stage` this long after the server received it.
-    fn record(&self, stage: Stage, since_received: Span);
+    /// The frame of the record at `position` took this long to reach `stage`.
+    fn record(&self, stage: Stage, position: Position, took: Span);
 }
 
 /// Counters, readable at any time.

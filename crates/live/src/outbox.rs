@@ -79,6 +79,11 @@ impl<T: Newest> Outbox<T> {
         self.changed.notify_one();
     }
 
+    /// Gateways whose item has not been taken.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().order.len()
+    }
+
     pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_one();

@@ -173,6 +173,12 @@ impl Queue {
         self.lock().conflated
     }
 
+    /// Alert transitions, samples, and bytes of samples that wait.
+    pub(crate) fn waiting(&self) -> (usize, usize, usize) {
+        let waiting = self.lock();
+        (waiting.alerts, waiting.samples.len(), waiting.sample_bytes)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.lock().order.is_empty()
     }

@@ -3,6 +3,7 @@
 use crate::live::{ActError, LookupError, WatchError};
 use crate::queue::Queue;
 use crate::token::Cursor;
+use crate::totals::Totals;
 use crate::update::{AlertStep, Snapshot};
 use enroute_model::ids::{Position, TransferId};
 use enroute_model::registry::RegistryAction;
@@ -46,6 +47,10 @@ pub(crate) enum Request {
     Reached {
         position: Position,
         reply: oneshot::Sender<()>,
+    },
+    /// Sums for metrics.
+    Totals {
+        reply: oneshot::Sender<Box<Totals>>,
     },
     Shutdown {
         reply: oneshot::Sender<()>,

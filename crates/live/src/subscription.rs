@@ -213,7 +213,8 @@ impl Subscription {
                     && self.catching_up.is_none()
                     && !sample.late
                 {
-                    latency.record(Stage::Sent, server_time.since(sample.received_at));
+                    let took = server_time.since(sample.received_at);
+                    latency.record(Stage::Sent, sample.position, took);
                 }
             }
             Update::Snapshot(_)

@@ -2,6 +2,7 @@
 
 use crate::options::{Stats, add};
 use crate::queue::Queue;
+use crate::totals::ViewersWaiting;
 use crate::update::{AlertStep, Ended, Sample, ValuesChange};
 use enroute_model::ids::TransferId;
 use enroute_model::state::TransferState;
@@ -71,6 +72,15 @@ impl Viewers {
         }
         let viewers = u64::try_from(self.all.len()).unwrap_or(u64::MAX);
         stats.viewers.store(viewers, Ordering::Relaxed);
+    }
+
+    /// What waits for all of them.
+    pub(crate) fn waiting(&self) -> ViewersWaiting {
+        let mut sum = ViewersWaiting::default();
+        for viewer in self.all.values() {
+            sum.add(viewer.queue.waiting());
+        }
+        sum
     }
 
     pub(crate) fn watched(&self, transfer: &TransferId) -> bool {

@@ -5,10 +5,10 @@ use crate::bounds::Overflow;
 use crate::effects::StreamReceipt;
 use crate::source::Source;
 use enroute_alert::profile::Profile;
-use enroute_model::frame::Metric;
+use enroute_model::frame::{ClockOffsets, Metric};
 use enroute_model::ids::{GatewayId, ShortCode, TransferId};
 use enroute_model::state::{
-    AlertState, SourceState, StreamCompleteness, TransferState, Travel, ValueState,
+    AlertState, Phase, SourceState, StreamCompleteness, TransferState, Travel, ValueState,
 };
 use std::cmp::Reverse;
 
@@ -53,6 +53,24 @@ impl Engine {
     pub fn value(&self, gateway: &GatewayId, metric: &Metric) -> Option<ValueState> {
         let slot = self.sources.get(gateway)?.values.get(metric)?;
         Some(slot.state(metric))
+    }
+
+    /// What is known of one source's clocks.
+    #[must_use]
+    pub fn clocks(&self, gateway: &GatewayId) -> Option<ClockOffsets> {
+        self.sources.get(gateway).map(Source::clocks)
+    }
+
+    /// Open or closed.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Whether a record could not be handled (I9).
+    #[must_use]
+    pub fn is_degraded(&self) -> bool {
+        !self.poisoned.is_empty()
     }
 
     /// Completeness of one source's streams, by epoch, stream and leg.
