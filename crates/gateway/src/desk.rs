@@ -3,6 +3,7 @@
 
 use crate::spool::{Draft, Spool, SpoolError, Spooled};
 use crate::stats::Stats;
+use crate::uplink::core::LinkView;
 use enroute_model::frame::{Body, ClockOffsets, CrewEvent};
 use enroute_model::ids::TransferId;
 use enroute_model::time::{Clock, DeviceTime, GatewayTime, Span};
@@ -24,13 +25,8 @@ pub(crate) struct Status {
     pub(crate) failure: Option<String>,
     /// Anything recorded so far was an exercise.
     pub(crate) exercise: bool,
-    /// The live connection stands.
-    pub(crate) connected: bool,
-    /// Since the gateway started: when a receipt last covered something new, or
-    /// there was nothing to cover.
-    pub(crate) receipt_at: Option<Span>,
-    /// Our wall clock when that began, without a break.
-    pub(crate) receiving_since: Option<GatewayTime>,
+    /// What the uplink knows of the link.
+    pub(crate) link: LinkView,
     /// Frames that no receipt covers.
     pub(crate) unconfirmed: u64,
     /// Bytes in the spool, and its bound.

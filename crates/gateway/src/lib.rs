@@ -9,7 +9,9 @@
 //! has them), simulated patients (`enroute-simulator`), MQTT itself
 //! (`enroute-mqtt`).
 //!
-//! Start with [`Gateway::start`].
+//! Start with [`Gateway::start`]. The decisions of the uplink are in `uplink::core`,
+//! a state machine without I/O; [`simulation`] lends it and the spool to tests
+//! that drive a whole system under a virtual clock.
 
 pub mod config;
 mod desk;
@@ -27,3 +29,11 @@ pub use source::Source;
 pub use source::wfdb::{WfdbConfig, WfdbSource};
 pub use spool::SpoolError;
 pub use stats::Stats;
+
+/// The pure parts, for simulations: the caller does the I/O.
+#[doc(hidden)]
+pub mod simulation {
+    pub use crate::spool::{Appended, Draft, Picked, Spool, Spooled, StreamLife, Wanted};
+    pub use crate::uplink::core::{Core, Input, LinkView, Now, Output};
+    pub use crate::uplink::receipts::Durable;
+}

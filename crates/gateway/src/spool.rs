@@ -15,7 +15,7 @@ mod pick;
 mod shed;
 
 use legs::Leg;
-pub(crate) use pick::{Picked, Wanted};
+pub use pick::{Picked, Wanted};
 
 use crate::spool::shed::ShedRecord;
 use bytes::Bytes;
@@ -48,47 +48,47 @@ pub enum SpoolError {
 }
 
 /// One stream of one life of the spool.
-pub(crate) type StreamLife = (Epoch, Stream);
+pub type StreamLife = (Epoch, Stream);
 
 /// A frame before it has a number.
 #[derive(Clone, Debug)]
-pub(crate) struct Draft {
+pub struct Draft {
     /// What it carries.
-    pub(crate) body: Body,
+    pub body: Body,
     /// Monitor's clock.
-    pub(crate) observed_at: Option<DeviceTime>,
+    pub observed_at: Option<DeviceTime>,
     /// Our wall clock.
-    pub(crate) captured_at: GatewayTime,
+    pub captured_at: GatewayTime,
     /// Since the gateway started.
-    pub(crate) monotonic: Span,
+    pub monotonic: Span,
     /// Estimates to state, if one changed.
-    pub(crate) clocks: Option<ClockOffsets>,
+    pub clocks: Option<ClockOffsets>,
     /// Simulated or published again.
-    pub(crate) exercise: bool,
+    pub exercise: bool,
 }
 
 /// A frame that is on disk.
 #[derive(Clone, Debug)]
-pub(crate) struct Spooled {
+pub struct Spooled {
     /// Stream and life.
-    pub(crate) life: StreamLife,
+    pub life: StreamLife,
     /// Its number.
-    pub(crate) sequence: u64,
+    pub sequence: u64,
     /// The transfer to publish it under.
-    pub(crate) transfer: TransferId,
+    pub transfer: TransferId,
     /// The encoded frame.
-    pub(crate) payload: Bytes,
+    pub payload: Bytes,
 }
 
 /// What an append did.
 #[derive(Debug, Default)]
-pub(crate) struct Appended {
+pub struct Appended {
     /// The frames, in the order given.
-    pub(crate) frames: Vec<Spooled>,
+    pub frames: Vec<Spooled>,
     /// Drafts that break a limit of the contract and were dropped: why.
-    pub(crate) refused: Vec<String>,
+    pub refused: Vec<String>,
     /// Frames given up to make room.
-    pub(crate) shed: u64,
+    pub shed: u64,
 }
 
 /// Which numbers of a stream are used, and which of them need nothing more.
@@ -111,7 +111,7 @@ impl Life {
 
 /// The spool.
 #[derive(Debug)]
-pub(crate) struct Spool {
+pub struct Spool {
     log: Log,
     bytes_max: u64,
     epoch: Epoch,
@@ -127,7 +127,7 @@ pub(crate) struct Spool {
 
 impl Spool {
     /// The last number used in each stream of this life.
-    pub(crate) fn through(&self) -> BTreeMap<Stream, u64> {
+    pub fn through(&self) -> BTreeMap<Stream, u64> {
         let lives = self.lives.iter().filter(|(life, _)| life.0 == self.epoch);
         lives
             .map(|(life, entry)| (life.1, entry.next.saturating_sub(1)))
@@ -135,23 +135,23 @@ impl Spool {
     }
 
     /// Payload bytes held, and the most that may be.
-    pub(crate) fn bytes(&self) -> (u64, u64) {
+    pub fn bytes(&self) -> (u64, u64) {
         (self.log.bytes(), self.bytes_max)
     }
 
     /// Frames that no receipt covers.
-    pub(crate) fn unconfirmed(&self) -> u64 {
+    pub fn unconfirmed(&self) -> u64 {
         self.lives.values().map(Life::held).sum()
     }
 
     /// Frames given up since it was opened.
-    pub(crate) fn shed_frames(&self) -> u64 {
+    pub fn shed_frames(&self) -> u64 {
         self.shed_frames
     }
 
     /// Numbers the drafts, makes room, and writes them with one sync. Starts a
     /// leg with a fresh transfer if none goes on.
-    pub(crate) fn append(&mut self, drafts: &[Draft]) -> Result<Appended, SpoolError> {
+    pub fn append(&mut self, drafts: &[Draft]) -> Result<Appended, SpoolError> {
         let mut done = Appended::default();
         let started = !self.active;
         if started {
@@ -222,7 +222,7 @@ impl Spool {
     }
 
     /// Frees what is durable at the server; gives how many frames went.
-    pub(crate) fn free(&mut self, life: StreamLife, durable: &RangeSet) -> Result<u64, SpoolError> {
+    pub fn free(&mut self, life: StreamLife, durable: &RangeSet) -> Result<u64, SpoolError> {
         let Some(entry) = self.lives.get_mut(&life) else {
             return Ok(0);
         };

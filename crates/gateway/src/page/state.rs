@@ -1,7 +1,6 @@
 //! What the page shows, as data: the answer of `/api/state`.
 
 use super::Page;
-use crate::uplink::is_receiving;
 use enroute_model::ids::ShortCode;
 use enroute_model::time::Span;
 use serde::Serialize;
@@ -47,8 +46,8 @@ impl Page {
         let status = self.desk.status().borrow().clone();
         let now = self.desk.monotonic();
         let within = Span::from_secs(self.config.receiving_within_s.into());
-        let receiving = is_receiving(&status, now, within);
-        let since = status.receiving_since.filter(|_| receiving);
+        let receiving = status.link.is_receiving(now, within);
+        let since = status.link.receiving_since.filter(|_| receiving);
         let age = |last: Span| now.0.saturating_sub(last.0) / 1_000_000;
         Shown {
             gateway: self.gateway.to_string(),
@@ -60,11 +59,11 @@ impl Page {
             transfer: status.transfer.map(String::from),
             ended: status.ended,
             failure: status.failure,
-            connected: status.connected,
+            connected: status.link.connected,
             receiving,
             receiving_since_us: since.map(|s| s.0),
             receiving_since: since.map(|s| time_of_day(s.0)),
-            last_receipt_s: status.receipt_at.map(age),
+            last_receipt_s: status.link.receipt_at.map(age),
             unconfirmed_frames: status.unconfirmed,
             spool_bytes: status.bytes.0,
             spool_bytes_max: status.bytes.1,

@@ -42,7 +42,7 @@ pub(super) struct Note {
 
 impl Spool {
     /// The transfer of the leg that goes on.
-    pub(crate) fn transfer(&self) -> Option<&TransferId> {
+    pub fn transfer(&self) -> Option<&TransferId> {
         self.legs
             .last()
             .filter(|_| self.active)
@@ -74,20 +74,20 @@ impl Spool {
     }
 
     /// Starts a leg, durably.
-    pub(crate) fn start_leg(&mut self, transfer: Option<TransferId>) -> Result<(), SpoolError> {
+    pub fn start_leg(&mut self, transfer: Option<TransferId>) -> Result<(), SpoolError> {
         self.begin_leg(transfer)?;
         self.write_legs()
     }
 
     /// Ends the leg that goes on, durably.
-    pub(crate) fn end_leg(&mut self) -> Result<(), SpoolError> {
+    pub fn end_leg(&mut self) -> Result<(), SpoolError> {
         self.active = false;
         self.write_legs()
     }
 
     /// Publishes this leg under another id from now on, durably. Says whether
     /// the leg that goes on was known as `instead_of`.
-    pub(crate) fn use_transfer(
+    pub fn use_transfer(
         &mut self,
         instead_of: &TransferId,
         transfer: &TransferId,

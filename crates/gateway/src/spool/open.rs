@@ -27,10 +27,7 @@ struct LifeNote {
 impl Spool {
     /// Opens the spool in `config.dir`, a new one if there is none. The leg that
     /// went on goes on, unless another transfer is configured.
-    pub(crate) fn open(
-        config: &SpoolConfig,
-        transfer: Option<&TransferId>,
-    ) -> Result<Self, SpoolError> {
+    pub fn open(config: &SpoolConfig, transfer: Option<&TransferId>) -> Result<Self, SpoolError> {
         let mut options = LogOptions::default();
         let slice = (config.bytes_max / SLICES_MIN).max(1);
         options.slice_bytes_max = options.slice_bytes_max.min(slice);
@@ -131,7 +128,7 @@ impl Spool {
     }
 
     /// Closes it cleanly: the next start goes on with the same life.
-    pub(crate) fn close(&self) -> Result<(), SpoolError> {
+    pub fn close(&self) -> Result<(), SpoolError> {
         self.write_life()?;
         Ok(self.log.close()?)
     }

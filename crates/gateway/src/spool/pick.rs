@@ -7,35 +7,39 @@ use enroute_journal::ReadError;
 use enroute_model::ids::{Stream, TransferId};
 use enroute_model::ranges::RangeSet;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Which frames may be picked.
 #[derive(Debug)]
-pub(crate) struct Wanted {
+pub struct Wanted {
     /// Oldest or newest gaps first.
-    pub(crate) order: HistoryOrder,
+    pub order: HistoryOrder,
     /// Sent, and too early to send again.
-    pub(crate) sent: BTreeMap<StreamLife, RangeSet>,
+    pub sent: Arc<BTreeMap<StreamLife, RangeSet>>,
     /// In this life: the last number in events, numerics and waveforms that the
     /// live lane has had its chance with.
-    pub(crate) through: BTreeMap<Stream, u64>,
+    pub through: BTreeMap<Stream, u64>,
     /// Most bytes of frames; at least one frame is picked all the same.
-    pub(crate) bytes_max: usize,
+    pub bytes_max: usize,
     /// Most frames.
-    pub(crate) frames_max: usize,
+    pub frames_max: usize,
 }
 
 /// Frames of one stream and transfer, for one publish.
 #[derive(Debug)]
-pub(crate) struct Picked {
-    pub(crate) life: StreamLife,
-    pub(crate) transfer: TransferId,
-    pub(crate) frames: Vec<(u64, Bytes)>,
+pub struct Picked {
+    /// Their stream and life.
+    pub life: StreamLife,
+    /// The transfer to publish them under.
+    pub transfer: TransferId,
+    /// Number and encoded frame, ascending.
+    pub frames: Vec<(u64, Bytes)>,
 }
 
 impl Spool {
     /// The next frames for the history lane: events before numerics before
     /// waveforms, as they would be kept.
-    pub(crate) fn pick(&mut self, wanted: &Wanted) -> Result<Option<Picked>, SpoolError> {
+    pub fn pick(&mut self, wanted: &Wanted) -> Result<Option<Picked>, SpoolError> {
         for stream in Stream::ALL {
             let lives: Vec<StreamLife> = self
                 .lives

@@ -11,6 +11,7 @@ use enroute_model::frame::{Code, CrewEvent, Metric, Waveform};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
 fn config(dir: &Path, bytes_max: u64) -> SpoolConfig {
     SpoolConfig {
@@ -56,7 +57,7 @@ fn waveform(seed: i32) -> Draft {
 fn everything() -> Wanted {
     Wanted {
         order: HistoryOrder::Oldest,
-        sent: BTreeMap::new(),
+        sent: Arc::default(),
         through: Stream::ALL.map(|s| (s, u64::MAX)).into(),
         bytes_max: 2_000,
         frames_max: 7,
@@ -75,8 +76,7 @@ fn sent_by(
     let mut all = BTreeMap::new();
     while let Some(picked) = spool.pick(&wanted).unwrap() {
         for (number, payload) in picked.frames {
-            wanted
-                .sent
+            Arc::make_mut(&mut wanted.sent)
                 .entry(picked.life)
                 .or_default()
                 .insert(number, number);
