@@ -1,10 +1,11 @@
 //! Starts and stops the parts.
 
 use crate::config::Config;
+use crate::intake::Shared;
 use crate::lane::{LaneLoop, Lanes};
 use crate::outgoing::{Echoes, Outgoing};
+use crate::publisher::Publisher;
 use crate::quarantine::Quarantine;
-use crate::rejections::Rejections;
 use crate::stats::Stats;
 use enroute_journal::Appender;
 use enroute_model::ids::GatewayId;
@@ -15,6 +16,7 @@ use enroute_wire::{topics, v1};
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 /// Topic and properties around the largest publish.
 const ENVELOPE: usize = 4096;
@@ -72,24 +74,20 @@ impl Ingest {
         let live = Client::connect(live_options(&config));
         let history = Client::connect(history_options(&config));
         let echoes = Echoes::default();
-        let outgoing = Outgoing::new(
-            &config,
-            live.0.clone(),
-            Arc::clone(&clock),
-            Arc::clone(&stats),
-            echoes.clone(),
-        );
+        let publisher = Publisher {
+            outgoing: Outgoing::new(&config, Arc::clone(&stats), echoes.clone()),
+            client: live.0.clone(),
+            clock: Arc::clone(&clock),
+            started: Instant::now(),
+        };
         let (failing, failed) = watch::channel(false);
         let (stop, stopping) = watch::channel(false);
         let (words, heard) = mpsc::channel(WORDS);
+        let shared = Shared::new(config, quarantine.clone(), stats, echoes);
         let lanes = Arc::new(Lanes {
-            config,
+            shared: Arc::new(shared),
             appender,
             clock,
-            quarantine: quarantine.clone(),
-            rejections: Rejections::default(),
-            stats,
-            echoes,
             failed: failing.clone(),
         });
         let live = LaneLoop::new(Arc::clone(&lanes), live.0, live.1, Some(words));
@@ -97,7 +95,7 @@ impl Ingest {
         let tasks = vec![
             watched(live.run(stopping.clone()), failing.clone()),
             watched(history.run(stopping.clone()), failing.clone()),
-            watched(outgoing.run(parts, heard, stopping), failing),
+            watched(publisher.run(parts, heard, stopping), failing),
         ];
         Ok(Self {
             stop,

@@ -27,13 +27,17 @@
 //! ones merge into it. Commands: one per gateway, until the broker has it.
 //! Quarantine: see [`Quarantine`].
 //!
-//! Start reading at [`Ingest::start`], then `lane.rs`.
+//! What ingest decides is without I/O, in `intake.rs` and `outgoing.rs`; around
+//! them `lane.rs` and `publisher.rs` have the connections, the journal and the
+//! clock. Start reading at [`Ingest::start`], then `intake.rs`.
 
 mod config;
 mod decode;
 mod ingest;
+mod intake;
 mod lane;
 mod outgoing;
+mod publisher;
 mod quarantine;
 mod rejections;
 mod stats;
@@ -43,3 +47,11 @@ pub use decode::{Refused, check};
 pub use ingest::{Ingest, Parts, StartError};
 pub use quarantine::{Quarantine, Quarantined};
 pub use stats::Stats;
+
+/// The parts without I/O, for a simulation that brings its own broker, disk and
+/// clock. No interface for others.
+#[doc(hidden)]
+pub mod simulation {
+    pub use crate::intake::{Intake, Moment, Received, Shared};
+    pub use crate::outgoing::{Echoes, Out, Outgoing, Word};
+}

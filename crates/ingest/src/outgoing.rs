@@ -1,20 +1,19 @@
 //! What goes back to gateways: receipts, at most one per gateway and interval,
 //! and commands, retained, repeated until the broker has them.
+//!
+//! Without I/O: the time is an argument, and each call is given the way out.
+//! `publisher.rs` has the real one.
 
 use crate::config::Config;
-use crate::ingest::Parts;
 use crate::stats::{Stats, count};
 use enroute_model::ids::{GatewayId, Lane};
-use enroute_model::time::Clock;
-use enroute_mqtt::{Client, Publish, PublishError};
+use enroute_mqtt::{Publish, PublishError};
 use enroute_wire::limits::RECEIPT_STREAMS_MAX;
 use enroute_wire::topics::Topic;
 use enroute_wire::{Message, v1};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep_until};
 
 /// Gateways whose times are remembered for the echo; above it, new ones get
 /// receipts without one.
@@ -37,7 +36,7 @@ pub(crate) struct Echo {
 
 /// The newest echo of each gateway.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Echoes(Arc<Mutex<BTreeMap<GatewayId, Echo>>>);
+pub struct Echoes(Arc<Mutex<BTreeMap<GatewayId, Echo>>>);
 
 impl Echoes {
     /// A live batch says more about the link than a history one, which may have
@@ -61,7 +60,7 @@ impl Echoes {
 
 /// What the connection says to the publisher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Word {
+pub enum Word {
     /// It stands (again).
     Connected,
     /// The broker has the publish with this token.
@@ -75,37 +74,41 @@ type Streams = BTreeMap<(u64, i32, u64), v1::StreamReceipt>;
 /// A gateway whose interval has not passed, or whose receipt waits.
 #[derive(Debug)]
 struct Slot {
-    due: Instant,
+    due: Duration,
     waiting: Streams,
 }
 
-/// The publisher.
-pub(crate) struct Outgoing {
-    client: Client,
-    clock: Arc<dyn Clock>,
+/// Now, on whatever clock runs for the publisher, and the way out. An answer
+/// that the publish did not go leaves it for later.
+pub struct Out<'a> {
+    /// Since some fixed start; never decreases.
+    pub now: Duration,
+    /// The server's wall clock, microseconds.
+    pub wall_us: i64,
+    /// Hands a publish to the connection.
+    pub publish: &'a mut dyn FnMut(Publish) -> Result<(), PublishError>,
+}
+
+/// What is to go out.
+#[derive(Debug)]
+pub struct Outgoing {
     stats: Arc<Stats>,
     echoes: Echoes,
     interval: Duration,
     incarnation: u64,
     slots: BTreeMap<GatewayId, Slot>,
-    due: BTreeSet<(Instant, GatewayId)>,
+    due: BTreeSet<(Duration, GatewayId)>,
     /// By gateway: the command and the token of its last publish.
     commands: BTreeMap<GatewayId, (v1::UseTransfer, u64)>,
-    repeat_at: Option<Instant>,
+    repeat_at: Option<Duration>,
     tokens: u64,
 }
 
 impl Outgoing {
-    pub(crate) fn new(
-        config: &Config,
-        client: Client,
-        clock: Arc<dyn Clock>,
-        stats: Arc<Stats>,
-        echoes: Echoes,
-    ) -> Self {
+    /// Nothing to say yet.
+    #[must_use]
+    pub fn new(config: &Config, stats: Arc<Stats>, echoes: Echoes) -> Self {
         Self {
-            client,
-            clock,
             stats,
             echoes,
             interval: config.receipt_interval,
@@ -118,39 +121,21 @@ impl Outgoing {
         }
     }
 
-    /// Until told to stop, or nobody is left to give receipts and commands.
-    pub(crate) async fn run(
-        mut self,
-        mut parts: Parts,
-        mut words: mpsc::Receiver<Word>,
-        mut stop: watch::Receiver<bool>,
-    ) {
-        let (mut receipts, mut commands) = (true, true);
-        loop {
-            let next = self.due.first().map(|(due, _)| *due);
-            let next = [next, self.repeat_at].into_iter().flatten().min();
-            tokio::select! {
-                receipt = parts.receipts.recv(), if receipts => match receipt {
-                    Some((gateway, streams)) => self.receipt(gateway, streams),
-                    None => receipts = false,
-                },
-                command = parts.commands.recv(), if commands => match command {
-                    Some((gateway, command)) => self.command(&gateway, command),
-                    None => commands = false,
-                },
-                word = words.recv() => match word {
-                    Some(Word::Connected) => self.repeat(),
-                    Some(Word::Puback(token)) => self.puback(token),
-                    None => return,
-                },
-                () = at(next) => self.tick(Instant::now()),
-                _ = stop.wait_for(|stop| *stop) => return,
-            }
-        }
+    /// When [`Outgoing::tick`] has something to do.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<Duration> {
+        let next = self.due.first().map(|(due, _)| *due);
+        [next, self.repeat_at].into_iter().flatten().min()
     }
 
-    fn receipt(&mut self, gateway: GatewayId, streams: Vec<v1::StreamReceipt>) {
-        let now = Instant::now();
+    /// Something of a gateway's streams became durable.
+    pub fn receipt(
+        &mut self,
+        gateway: GatewayId,
+        streams: Vec<v1::StreamReceipt>,
+        out: &mut Out<'_>,
+    ) {
+        let now = out.now;
         let fresh = !self.slots.contains_key(&gateway);
         let slot = self.slots.entry(gateway.clone()).or_insert(Slot {
             due: now,
@@ -165,12 +150,13 @@ impl Outgoing {
         }
         if fresh {
             self.due.insert((now, gateway));
-            self.tick(now);
+            self.tick(out);
         }
     }
 
     /// Sends what is due, and forgets gateways whose interval passed in silence.
-    fn tick(&mut self, now: Instant) {
+    pub fn tick(&mut self, out: &mut Out<'_>) {
+        let now = out.now;
         while let Some((due, gateway)) = self.due.first().cloned()
             && due <= now
         {
@@ -181,7 +167,7 @@ impl Outgoing {
             if slot.waiting.is_empty() {
                 continue;
             }
-            if self.send_receipt(&gateway, &slot.waiting) {
+            if self.send_receipt(&gateway, &slot.waiting, out) {
                 slot.waiting.clear();
             }
             slot.due = now + self.interval;
@@ -189,32 +175,37 @@ impl Outgoing {
             self.slots.insert(gateway, slot);
         }
         if self.repeat_at.is_some_and(|repeat_at| repeat_at <= now) {
-            self.repeat();
+            self.repeat(out);
         }
     }
 
     /// False: not now; the next attempt carries what is known then. What does not
     /// fit into one receipt goes in more: a stream that were left out each time
     /// would never be freed.
-    fn send_receipt(&self, gateway: &GatewayId, streams: &Streams) -> bool {
+    fn send_receipt(&self, gateway: &GatewayId, streams: &Streams, out: &mut Out<'_>) -> bool {
         let all: Vec<_> = streams.values().cloned().collect();
         all.chunks(RECEIPT_STREAMS_MAX)
-            .all(|part| self.send_part(gateway, part))
+            .all(|part| self.send_part(gateway, part, out))
     }
 
-    fn send_part(&self, gateway: &GatewayId, stream: &[v1::StreamReceipt]) -> bool {
+    fn send_part(
+        &self,
+        gateway: &GatewayId,
+        stream: &[v1::StreamReceipt],
+        out: &mut Out<'_>,
+    ) -> bool {
         let echo = self.echoes.get(gateway);
         let receipt = v1::Receipt {
             journal: self.incarnation,
             stream: stream.to_vec(),
             echo_sent_at_us: echo.map_or(0, |echo| echo.sent_at_us),
             received_at_us: echo.map_or(0, |echo| echo.received_at_us),
-            receipt_sent_at_us: self.clock.wall(),
+            receipt_sent_at_us: out.wall_us,
         };
         let topic = Topic::Receipt(gateway.clone()).to_string();
         let mut publish = Publish::new(topic, receipt.encode_to_vec(), 0);
         publish.message_expiry = Some(RECEIPT_EXPIRY);
-        match self.client.try_publish(publish) {
+        match (out.publish)(publish) {
             Ok(()) => {
                 count(&self.stats.receipts);
                 true
@@ -223,14 +214,14 @@ impl Outgoing {
         }
     }
 
-    fn command(&mut self, gateway: &GatewayId, command: v1::UseTransfer) {
+    /// A gateway is to publish under another transfer.
+    pub fn command(&mut self, gateway: &GatewayId, command: v1::UseTransfer, out: &mut Out<'_>) {
         self.commands.insert(gateway.clone(), (command, 0));
-        self.send_command(gateway);
+        self.send_command(gateway, out);
     }
 
-    fn send_command(&mut self, gateway: &GatewayId) {
-        self.repeat_at
-            .get_or_insert(Instant::now() + COMMAND_REPEAT);
+    fn send_command(&mut self, gateway: &GatewayId, out: &mut Out<'_>) {
+        self.repeat_at.get_or_insert(out.now + COMMAND_REPEAT);
         let Some((command, token)) = self.commands.get_mut(gateway) else {
             return;
         };
@@ -242,16 +233,24 @@ impl Outgoing {
         let topic = Topic::Command(gateway.clone()).to_string();
         let mut publish = Publish::new(topic, command.encode_to_vec(), self.tokens);
         publish.retain = true;
-        if let Err(error) = self.client.try_publish(publish) {
+        if let Err(error) = (out.publish)(publish) {
             tracing::debug!(%error, "command waits");
         }
     }
 
-    fn repeat(&mut self) {
+    /// The connection said something.
+    pub fn heard(&mut self, word: Word, out: &mut Out<'_>) {
+        match word {
+            Word::Connected => self.repeat(out),
+            Word::Puback(token) => self.puback(token),
+        }
+    }
+
+    fn repeat(&mut self, out: &mut Out<'_>) {
         self.repeat_at = None;
         let gateways: Vec<GatewayId> = self.commands.keys().cloned().collect();
         for gateway in gateways {
-            self.send_command(&gateway);
+            self.send_command(&gateway, out);
         }
     }
 
@@ -270,12 +269,5 @@ fn is_passing(error: &PublishError) -> bool {
     match error {
         PublishError::NotConnected | PublishError::Full => true,
         PublishError::TooLarge { .. } | PublishError::Topic | PublishError::Closed => false,
-    }
-}
-
-async fn at(time: Option<Instant>) {
-    match time {
-        Some(time) => sleep_until(time).await,
-        None => std::future::pending().await,
     }
 }

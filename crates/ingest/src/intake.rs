@@ -1,0 +1,358 @@
+//! Publishes of one connection between reading and PUBACK, without I/O: what
+//! comes in becomes records for the journal, and what is durable becomes
+//! PUBACKs, in the order of arrival.
+//!
+//! ```text
+//!  take(now, publish, submit) ─► under way ─► commit done ─► acknowledge: PUBACKs, counters, echoes
+//! ```
+//!
+//! Everything that is acknowledged passes through one queue, bad publishes too.
+//! The journal and the connection are the caller's: `lane.rs` has the real ones,
+//! a simulation its own.
+
+use crate::config::Config;
+use crate::decode::{Accepted, Input, Refused, decode};
+use crate::outgoing::{Echo, Echoes};
+use crate::quarantine::{Quarantine, Quarantined};
+use crate::rejections::{Rejection, Rejections};
+use crate::stats::{Stats, count};
+use bytes::Bytes;
+use enroute_journal::{Append, Class};
+use enroute_model::ids::{GatewayId, Lane, Stream, TransferId};
+use enroute_model::time::{EngineTime, ServerTime, Span};
+use enroute_wire::record;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Gateways whose last transfer is remembered; above it, new ones are not, and
+/// their status counts only if it names a transfer.
+const GATEWAYS_MAX: usize = 16_384;
+
+/// Characters of a bad topic in the log; the quarantine has all of it.
+const TOPIC_CHARS_LOGGED: usize = 128;
+
+/// What the lanes share.
+#[derive(Debug)]
+pub struct Shared {
+    config: Config,
+    quarantine: Quarantine,
+    rejections: Rejections,
+    pub(crate) stats: Arc<Stats>,
+    echoes: Echoes,
+}
+
+impl Shared {
+    /// Of these parts.
+    #[must_use]
+    pub fn new(config: Config, quarantine: Quarantine, stats: Arc<Stats>, echoes: Echoes) -> Self {
+        Self {
+            config,
+            quarantine,
+            rejections: Rejections::default(),
+            stats,
+            echoes,
+        }
+    }
+
+    /// Counts and keeps a bad publish. The log has the 1st, 2nd, 4th, 8th … of a
+    /// reason: whoever can publish must not be able to fill a disk with lines.
+    fn refuse(&self, bad: Quarantined) {
+        let refused = self.stats.count_refused(bad.reason.word);
+        if refused.is_power_of_two() {
+            let topic: String = bad.topic.chars().take(TOPIC_CHARS_LOGGED).collect();
+            tracing::warn!(topic, reason = %bad.reason, refused, "publish refused");
+        }
+        self.quarantine.put(bad);
+    }
+
+    /// The record that a refused publish is worth, if it is.
+    fn rejection(&self, topic: &str, reason: &str, now: Moment) -> Option<Append> {
+        let told: Rejection = self.rejections.refused(topic)?;
+        Some(Append {
+            class: Class::Vitals,
+            payload: record::of_rejected(&told.gateway, told.publishes, reason),
+            transfer: told.transfer,
+            at: now.at,
+            received_at: now.received_at,
+        })
+    }
+}
+
+/// When a publish came.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// Engine time.
+    pub at: EngineTime,
+    /// The server's wall clock.
+    pub received_at: ServerTime,
+}
+
+/// A publish as it came; `A` is the right to acknowledge it.
+#[derive(Debug)]
+pub struct Received<A> {
+    /// Its topic.
+    pub topic: String,
+    /// Its payload.
+    pub payload: Bytes,
+    /// Kept by the broker from before the subscription.
+    pub retained: bool,
+    /// Given back when it is done.
+    pub ack: A,
+}
+
+/// A publish between reading and PUBACK.
+#[derive(Debug)]
+struct UnderWay<A, C> {
+    /// What it waits for; none: nothing.
+    commit: Option<C>,
+    ack: A,
+    bytes: usize,
+    frames: BTreeMap<(Stream, Lane), u64>,
+    echo: Option<(GatewayId, Echo)>,
+}
+
+/// The publishes of one connection; `C` is a commit that one waits for.
+#[derive(Debug)]
+pub struct Intake<A, C> {
+    shared: Arc<Shared>,
+    under_way: VecDeque<UnderWay<A, C>>,
+    bytes: usize,
+    transfers: BTreeMap<GatewayId, TransferId>,
+    presence: BTreeMap<GatewayId, (TransferId, bool)>,
+}
+
+impl<A, C> Intake<A, C> {
+    /// Nothing under way.
+    #[must_use]
+    pub fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            under_way: VecDeque::new(),
+            bytes: 0,
+            transfers: BTreeMap::new(),
+            presence: BTreeMap::new(),
+        }
+    }
+
+    /// When the engine's clock and the server's show this.
+    #[must_use]
+    pub fn moment(&self, monotonic: Span, wall_us: i64) -> Moment {
+        Moment {
+            at: self.shared.config.engine_start.plus(monotonic),
+            received_at: ServerTime(wall_us),
+        }
+    }
+
+    /// Nothing waits for its commit or its PUBACK.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.under_way.is_empty()
+    }
+
+    /// Room for one more publish.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        let config = &self.shared.config;
+        self.under_way.len() < config.in_flight_max && self.bytes < config.in_flight_bytes_max
+    }
+
+    /// The commit that the last publish waits for.
+    pub fn last_commit(&mut self) -> Option<&mut C> {
+        self.under_way.back_mut()?.commit.as_mut()
+    }
+
+    /// Takes a publish whole or refuses it whole. `submit` hands its records to
+    /// the journal; an error there means that they never fit it, which is one
+    /// publish's fault and must not stop the others.
+    pub fn take(
+        &mut self,
+        now: Moment,
+        incoming: Received<A>,
+        mut submit: impl FnMut(Vec<Append>) -> Result<C, Refused>,
+    ) {
+        let shared = Arc::clone(&self.shared);
+        let stats = &shared.stats;
+        let bytes = incoming.payload.len();
+        count(&stats.publishes);
+        stats
+            .bytes
+            .fetch_add(u64::try_from(bytes).unwrap_or(0), Ordering::Relaxed);
+        let mut under_way = UnderWay {
+            commit: None,
+            ack: incoming.ack,
+            bytes,
+            frames: BTreeMap::new(),
+            echo: None,
+        };
+        let records = match decode(&incoming.topic, &incoming.payload) {
+            Ok(Input::Status { online: false, .. }) if incoming.retained => {
+                // Said at an unknown time in the past, perhaps of a gateway that is
+                // sending by now. If it is silent, the engine sees that by itself.
+                count(&stats.statuses);
+                Ok(Vec::new())
+            }
+            Ok(input) => Ok(self.records(input, now, &mut under_way)),
+            Err(reason) => Err(reason),
+        };
+        let commit = records.and_then(|records| match records.as_slice() {
+            [] => Ok(None),
+            [..] => submit(records).map(Some),
+        });
+        match commit {
+            Ok(commit) => under_way.commit = commit,
+            Err(reason) => {
+                (under_way.frames, under_way.echo) = (BTreeMap::new(), None);
+                let told = shared.rejection(&incoming.topic, reason.word, now);
+                // A record that small is not too large.
+                under_way.commit = told.and_then(|told| submit(vec![told]).ok());
+                shared.refuse(Quarantined {
+                    topic: incoming.topic,
+                    received_at: now.received_at,
+                    reason,
+                    payload: incoming.payload,
+                });
+            }
+        }
+        self.bytes += bytes;
+        count(&stats.in_flight);
+        self.under_way.push_back(under_way);
+    }
+
+    /// The records of a good publish.
+    fn records(
+        &mut self,
+        input: Input,
+        Moment { at, received_at }: Moment,
+        under_way: &mut UnderWay<A, C>,
+    ) -> Vec<Append> {
+        match input {
+            Input::Frames {
+                gateway,
+                transfer,
+                lane,
+                sent_at_us,
+                frames,
+            } => {
+                for frame in &frames {
+                    *under_way.frames.entry((frame.stream, lane)).or_default() += 1;
+                }
+                if lane == Lane::Live {
+                    self.remember(&gateway, &transfer);
+                }
+                self.shared.rejections.read(&gateway, &transfer);
+                let received_at_us = received_at.0;
+                under_way.echo = Some((
+                    gateway,
+                    Echo {
+                        lane,
+                        sent_at_us,
+                        received_at_us,
+                    },
+                ));
+                let append = |frame: Accepted| Append {
+                    class: class_of(frame.stream),
+                    transfer: transfer.clone(),
+                    at,
+                    received_at,
+                    payload: frame.payload,
+                };
+                frames.into_iter().map(append).collect()
+            }
+            Input::Status {
+                gateway,
+                online,
+                transfer,
+            } => {
+                count(&self.shared.stats.statuses);
+                let records = self.presence(&gateway, online, transfer);
+                let append = |(transfer, payload)| Append {
+                    class: Class::Vitals,
+                    transfer,
+                    at,
+                    received_at,
+                    payload,
+                };
+                records.into_iter().map(append).collect()
+            }
+            Input::Nothing => Vec::new(),
+        }
+    }
+
+    fn remember(&mut self, gateway: &GatewayId, transfer: &TransferId) {
+        if let Some(known) = self.transfers.get_mut(gateway) {
+            if known != transfer {
+                known.clone_from(transfer);
+            }
+        } else if self.transfers.len() < GATEWAYS_MAX {
+            self.transfers.insert(gateway.clone(), transfer.clone());
+        }
+    }
+
+    /// The record of a status: under the transfer that the gateway last published
+    /// for, or else that it names. None when it says nothing new: a retained one
+    /// comes again with every connection.
+    fn presence(
+        &mut self,
+        gateway: &GatewayId,
+        online: bool,
+        named: Option<TransferId>,
+    ) -> Option<(TransferId, Bytes)> {
+        let transfer = self.transfers.get(gateway).cloned().or(named)?;
+        let word = (transfer.clone(), online);
+        if self.presence.get(gateway) == Some(&word) {
+            return None;
+        }
+        if self.presence.len() < GATEWAYS_MAX || self.presence.contains_key(gateway) {
+            self.presence.insert(gateway.clone(), word);
+        }
+        Some((transfer, record::of_presence(gateway, online)))
+    }
+
+    /// PUBACKs for the publishes at the head that `is_done` says are durable, in
+    /// order, up to the first that is not. An error of one ends it as well, and
+    /// is given if nothing came before it.
+    ///
+    /// # Errors
+    /// What `is_done` said of the first that waits.
+    pub fn acknowledge<E>(
+        &mut self,
+        mut is_done: impl FnMut(&mut C) -> Result<bool, E>,
+    ) -> Result<Vec<A>, E> {
+        let mut acks = Vec::new();
+        while let Some(first) = self.under_way.front_mut() {
+            match first.commit.as_mut().map_or(Ok(true), &mut is_done) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) if acks.is_empty() => return Err(error),
+                // Those before it are durable all the same.
+                Err(_) => break,
+            }
+            acks.extend(self.under_way.pop_front().map(|done| self.done(done)));
+        }
+        Ok(acks)
+    }
+
+    fn done(&mut self, publish: UnderWay<A, C>) -> A {
+        let stats = &self.shared.stats;
+        self.bytes = self.bytes.saturating_sub(publish.bytes);
+        stats.in_flight.fetch_sub(1, Ordering::Relaxed);
+        if !publish.frames.is_empty() {
+            count(&stats.commits);
+        }
+        for ((stream, lane), frames) in publish.frames {
+            stats.count_frames(stream, lane, frames);
+        }
+        if let Some((gateway, echo)) = publish.echo {
+            self.shared.echoes.put(gateway, echo);
+        }
+        publish.ack
+    }
+}
+
+fn class_of(stream: Stream) -> Class {
+    match stream {
+        Stream::Events | Stream::Numerics => Class::Vitals,
+        Stream::Waveforms => Class::Waveforms,
+    }
+}
