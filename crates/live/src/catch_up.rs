@@ -98,7 +98,7 @@ pub(crate) fn catch_up(
         if let Ok(permit) = turn.await {
             let reading = move || {
                 let _permit = permit;
-                follow(finder, viewer, &requests);
+                follow(finder, |attach| reach(&requests, viewer, attach));
             };
             drop(tokio::task::spawn_blocking(reading));
         }
@@ -106,21 +106,24 @@ pub(crate) fn catch_up(
     caught
 }
 
+/// Asks the shard how far it is; none: it has stopped.
+fn reach(requests: &mpsc::Sender<Request>, viewer: u64, attach: bool) -> Option<Reach> {
+    let (reply, answer) = oneshot::channel();
+    let request = Request::Reach {
+        viewer,
+        attach,
+        reply,
+    };
+    requests.blocking_send(request).ok()?;
+    answer.blocking_recv().ok()
+}
+
 /// Reads in rounds, each to where the shard is, until near enough to attach.
-fn follow(mut finder: Finder, viewer: u64, requests: &mpsc::Sender<Request>) {
+pub(crate) fn follow(mut finder: Finder, mut reach: impl FnMut(bool) -> Option<Reach>) {
     let mut done = finder.after;
     let mut attach = false;
     loop {
-        let (reply, answer) = oneshot::channel();
-        let request = Request::Reach {
-            viewer,
-            attach,
-            reply,
-        };
-        if requests.blocking_send(request).is_err() {
-            return;
-        }
-        let Ok(reach) = answer.blocking_recv() else {
+        let Some(reach) = reach(attach) else {
             return;
         };
         let ended = finder.run(&reach.members, reach.through);
@@ -159,7 +162,7 @@ impl Lateness {
     }
 }
 
-struct Finder {
+pub(crate) struct Finder {
     reader: Reader,
     classes: Classes,
     after: Position,
@@ -173,7 +176,7 @@ struct Finder {
 }
 
 impl Finder {
-    fn new(
+    pub(crate) fn new(
         reader: Reader,
         waveforms: bool,
         after: Position,

@@ -29,7 +29,7 @@ use crate::engines::{About, Engines, Panicked, Slot, Step};
 use crate::guard::guard;
 use crate::options::Probe;
 use enroute_engine::Engine;
-use enroute_journal::{Failure, ReadError, Reader, Side, Stored};
+use enroute_journal::{Failure, Journal, ReadError, Reader, Side, Stored};
 use enroute_model::ids::{Position, TransferId};
 use enroute_model::record::{Entry, Record};
 use enroute_model::state::{CrewEntry, Verdict};
@@ -45,6 +45,15 @@ const SNAPSHOT_FORMAT: u32 = 1;
 pub(crate) struct Store {
     pub(crate) reader: Reader,
     pub(crate) side: Side,
+}
+
+impl Store {
+    pub(crate) fn of(journal: &Journal) -> Self {
+        Self {
+            reader: journal.reader(),
+            side: journal.side(),
+        }
+    }
 }
 
 /// Why the core cannot go on.

@@ -25,6 +25,8 @@ mod queue;
 mod requests;
 mod rerun;
 mod shard;
+#[doc(hidden)]
+pub mod simulation;
 mod subscription;
 mod token;
 mod totals;

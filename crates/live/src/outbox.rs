@@ -89,18 +89,23 @@ impl<T: Newest> Outbox<T> {
         self.changed.notify_one();
     }
 
+    /// The next one if there is one now.
+    pub(crate) fn try_take(&self) -> Option<(GatewayId, T)> {
+        let mut waiting = self.lock();
+        let gateway = waiting.order.pop_front()?;
+        let item = waiting.newest.remove(&gateway)?;
+        Some((gateway, item))
+    }
+
     async fn take(&self) -> Option<(GatewayId, T)> {
         loop {
-            {
-                let mut waiting = self.lock();
-                if let Some(gateway) = waiting.order.pop_front() {
-                    let item = waiting.newest.remove(&gateway);
-                    if let Some(item) = item {
-                        return Some((gateway, item));
-                    }
-                } else if waiting.closed {
-                    return None;
-                }
+            // Looked at first: what is put before the closing is still given.
+            let closed = self.lock().closed;
+            if let Some(taken) = self.try_take() {
+                return Some(taken);
+            }
+            if closed {
+                return None;
             }
             self.changed.notified().await;
         }

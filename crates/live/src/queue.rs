@@ -194,7 +194,8 @@ impl Queue {
         }
     }
 
-    fn take(&self, samples: bool) -> Option<Result<Item, Ended>> {
+    /// The next thing if there is one now.
+    pub(crate) fn take(&self, samples: bool) -> Option<Result<Item, Ended>> {
         let mut waiting = self.lock();
         loop {
             let wanted = |place: &Place| samples || !place.is_sample();

@@ -65,10 +65,7 @@ type Transitions = BTreeMap<(TransferId, u64), Bytes>;
 /// # Errors
 /// When the journal cannot be read.
 pub fn rerun(journal: &Journal) -> Result<Rerun, RerunError> {
-    let store = Store {
-        reader: journal.reader(),
-        side: journal.side(),
-    };
+    let store = Store::of(journal);
     let transfers = store.reader.transfers()?;
     let mut stored = Transitions::new();
     let mut until = EngineTime(i64::MIN);

@@ -90,10 +90,7 @@ pub(crate) async fn start(
     let (requests, inbox) = mpsc::channel(options.requests_max);
     let (health_sender, health) = watch::channel(Health::Running);
     let (ready, loaded) = oneshot::channel();
-    let store = Store {
-        reader: journal.reader(),
-        side: journal.side(),
-    };
+    let store = Store::of(journal);
     let shard = ShardParts::new(journal, &clock, &options);
     let (receipts, commands) = (Arc::clone(&shard.receipts), Arc::clone(&shard.commands));
     let (stats, common) = (Arc::clone(&shard.stats), Arc::clone(&shard.common));
@@ -110,12 +107,8 @@ pub(crate) async fn start(
                 runtime.block_on(run(shard, (tail, inbox), &health_sender));
             }
         })?;
-    let now = match loaded.await.map_err(|_| StartError::Ended)? {
-        Ok(now) => now,
-        Err(CoreError::Read(error)) => return Err(error.into()),
-        Err(CoreError::Journal(error)) => return Err(error.into()),
-    };
-    let floor = journal.opened_at().map_or(now, |opened| opened.max(now));
+    let loaded = loaded.await.map_err(|_| StartError::Ended)?;
+    let floor = floor(loaded.map_err(load_error)?, journal);
     let live = Live {
         requests,
         appender: journal.appender(),
@@ -135,6 +128,18 @@ pub(crate) async fn start(
         receipts: Receipts(receipts),
         commands: Commands(commands),
     })
+}
+
+pub(crate) fn load_error(error: CoreError) -> StartError {
+    match error {
+        CoreError::Read(error) => error.into(),
+        CoreError::Journal(error) => error.into(),
+    }
+}
+
+/// Engine time must not start before what is stored or has fired.
+fn floor(now: EngineTime, journal: &Journal) -> EngineTime {
+    journal.opened_at().map_or(now, |opened| opened.max(now))
 }
 
 /// Ticks until the shard or the journal ends.
@@ -194,7 +199,7 @@ async fn run(mut shard: Shard, (mut tail, mut inbox): Inputs, health: &watch::Se
 }
 
 /// What the shard is made of before the engines are loaded.
-struct ShardParts {
+pub(crate) struct ShardParts {
     options: Options,
     incarnation: u64,
     clock: Arc<dyn Clock>,
@@ -205,7 +210,7 @@ struct ShardParts {
 }
 
 impl ShardParts {
-    fn new(journal: &Journal, clock: &Arc<dyn Clock>, options: &Options) -> Self {
+    pub(crate) fn new(journal: &Journal, clock: &Arc<dyn Clock>, options: &Options) -> Self {
         Self {
             options: options.clone(),
             incarnation: journal.incarnation(),
@@ -223,7 +228,7 @@ impl ShardParts {
 
     /// Rebuilds every transfer; the only output is derived records that a crash
     /// kept from being stored.
-    fn load(self, store: Store, through: Position) -> Result<Shard, CoreError> {
+    pub(crate) fn load(self, store: Store, through: Position) -> Result<Shard, CoreError> {
         let core = Core::open(store, self.options.before_record.clone())?;
         let mut shard = Shard {
             core,
@@ -288,6 +293,11 @@ impl Shard {
         }
         self.flush();
         Ok(())
+    }
+
+    /// Engine time must not start before this.
+    pub(crate) fn floor(&self, journal: &Journal) -> EngineTime {
+        floor(self.core.now, journal)
     }
 
     /// One input, wholly handled.

@@ -5,7 +5,7 @@ use crate::catch_up::{self, Caught};
 use crate::live::{Live, WatchError};
 use crate::options::{Options, Stage, Stats, add};
 use crate::queue::{Item, Queue};
-use crate::requests::{Request, Wanted};
+use crate::requests::{Opened, Request, Wanted};
 use crate::token::Cursor;
 use crate::update::{AlertStep, Delivery, Ended, Snapshot, Update, Watch};
 use enroute_journal::{ReadError, Reader};
@@ -57,17 +57,44 @@ enum Front {
 
 /// One viewer's stream of updates.
 pub struct Subscription {
+    viewing: Viewing,
+    catching_up: Option<mpsc::Receiver<Result<Caught, ReadError>>>,
+    heartbeat: Interval,
+}
+
+/// What a viewer has had and what waits for it; nothing here waits.
+pub(crate) struct Viewing {
     common: Arc<Common>,
     stats: Arc<Stats>,
-    queue: Arc<Queue>,
+    pub(crate) queue: Arc<Queue>,
     front: VecDeque<Front>,
-    catching_up: Option<mpsc::Receiver<Result<Caught, ReadError>>>,
     cursor: Cursor,
-    heartbeat: Interval,
+    /// Samples from before the queue are still being given.
+    catching_up: bool,
 }
 
 pub(crate) async fn open(live: &Live, watch: Watch) -> Result<Subscription, WatchError> {
     let options = &live.common.options;
+    let waveforms = watch.waveforms;
+    let wanted = wanted(options, watch)?;
+    let opened = live.ask(|reply| Request::Watch { wanted, reply }).await??;
+    let catching_up = opened.catch_up.then(|| {
+        let after = opened.from.position;
+        let requests = live.requests.clone();
+        catch_up::catch_up(&live.common, waveforms, after, opened.viewer, requests)
+    });
+    let mut heartbeat = tokio::time::interval(options.heartbeat);
+    heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    heartbeat.reset();
+    Ok(Subscription {
+        viewing: Viewing::new(&live.common, &live.stats, opened),
+        catching_up,
+        heartbeat,
+    })
+}
+
+/// What is wanted, in the shard's words.
+pub(crate) fn wanted(options: &Options, watch: Watch) -> Result<Wanted, WatchError> {
     if watch.transfers.len() > options.named_max {
         let max = options.named_max;
         return Err(WatchError::TooMany { max });
@@ -79,43 +106,11 @@ pub(crate) async fn open(live: &Live, watch: Watch) -> Result<Subscription, Watc
         Cursor::of(token)
             .ok_or("the token is not one of this server's: what happened since is not known")
     });
-    let wanted = Wanted {
+    Ok(Wanted {
         names: watch.transfers,
         samples: watch.samples,
         waveforms: watch.waveforms,
         resume,
-    };
-    let opened = live.ask(|reply| Request::Watch { wanted, reply }).await??;
-    let catching_up = opened.catch_up.then(|| {
-        let after = opened.from.position;
-        let requests = live.requests.clone();
-        catch_up::catch_up(
-            &live.common,
-            watch.waveforms,
-            after,
-            opened.viewer,
-            requests,
-        )
-    });
-    let mut cursor = opened.from;
-    if catching_up.is_none() {
-        cursor.position = opened.cursor.position;
-    }
-    let missed = opened.missed.into_iter().map(Front::Missed);
-    let front = std::iter::once(Front::Snapshot(opened.snapshot))
-        .chain(missed)
-        .chain([Front::Reached(opened.cursor.at)]);
-    let mut heartbeat = tokio::time::interval(options.heartbeat);
-    heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    heartbeat.reset();
-    Ok(Subscription {
-        common: Arc::clone(&live.common),
-        stats: Arc::clone(&live.stats),
-        queue: opened.queue,
-        front: front.collect(),
-        catching_up,
-        cursor,
-        heartbeat,
     })
 }
 
@@ -125,42 +120,76 @@ impl Subscription {
     /// # Errors
     /// Why the subscription is over; resume from the token of the last delivery.
     pub async fn next(&mut self) -> Result<Delivery, Ended> {
-        while let Some(front) = self.front.pop_front() {
-            match front {
-                Front::Snapshot(snapshot) => return Ok(self.deliver(Update::Snapshot(snapshot))),
-                Front::Missed(step) => return Ok(self.deliver(Update::Alert(step))),
-                Front::Reached(at) => self.cursor.at = self.cursor.at.max(at),
-            }
+        let viewing = &mut self.viewing;
+        if let Some(update) = viewing.next_of_front() {
+            return Ok(viewing.deliver(update));
         }
         loop {
             let update = match &mut self.catching_up {
                 None => tokio::select! {
                     biased;
-                    _ = self.heartbeat.tick() => Some(self.beat()),
-                    item = self.queue.next(true) => self.took(item?),
+                    _ = self.heartbeat.tick() => Some(viewing.beat()),
+                    item = viewing.queue.next(true) => viewing.took(item?),
                 },
                 // Alerts and values do not wait for old samples.
                 Some(caught) => tokio::select! {
                     biased;
-                    _ = self.heartbeat.tick() => Some(self.beat()),
-                    item = self.queue.next(false) => self.took(item?),
-                    caught = caught.recv() => self.caught(caught)?,
+                    _ = self.heartbeat.tick() => Some(viewing.beat()),
+                    item = viewing.queue.next(false) => viewing.took(item?),
+                    caught = caught.recv() => viewing.caught(caught)?,
                 },
             };
+            if !viewing.catching_up {
+                self.catching_up = None;
+            }
             if let Some(update) = update {
-                return Ok(self.deliver(update));
+                return Ok(viewing.deliver(update));
             }
         }
     }
+}
 
-    fn caught(
+impl Viewing {
+    pub(crate) fn new(common: &Arc<Common>, stats: &Arc<Stats>, opened: Opened) -> Self {
+        let mut cursor = opened.from;
+        if !opened.catch_up {
+            cursor.position = opened.cursor.position;
+        }
+        let missed = opened.missed.into_iter().map(Front::Missed);
+        let front = std::iter::once(Front::Snapshot(opened.snapshot))
+            .chain(missed)
+            .chain([Front::Reached(opened.cursor.at)]);
+        Self {
+            common: Arc::clone(common),
+            stats: Arc::clone(stats),
+            queue: opened.queue,
+            front: front.collect(),
+            cursor,
+            catching_up: opened.catch_up,
+        }
+    }
+
+    /// What stands before the queue, one by one.
+    pub(crate) fn next_of_front(&mut self) -> Option<Update> {
+        while let Some(front) = self.front.pop_front() {
+            match front {
+                Front::Snapshot(snapshot) => return Some(Update::Snapshot(snapshot)),
+                Front::Missed(step) => return Some(Update::Alert(step)),
+                Front::Reached(at) => self.cursor.at = self.cursor.at.max(at),
+            }
+        }
+        None
+    }
+
+    pub(crate) fn caught(
         &mut self,
         caught: Option<Result<Caught, ReadError>>,
     ) -> Result<Option<Update>, Ended> {
         match caught {
             Some(Ok(Caught::Sample(sample))) => Ok(Some(Update::Sample(sample))),
             Some(Ok(Caught::Done(through))) => {
-                self.caught_up(through);
+                self.cursor.position = self.cursor.position.max(through);
+                self.catching_up = false;
                 Ok(None)
             }
             Some(Err(error)) => {
@@ -171,12 +200,7 @@ impl Subscription {
         }
     }
 
-    fn caught_up(&mut self, through: Position) {
-        self.cursor.position = self.cursor.position.max(through);
-        self.catching_up = None;
-    }
-
-    fn took(&mut self, item: Item) -> Option<Update> {
+    pub(crate) fn took(&mut self, item: Item) -> Option<Update> {
         match item {
             Item::Update(update) => Some(update),
             Item::Follow(transfer, ordinal) => {
@@ -186,11 +210,11 @@ impl Subscription {
         }
     }
 
-    fn beat(&mut self) -> Update {
+    pub(crate) fn beat(&mut self) -> Update {
         // Read before the queue is seen empty: all through here was in it.
         let now = EngineTime(self.common.now.load(Ordering::Acquire));
         let handled = Position(self.common.handled.load(Ordering::Acquire));
-        if self.queue.is_empty() && self.catching_up.is_none() {
+        if self.queue.is_empty() && !self.catching_up {
             self.cursor.at = self.cursor.at.max(now);
             self.cursor.position = self.cursor.position.max(handled);
         }
@@ -198,7 +222,7 @@ impl Subscription {
         Update::Heartbeat { conflated }
     }
 
-    fn deliver(&mut self, update: Update) -> Delivery {
+    pub(crate) fn deliver(&mut self, update: Update) -> Delivery {
         let server_time = ServerTime(self.common.clock.wall());
         match &update {
             Update::Alert(step) => {
@@ -210,7 +234,7 @@ impl Subscription {
             Update::Sample(sample) => {
                 self.cursor.position = self.cursor.position.max(sample.position);
                 if let Some(latency) = &self.common.options.latency
-                    && self.catching_up.is_none()
+                    && !self.catching_up
                     && !sample.late
                 {
                     let took = server_time.since(sample.received_at);
@@ -232,7 +256,7 @@ impl Subscription {
     }
 }
 
-impl Drop for Subscription {
+impl Drop for Viewing {
     fn drop(&mut self) {
         self.queue.leave();
     }
