@@ -159,7 +159,8 @@ pub struct UplinkConfig {
     pub unconfirmed_bytes_max: usize,
     /// Which gap is filled first.
     pub history_order: HistoryOrder,
-    /// Seconds between link reports.
+    /// Seconds between link reports; one also comes with each connection. 0: none,
+    /// and the server cannot tell a lost spool from a late one.
     pub link_report_s: u32,
 }
 

@@ -8,7 +8,7 @@ use crate::source::Source;
 use crate::spool::{Spool, SpoolError};
 use crate::stats::Stats;
 use crate::uplink::{Phase, Uplink};
-use enroute_model::frame::{Body, LinkReport};
+use enroute_model::frame::{Body, LinkReport, StreamReport};
 use enroute_model::ids::TransferId;
 use enroute_model::time::{Clock, Span};
 use std::net::SocketAddr;
@@ -17,7 +17,6 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio::time::MissedTickBehavior;
 
 /// Batches between desk and uplink; when full, the desk waits.
 const APPENDED_MAX: usize = 64;
@@ -233,34 +232,55 @@ impl Gateway {
     }
 }
 
-/// Records a link report in each interval while a transfer goes on.
+/// Records a link report in each interval while a transfer goes on, and whenever
+/// the live connection has come: the server then learns at once which lives of
+/// the spool are left.
 async fn report(desk: Arc<Desk>, interval_s: u32) {
-    let interval = Duration::from_secs(interval_s.max(1).into());
-    let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + interval, interval);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    if interval_s == 0 {
+        return;
+    }
+    let interval = Duration::from_secs(interval_s.into());
+    let mut status = desk.status();
     loop {
-        ticks.tick().await;
-        let status = desk.status().borrow().clone();
-        if status.transfer.is_none() {
+        // Too late is no failure: a report is due then.
+        drop(tokio::time::timeout(interval, connection(&mut status)).await);
+        if status.borrow().transfer.is_none() {
             continue;
         }
-        let report = LinkReport {
-            degradation_level: 0,
-            numerics_interval: Span::ZERO,
-            streams: Vec::new(),
-            spool_bytes: status.bytes.0,
-            spool_bytes_max: status.bytes.1,
-            unconfirmed_frames: status.unconfirmed,
-            shed_frames: status.shed,
-            connections: u32::try_from(desk.stats.connections.get()).unwrap_or(u32::MAX),
-            battery_percent: None,
-        };
-        let item = Item {
-            body: Body::Link(report),
-            observed_at: None,
-        };
-        if desk.record(vec![item]).await.is_err() {
-            return;
+        if let Ok(streams) = desk.spool(|spool| Ok(spool.streams())).await {
+            let body = Body::Link(link_report(&desk, streams));
+            let observed_at = None;
+            // A spool that fails says so itself.
+            drop(desk.record(vec![Item { body, observed_at }]).await);
         }
+        if desk.status().borrow().connected {
+            drop(tokio::time::timeout(interval, loss(&mut status)).await);
+        }
+    }
+}
+
+/// The live connection stands and there is a transfer to report for.
+async fn connection(status: &mut watch::Receiver<Status>) {
+    let here = |status: &Status| status.connected && status.transfer.is_some();
+    // An error says that the desk is gone; this task ends with it.
+    drop(status.wait_for(here).await);
+}
+
+async fn loss(status: &mut watch::Receiver<Status>) {
+    drop(status.wait_for(|status| !status.connected).await);
+}
+
+fn link_report(desk: &Desk, streams: Vec<StreamReport>) -> LinkReport {
+    let status = desk.status().borrow().clone();
+    LinkReport {
+        degradation_level: 0,
+        numerics_interval: Span::ZERO,
+        streams,
+        spool_bytes: status.bytes.0,
+        spool_bytes_max: status.bytes.1,
+        unconfirmed_frames: status.unconfirmed,
+        shed_frames: status.shed,
+        connections: u32::try_from(desk.stats.connections.get()).unwrap_or(u32::MAX),
+        battery_percent: None,
     }
 }

@@ -91,7 +91,7 @@ fn config(broker: SocketAddr, dir: &Path) -> Config {
     config.spool.dir = dir.to_owned();
     config.page.listen = None;
     // Link reports would only blur the counts.
-    config.uplink.link_report_s = 100_000;
+    config.uplink.link_report_s = 0;
     config.uplink.resend_ms = 100_000;
     config
 }
@@ -284,6 +284,41 @@ async fn a_frame_stays_until_a_receipt_covers_it() {
     server
         .until(|s| s.statuses.last().is_some_and(|s| !s.online))
         .await;
+}
+
+#[tokio::test]
+async fn a_new_connection_is_told_what_was_produced() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = broker("127.0.0.1:0").await;
+    let mut server = Server::start(broker.addr()).await;
+    let mut config = config(broker.addr(), dir.path());
+    let (gateway, feed) = start(config.clone()).await;
+    feed.send(emission(1)).unwrap();
+    server.until(|s| s.values() == [1]).await;
+    drop(feed);
+    gateway.cut_power().await;
+    // The next one would come in a day.
+    config.uplink.link_report_s = 86_400;
+    let (gateway, feed) = start(config).await;
+    let report = |s: &Server| {
+        s.arrivals
+            .iter()
+            .find_map(|a| match decode(&a.bytes).unwrap().body {
+                Body::Link(report) => Some((a.id.0, report)),
+                _ => None,
+            })
+    };
+    server.until(|s| report(s).is_some()).await;
+    let (epoch, report) = report(&server).unwrap();
+    let streams: Vec<_> = report
+        .streams
+        .iter()
+        .map(|s| (s.epoch.0 == epoch, s.stream, s.produced))
+        .collect();
+    let now = Stream::ALL.map(|stream| (true, stream, 0));
+    assert_eq!(streams[..3], now);
+    assert_eq!(streams[3..], [(false, Stream::Numerics, 1)]);
+    drop((feed, gateway));
 }
 
 #[tokio::test]
