@@ -12,6 +12,7 @@
 mod legs;
 mod open;
 mod pick;
+mod report;
 mod shed;
 
 use legs::Leg;
@@ -20,12 +21,11 @@ pub use pick::{Picked, Wanted};
 use crate::spool::shed::ShedRecord;
 use bytes::Bytes;
 use enroute_journal::{Failure, Log, LogAppend, OpenError, ReadError};
-use enroute_model::frame::{Body, ClockOffsets, Frame, Header, StreamReport};
+use enroute_model::frame::{Body, ClockOffsets, Frame, Header};
 use enroute_model::ids::{Epoch, Stream, TransferId};
 use enroute_model::ranges::RangeSet;
 use enroute_model::time::{DeviceTime, GatewayTime, Span};
 use enroute_wire::frame as wire;
-use enroute_wire::limits::LINK_STREAMS_MAX;
 use std::collections::BTreeMap;
 
 /// Why the spool cannot go on.
@@ -103,6 +103,11 @@ pub(crate) struct Life {
 }
 
 impl Life {
+    /// The last number given out.
+    fn last(&self) -> u64 {
+        self.next.saturating_sub(1)
+    }
+
     fn held(&self) -> u64 {
         self.next
             .saturating_sub(1)
@@ -132,33 +137,6 @@ impl Spool {
         let lives = self.lives.iter().filter(|(life, _)| life.0 == self.epoch);
         lives
             .map(|(life, entry)| (life.1, entry.next.saturating_sub(1)))
-            .collect()
-    }
-
-    /// What was produced in this life, and in earlier ones that still hold
-    /// frames which no receipt covers: the server takes a life that is no longer
-    /// named as lost. `sent` is the uplink's to say.
-    pub(crate) fn streams(&self) -> Vec<StreamReport> {
-        let (now, before): (Vec<_>, Vec<_>) = self
-            .lives
-            .iter()
-            .partition(|(life, _)| life.0 == self.epoch);
-        let before = before.into_iter().filter(|(_, entry)| entry.held() > 0);
-        let produced = |stream| {
-            let entry = now.iter().find(|(life, _)| life.1 == stream);
-            entry.map_or(0, |(_, entry)| entry.next.saturating_sub(1))
-        };
-        let now = Stream::ALL.map(|stream| (self.epoch, stream, produced(stream)));
-        let before = before.map(|(life, entry)| (life.0, life.1, entry.next.saturating_sub(1)));
-        now.into_iter()
-            .chain(before)
-            .take(LINK_STREAMS_MAX)
-            .map(|(epoch, stream, produced)| StreamReport {
-                epoch,
-                stream,
-                produced,
-                sent: 0,
-            })
             .collect()
     }
 

@@ -313,11 +313,11 @@ async fn a_new_connection_is_told_what_was_produced() {
     let streams: Vec<_> = report
         .streams
         .iter()
-        .map(|s| (s.epoch.0 == epoch, s.stream, s.produced))
+        .map(|s| (s.epoch.0 == epoch, s.stream, s.produced, s.leg_first))
         .collect();
-    let now = Stream::ALL.map(|stream| (true, stream, 0));
+    let now = Stream::ALL.map(|stream| (true, stream, 0, Some(1)));
     assert_eq!(streams[..3], now);
-    assert_eq!(streams[3..], [(false, Stream::Numerics, 1)]);
+    assert_eq!(streams[3..], [(false, Stream::Numerics, 1, Some(1))]);
     drop((feed, gateway));
 }
 

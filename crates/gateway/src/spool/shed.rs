@@ -18,7 +18,6 @@ pub(super) const NOTE: &str = "shed";
 /// Most records that wait for a receipt; beyond it, neighbours of one leg are
 /// joined even if what lies between them was not given up.
 const RECORDS_MAX: usize = 1_024;
-/// What a reader of the recording is told.
 
 /// A range that was given up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
