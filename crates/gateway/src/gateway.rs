@@ -253,7 +253,7 @@ async fn report(desk: Arc<Desk>, interval_s: u32) {
             // A spool that fails says so itself.
             drop(desk.record(vec![Item { body, observed_at }]).await);
         }
-        if desk.status().borrow().connected {
+        if desk.status().borrow().link.connected {
             drop(tokio::time::timeout(interval, loss(&mut status)).await);
         }
     }
@@ -261,13 +261,13 @@ async fn report(desk: Arc<Desk>, interval_s: u32) {
 
 /// The live connection stands and there is a transfer to report for.
 async fn connection(status: &mut watch::Receiver<Status>) {
-    let here = |status: &Status| status.connected && status.transfer.is_some();
+    let here = |status: &Status| status.link.connected && status.transfer.is_some();
     // An error says that the desk is gone; this task ends with it.
     drop(status.wait_for(here).await);
 }
 
 async fn loss(status: &mut watch::Receiver<Status>) {
-    drop(status.wait_for(|status| !status.connected).await);
+    drop(status.wait_for(|status| !status.link.connected).await);
 }
 
 fn link_report(desk: &Desk, streams: Vec<StreamReport>) -> LinkReport {
