@@ -4,7 +4,7 @@
 //! a step; it has no identity, no clock and no I/O. The engine owns the
 //! machines, names the alerts and numbers their transitions.
 //!
-//! Not here yet: scores, composite rules, overlays, a patient's own limits,
+//! Not here yet: composite rules, overlays, a patient's own limits,
 //! acknowledgement. Their places: a module per kind of condition beside
 //! [`limit`] and [`technical`], and further sources of limits beside [`profile`].
 //!
@@ -15,5 +15,6 @@
 
 pub mod limit;
 pub mod profile;
+pub mod score;
 pub mod technical;
 pub mod trend;

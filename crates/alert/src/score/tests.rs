@@ -1,0 +1,150 @@
+use super::*;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+type Known = BTreeMap<Item, f64>;
+
+fn records(table: &str) -> Vec<BTreeMap<String, String>> {
+    let mut reader = csv::Reader::from_reader(table.as_bytes());
+    reader.deserialize().map(Result::unwrap).collect()
+}
+
+fn letter(text: &str) -> f64 {
+    f64::from("ACVPU".find(text).map(|n| u32::try_from(n).unwrap()).unwrap())
+}
+
+#[test]
+fn the_worked_cases_of_news2() {
+    let cases = records(include_str!("../../data/news2_vectors.csv"));
+    assert_eq!(cases.len(), 20);
+    for case in cases {
+        let columns = [
+            (Item::Respiration, "rr", "s_rr"),
+            (Item::Saturation, "spo2", "s_spo2"),
+            (Item::Oxygen, "supplemental_o2", "s_o2"),
+            (Item::Systolic, "sbp", "s_sbp"),
+            (Item::Pulse, "pulse", "s_pulse"),
+            (Item::Consciousness, "acvpu", "s_acvpu"),
+            (Item::Temperature, "temp", "s_temp"),
+        ];
+        let mut known = Known::new();
+        for (item, column, _) in columns {
+            match (item, case[column].as_str()) {
+                (_, "") => {}
+                (Item::Consciousness, text) => drop(known.insert(item, letter(text))),
+                (_, text) => drop(known.insert(item, text.parse().unwrap())),
+            }
+        }
+        let scale = match case["scale"].as_str() {
+            "1" => SaturationScale::One,
+            _ => SaturationScale::Two,
+        };
+        let (table, name) = (Table::of(Kind::News2(scale)), &case["name"]);
+        let lookup = |item: Item| known.get(&item).copied();
+        for (item, _, column) in columns.iter().filter(|c| !case[c.2].is_empty()) {
+            let points = table.points(*item, lookup).unwrap();
+            let wanted: u8 = case[*column].parse().unwrap();
+            assert_eq!((points.low, points.high), (wanted, wanted), "{name} {column}");
+        }
+        let score = table.score(lookup);
+        let bound = |column: &str| case[column].parse::<u8>().unwrap();
+        assert_eq!(score.points.low, bound("score_lower_bound"), "{name}");
+        assert_eq!(score.points.high, bound("score_upper_bound"), "{name}");
+        assert_eq!(score.missing == 0, case["complete"] == "1", "{name}");
+        let response = match case["response"].as_str() {
+            "minimum" => Response::Minimum,
+            "low" => Response::Low,
+            "urgent_ward_single3" => Response::SingleRed,
+            "urgent" => Response::Urgent,
+            "emergency" => Response::Emergency,
+            other => panic!("{other}"),
+        };
+        assert_eq!(score.response(), response, "{name}");
+    }
+}
+
+#[test]
+fn the_worked_cases_of_the_others() {
+    for case in records(include_str!("../../data/scores_other_vectors.csv")) {
+        let mut known = BTreeMap::new();
+        for part in case["inputs"].split(';') {
+            let (name, value) = part.split_once('=').unwrap();
+            let value = value.parse().unwrap_or_else(|_| letter(value));
+            known.insert(name.to_owned(), value);
+        }
+        let kind = match case["score"].as_str() {
+            "MEWS" => Kind::Mews,
+            "qSOFA" => Kind::Qsofa,
+            "REMS" => Kind::Rems,
+            _ => {
+                let index = shock_index(known["hr"], known["sbp"]);
+                let wanted: Option<f64> = case["expected"].parse().ok();
+                let wanted = wanted.and_then(|wanted| Decimal::from_f64(wanted, 2));
+                assert_eq!(index, wanted, "{}", case["case"]);
+                continue;
+            }
+        };
+        let score = Table::of(kind).score(|item| {
+            let name = match item {
+                Item::Respiration => "rr",
+                Item::Saturation => "spo2",
+                Item::Systolic => "sbp",
+                Item::MeanPressure => "map",
+                Item::Pulse => "hr",
+                Item::Consciousness => "avpu",
+                Item::ComaScale => "gcs",
+                Item::Temperature => "temp",
+                Item::Age => "age",
+                Item::Oxygen => return None,
+            };
+            known.get(name).copied()
+        });
+        let wanted: u8 = case["expected"].parse().unwrap();
+        assert_eq!(score.points, Points { low: wanted, high: wanted }, "{case:?}");
+        assert_eq!(score.missing, 0, "{case:?}");
+    }
+}
+
+#[test]
+fn oxygen_unknown_leaves_scale_two_open() {
+    let table = Table::of(Kind::News2(SaturationScale::Two));
+    let known = |item: Item| (item == Item::Saturation).then_some(97.0);
+    let points = table.points(Item::Saturation, known).unwrap();
+    assert_eq!((points.low, points.high), (0, 3));
+}
+
+#[test]
+fn new_confusion_is_no_letter_of_mews() {
+    let table = Table::of(Kind::Mews);
+    let known = |item: Item| (item == Item::Consciousness).then_some(1.0);
+    let points = table.points(Item::Consciousness, known).unwrap();
+    assert_eq!((points.low, points.high), (0, 3));
+}
+
+#[test]
+fn what_is_missing_in_qsofa_may_be_nothing() {
+    let score = Table::of(Kind::Qsofa).score(|_| None);
+    assert_eq!((score.points.low, score.points.high, score.missing), (0, 3, 3));
+}
+
+proptest! {
+    /// To learn a value never widens the range nor leaves it.
+    #[test]
+    fn knowing_more_narrows(values in prop::collection::vec(prop::option::of(0.0..250.0f64), 7), hidden in 0..7usize) {
+        let table = Table::of(Kind::News2(SaturationScale::Two));
+        let items: Vec<Item> = table.items().collect();
+        let known = |with: bool| {
+            table.score(|item| {
+                let place = items.iter().position(|i| *i == item)?;
+                values[place].filter(|_| with || place != hidden).map(|v| match item {
+                    Item::Oxygen => f64::from(u8::from(v > 125.0)),
+                    Item::Consciousness => (v / 50.1).floor(),
+                    _ => v,
+                })
+            })
+        };
+        let (more, less) = (known(true).points, known(false).points);
+        prop_assert!(less.low <= more.low && more.high <= less.high, "{less:?} {more:?}");
+        prop_assert!(more.low <= more.high && more.high <= 20);
+    }
+}
