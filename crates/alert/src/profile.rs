@@ -1,5 +1,5 @@
-//! Limits per vital sign and population, from the reference table in `data/`
-//! (rows `proposed_default`; each names its basis).
+//! Limits per vital sign and population, and of the scores computed from them,
+//! from the tables in `data/` (rows `proposed_default`; each names its basis).
 
 use enroute_model::catalogue::catalogue;
 use enroute_model::frame::{Code, Priority};
@@ -84,11 +84,14 @@ impl Profile {
     #[must_use]
     pub fn of(age_band: Option<AgeBand>) -> &'static Self {
         static BUILT_IN: LazyLock<Populations> = LazyLock::new(|| {
-            let table = include_str!("../data/alarm_limits.csv");
+            let tables = [
+                include_str!("../data/alarm_limits.csv"),
+                include_str!("../data/score_limits.csv"),
+            ];
             Populations {
-                adult: Profile::read(table, "adult"),
-                paediatric: Profile::read(table, "paediatric 1-12 y"),
-                neonate: Profile::read(table, "neonate"),
+                adult: Profile::read(&tables, "adult"),
+                paediatric: Profile::read(&tables, "paediatric 1-12 y"),
+                neonate: Profile::read(&tables, "neonate"),
             }
         });
         match age_band {
@@ -111,8 +114,11 @@ impl Profile {
 
     /// Rows whose parameter is not a vital sign of the catalogue are conditional
     /// rules (`spo2_hi_on_o2`), which have no machine yet.
-    fn read(table: &str, population: &str) -> Self {
-        let rules = rows(table)
+    fn read(tables: &[&str], population: &str) -> Self {
+        let rules = tables
+            .iter()
+            .copied()
+            .flat_map(rows)
             .filter(|row| row.text("set") == "proposed_default")
             .filter(|row| row.text("population") == population)
             .filter_map(|row| row.rule())
@@ -226,12 +232,18 @@ mod tests {
 
     #[test]
     fn every_default_row_is_read_and_ordered() {
-        let table = include_str!("../data/alarm_limits.csv");
+        let tables = [
+            include_str!("../data/alarm_limits.csv"),
+            include_str!("../data/score_limits.csv"),
+        ];
         let wanted = |population: &str| {
-            let head = format!("proposed_default,this report,{population},");
-            let conditional = format!("{head}spo2_hi_on_o2");
-            let rows = table.lines().filter(|line| line.starts_with(&head));
-            rows.filter(|line| !line.starts_with(&conditional)).count()
+            let lines = tables.iter().flat_map(|table| table.lines());
+            let rows = lines.filter(|line| {
+                let mut cells = line.split(',');
+                cells.next() == Some("proposed_default") && cells.nth(1) == Some(population)
+            });
+            rows.filter(|line| !line.contains(",spo2_hi_on_o2,"))
+                .count()
         };
         for (band, population) in [
             (None, "adult"),

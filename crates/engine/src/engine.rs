@@ -8,6 +8,7 @@ mod view;
 use crate::alerts::{Alerts, Now};
 use crate::bounds::{Overflow, POISONED_MAX, UNASSIGNED_SILENCE, UNRECORDED_MAX};
 use crate::effects::Effects;
+use crate::source::derived::Patient;
 use crate::source::{Ctx, Source};
 use crate::travel::Journey;
 use enroute_alert::profile::Profile;
@@ -214,6 +215,7 @@ impl Engine {
             at: self.now,
             open: self.phase == Phase::Open,
             profile: Profile::of(self.info.population.age_band),
+            patient: Patient::of(&self.info),
             alerts: &mut self.alerts,
             overflow: &mut self.overflow,
             out,

@@ -2,6 +2,7 @@
 //! values, its device's alarms.
 
 mod deadlines;
+pub(crate) mod derived;
 mod values;
 
 use crate::alerts::{Alerts, Now};
@@ -9,12 +10,15 @@ use crate::bounds::{DEVICE_ALARMS_MAX, EPOCHS_MAX, Overflow};
 use crate::effects::Effects;
 use crate::ledger::{Ledger, Taken};
 use crate::value::{Order, Origin, Slot};
+use derived::Patient;
 use enroute_alert::limit::Side;
 use enroute_alert::profile::Profile;
 use enroute_alert::technical::LinkCondition;
 use enroute_model::frame::{ClockOffsets, DeviceAlarm, Header, LinkReport, Metric};
 use enroute_model::ids::{Epoch, GatewayId, Lane, Stream};
-use enroute_model::state::{AlertKind, ClockState, Link, SourceState, StreamCompleteness};
+use enroute_model::state::{
+    AlertKind, ClockState, Link, ScoreState, SourceState, StreamCompleteness,
+};
 use enroute_model::time::{EngineTime, Span};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -32,6 +36,7 @@ pub(crate) struct Ctx<'a> {
     /// The transfer is open.
     pub(crate) open: bool,
     pub(crate) profile: &'static Profile,
+    pub(crate) patient: Patient,
     pub(crate) alerts: &'a mut Alerts,
     pub(crate) overflow: &'a mut Overflow,
     pub(crate) out: &'a mut Effects,
@@ -55,6 +60,9 @@ pub(crate) struct Source {
     sends_waveforms: bool,
     report: Option<LinkReport>,
     pub(crate) rejected_publishes: u64,
+    /// When scores were last computed.
+    derived_at: Option<EngineTime>,
+    scores: Vec<ScoreState>,
     clocks: ClockOffsets,
     pub(crate) values: BTreeMap<Metric, Slot>,
     device_alarms: Vec<HeldAlarm>,
@@ -93,6 +101,8 @@ impl Source {
             sends_waveforms: false,
             report: None,
             rejected_publishes: 0,
+            derived_at: None,
+            scores: Vec::new(),
             clocks: ClockOffsets::default(),
             values: BTreeMap::new(),
             device_alarms: Vec::new(),
@@ -317,7 +327,7 @@ impl Source {
 
     /// The shortest interval at which something ought to come.
     fn expect(&mut self) {
-        let values = self.values.values().filter(|slot| !slot.is_manual());
+        let values = self.values.values().filter(|slot| !slot.is_unpromised());
         let intervals = values
             .map(Slot::expected_interval)
             .filter(|i| *i > Span::ZERO);
@@ -439,6 +449,7 @@ impl Source {
                 .collect(),
             completeness: self.completeness(),
             rejected_publishes: self.rejected_publishes,
+            scores: self.scores(),
             clock_state: ClockState::default(),
         }
     }

@@ -1,6 +1,7 @@
 //! Timelines that a nurse could read, and properties over random traces.
 
 mod properties;
+mod scores;
 mod timelines;
 mod travel;
 
@@ -204,6 +205,10 @@ fn action(words: &[&str]) -> RegistryAction {
         ["reopen"] => RegistryAction::Reopen,
         ["handover", to] => RegistryAction::HandOverTo(gateway(to)),
         ["join", to] => RegistryAction::JoinInto(transfer(to)),
+        ["hypercapnic"] => RegistryAction::Put(TransferInfo {
+            conditions: vec!["hypercapnic_respiratory_failure".into()],
+            ..Default::default()
+        }),
         ["assign", hospital] => RegistryAction::Put(TransferInfo {
             hospital: (*hospital).into(),
             ..Default::default()

@@ -1,5 +1,6 @@
 //! The newest value of one metric: its age, its trend, its limits.
 
+use crate::source::derived::is_derived;
 use enroute_alert::limit::LimitCondition;
 use enroute_alert::profile::{LimitRule, Profile};
 use enroute_alert::technical::stale_after;
@@ -143,8 +144,13 @@ impl Slot {
         (!self.stale).then(|| self.heard_at.plus(self.stale_span()))
     }
 
-    /// Entered by a person: nobody promised a next one.
-    pub(crate) fn is_manual(&self) -> bool {
+    /// Entered by a person or computed here: nobody promised a next one.
+    pub(crate) fn is_unpromised(&self) -> bool {
+        let vital = self.about.vital;
+        vital.is_some_and(|vital| is_derived(vital.code)) || self.is_manual()
+    }
+
+    fn is_manual(&self) -> bool {
         self.origin.stream == Stream::Events
             || self
                 .about

@@ -13,12 +13,15 @@ use std::sync::LazyLock;
 const PRIVATE: u32 = 1024 << 16;
 
 /// Local codes: what IEEE 11073-10101 has no code for, or none that is known here.
-const LOCAL_CODES: [(&str, u32); 5] = [
+const LOCAL_CODES: [(&str, u32); 8] = [
     ("acvpu", PRIVATE + 1),
     ("pain", PRIVATE + 2),
     ("o2_supp", PRIVATE + 3),
     ("shock_index", PRIVATE + 4),
     ("map_derived", PRIVATE + 5),
+    ("news2", PRIVATE + 6),
+    ("mews", PRIVATE + 7),
+    ("qsofa", PRIVATE + 8),
 ];
 
 /// How often a quantity is measured.

@@ -1,7 +1,9 @@
 //! What comes out of the engine: the state of a transfer as viewers see it,
 //! and the transitions of alerts.
 
-use crate::frame::{ClockOffsets, DeviceAlarm, GapCause, GeoPoint, LinkReport, Metric, Priority};
+use crate::frame::{
+    ClockOffsets, Code, DeviceAlarm, GapCause, GeoPoint, LinkReport, Metric, Priority,
+};
 use crate::ids::{Epoch, GatewayId, Position, ShortCode, Stream, TransferId};
 use crate::reading::Reading;
 use crate::registry::TransferInfo;
@@ -96,6 +98,25 @@ pub struct SourceState {
     pub rejected_publishes: u64,
     /// What is known of its clocks.
     pub clock_state: ClockState,
+    /// Early warning scores, by code; those of the values beside them.
+    pub scores: Vec<ScoreState>,
+}
+
+/// What is certain of a score and what is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScoreState {
+    /// Which, as in the catalogue.
+    pub code: Code,
+    /// Points that are certain.
+    pub low: u8,
+    /// Points if all that is not known were at its worst.
+    pub high: u8,
+    /// One item alone has 3 points.
+    pub single_red: bool,
+    /// Items that are missing or too old.
+    pub missing: u8,
+    /// The age is not known: adult is assumed.
+    pub age_assumed: bool,
 }
 
 /// Whether a source is heard.

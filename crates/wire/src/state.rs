@@ -10,7 +10,7 @@ use crate::v1;
 use enroute_model::frame::Metric;
 use enroute_model::ids::{GatewayId, TransferId};
 use enroute_model::state::{
-    AlertKind, AlertPhase, AlertState, AlertTransition, Link, Phase, SourceState,
+    AlertKind, AlertPhase, AlertState, AlertTransition, Link, Phase, ScoreState, SourceState,
     StreamCompleteness, TransferState, Travel, ValueState,
 };
 
@@ -99,12 +99,24 @@ fn source_to(source: &SourceState) -> v1::Source {
         device_alarm: source.device_alarms.iter().map(device_alarm_to).collect(),
         completeness: source.completeness.iter().map(completeness_to).collect(),
         rejected_publishes: source.rejected_publishes,
+        score: source.scores.iter().map(score_to).collect(),
         clock_state: Some(v1::ClockState {
             gateway_wrong: source.clock_state.gateway_wrong,
             gateway_unsteady: source.clock_state.gateway_unsteady,
             monitor_wrong: source.clock_state.monitor_wrong,
             monitor_unsteady: source.clock_state.monitor_unsteady,
         }),
+    }
+}
+
+fn score_to(score: &ScoreState) -> v1::Score {
+    v1::Score {
+        code: score.code.0,
+        low: score.low.into(),
+        high: score.high.into(),
+        single_red: score.single_red,
+        missing: score.missing.into(),
+        age_assumed: score.age_assumed,
     }
 }
 

@@ -10,7 +10,12 @@ fn records(table: &str) -> Vec<BTreeMap<String, String>> {
 }
 
 fn letter(text: &str) -> f64 {
-    f64::from("ACVPU".find(text).map(|n| u32::try_from(n).unwrap()).unwrap())
+    f64::from(
+        "ACVPU"
+            .find(text)
+            .map(|n| u32::try_from(n).unwrap())
+            .unwrap(),
+    )
 }
 
 #[test]
@@ -44,7 +49,11 @@ fn the_worked_cases_of_news2() {
         for (item, _, column) in columns.iter().filter(|c| !case[c.2].is_empty()) {
             let points = table.points(*item, lookup).unwrap();
             let wanted: u8 = case[*column].parse().unwrap();
-            assert_eq!((points.low, points.high), (wanted, wanted), "{name} {column}");
+            assert_eq!(
+                (points.low, points.high),
+                (wanted, wanted),
+                "{name} {column}"
+            );
         }
         let score = table.score(lookup);
         let bound = |column: &str| case[column].parse::<u8>().unwrap();
@@ -100,7 +109,14 @@ fn the_worked_cases_of_the_others() {
             known.get(name).copied()
         });
         let wanted: u8 = case["expected"].parse().unwrap();
-        assert_eq!(score.points, Points { low: wanted, high: wanted }, "{case:?}");
+        assert_eq!(
+            score.points,
+            Points {
+                low: wanted,
+                high: wanted
+            },
+            "{case:?}"
+        );
         assert_eq!(score.missing, 0, "{case:?}");
     }
 }
@@ -124,7 +140,10 @@ fn new_confusion_is_no_letter_of_mews() {
 #[test]
 fn what_is_missing_in_qsofa_may_be_nothing() {
     let score = Table::of(Kind::Qsofa).score(|_| None);
-    assert_eq!((score.points.low, score.points.high, score.missing), (0, 3, 3));
+    assert_eq!(
+        (score.points.low, score.points.high, score.missing),
+        (0, 3, 3)
+    );
 }
 
 proptest! {

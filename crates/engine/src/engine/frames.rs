@@ -87,7 +87,9 @@ impl Engine {
         match &frame.body {
             Body::Numerics(numerics) => {
                 let due = self.with_source(gateway, out, |source, ctx| {
-                    source.numerics(numerics, origin, ctx)
+                    let due = source.numerics(numerics, origin, ctx);
+                    let derived = (!origin.late).then(|| source.derive(false, ctx));
+                    due.into_iter().chain(derived.flatten()).min()
                 });
                 self.arm(due.flatten());
                 if !origin.late {
@@ -186,7 +188,8 @@ impl Engine {
             CrewEvent::Observation { code, value } => {
                 let entered = (*code, Reading::measured(*value));
                 let due = self.with_source(gateway, out, |source, ctx| {
-                    source.observation(entered, origin, ctx)
+                    let due = source.observation(entered, origin, ctx);
+                    due.into_iter().chain(source.derive(true, ctx)).min()
                 });
                 self.arm(due.flatten());
                 return;

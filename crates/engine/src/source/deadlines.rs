@@ -50,7 +50,7 @@ impl Source {
                 slot.stale = true;
                 ctx.out.changed.value(ctx.gateway, metric);
                 no_value(metric, slot, true, ctx);
-                if watched && !slot.is_manual() {
+                if watched && !slot.is_unpromised() {
                     // The whole source may be silent: then its link alert, which
                     // takes a little longer, says it once for all values.
                     let half = slot.heard_at.plus(slot.stale_span().scaled(1, 2));
@@ -75,7 +75,7 @@ impl Source {
     pub(super) fn no_longer_excused(&mut self, at: EngineTime) {
         self.excused = false;
         for slot in self.values.values_mut() {
-            if slot.stale && !slot.stale_alert && !slot.is_manual() {
+            if slot.stale && !slot.stale_alert && !slot.is_unpromised() {
                 let grace = slot.stale_span().scaled(1, 2).max(EXCUSE_MIN);
                 slot.stale_alert_at.get_or_insert(at.plus(grace));
             }

@@ -92,7 +92,12 @@ impl Source {
         self.values.get(&metric).and_then(Slot::stale_at)
     }
 
-    fn value(&mut self, metric: &Metric, incoming: Incoming, ctx: &mut Ctx) -> Option<EngineTime> {
+    pub(super) fn value(
+        &mut self,
+        metric: &Metric,
+        incoming: Incoming,
+        ctx: &mut Ctx,
+    ) -> Option<EngineTime> {
         let watched = self.is_watched(ctx);
         if incoming.origin.late {
             if let Some(slot) = self.values.get_mut(metric) {
