@@ -10,8 +10,8 @@
 //!
 //! Start with [`limit::LimitCondition`].
 //!
-//! `data/` also holds the tables for scores and for limits around the current
-//! value; nothing uses those yet.
+//! `data/` also holds the table for limits around the current value; nothing
+//! uses it yet.
 
 pub mod limit;
 pub mod profile;

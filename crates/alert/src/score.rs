@@ -167,7 +167,7 @@ struct Row {
 
 /// One item of a score.
 #[derive(Clone, Debug)]
-struct Rows {
+struct Judged {
     item: Item,
     rows: Vec<Row>,
     /// Points of a value outside all ranges; `None`: it is as unknown.
@@ -177,7 +177,7 @@ struct Rows {
 /// The table of one score.
 #[derive(Clone, Debug)]
 pub struct Table {
-    items: Vec<Rows>,
+    items: Vec<Judged>,
 }
 
 impl Table {
@@ -230,7 +230,7 @@ impl Table {
     }
 }
 
-impl Rows {
+impl Judged {
     fn points(&self, value: Option<f64>, oxygen: Option<f64>) -> Points {
         let oxygen = oxygen.map(|oxygen| oxygen > 0.5);
         let value = value.and_then(|value| Decimal::from_f64(value, self.item.decimals()));

@@ -1,7 +1,7 @@
 //! The score tables of `data/`, read once. They are compiled in: an error in
 //! them is a bug of this crate, found by the first test that reads them.
 
-use super::{Item, Row, Rows, Table};
+use super::{Item, Judged, Row, Table};
 use std::collections::BTreeMap;
 
 type Fields = BTreeMap<String, String>;
@@ -70,12 +70,12 @@ pub(super) fn other(score: &str) -> Table {
     Table { items }
 }
 
-fn put(items: &mut Vec<Rows>, item: Item, row: Row, otherwise: Option<u8>) {
+fn put(items: &mut Vec<Judged>, item: Item, row: Row, otherwise: Option<u8>) {
     if let Some(known) = items.iter_mut().find(|rows| rows.item == item) {
         known.rows.push(row);
         return;
     }
-    items.push(Rows {
+    items.push(Judged {
         item,
         rows: vec![row],
         otherwise,

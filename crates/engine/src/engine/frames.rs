@@ -118,7 +118,7 @@ impl Engine {
             Body::Crew(event) => self.crew(gateway, event, origin, out),
             Body::Link(report) if !origin.late => {
                 self.with_source(gateway, out, |source, ctx| {
-                    source.note_report(report.clone(), ctx)
+                    source.note_report(report.clone(), ctx);
                 });
             }
             Body::Shed(shed) => {
