@@ -2,20 +2,24 @@
 //!
 //! ```text
 //!  queue ── take ──► number, clamp ──► one batch, one sync ──► resolve waiters ──► tail (blocks when full)
+//!                                           │ fails
+//!                                           ▼
+//!            the store is let go, a repair begins; until it is done:
+//!            clamp ──► tail, without positions ──► waiters hear that nothing is durable
 //! ```
 
+use crate::AppendError;
 use crate::error::Failure;
-use crate::head;
+use crate::head::{self, HEAD_BYTES};
 use crate::journal::Shared;
 use crate::keys;
 use crate::meter::Meter;
-use crate::queue::{Op, Queue};
-use crate::record::{Append, Class, Stored};
-use crate::slices::Slices;
-use crate::store::{Disk, describe};
-use crate::tables::Tables;
+use crate::queue::{Control, Op, Queue, Taken};
+use crate::record::{Append, Stored};
+use crate::repair::{Repair, Repaired};
+use crate::spaces::Spaces;
+use crate::store::{self, Disk, describe, guarded};
 use crate::tail::TailItem;
-use crate::{AppendError, head::HEAD_BYTES};
 use enroute_model::ids::{Position, TransferId};
 use enroute_model::time::EngineTime;
 use fjall::{Keyspace, OwnedWriteBatch};
@@ -30,9 +34,7 @@ const _: () = assert!(HEAD_BYTES == 25, "the format in the crate's doc");
 pub(crate) struct Committer {
     pub(crate) queue: Arc<Queue>,
     pub(crate) shared: Arc<Shared>,
-    pub(crate) slices: Arc<Slices>,
-    pub(crate) tables: Arc<Tables>,
-    pub(crate) disk: Box<dyn Disk>,
+    pub(crate) disk: Arc<dyn Disk>,
     /// `None` once the tail is dropped.
     pub(crate) tail: Option<mpsc::Sender<TailItem>>,
     pub(crate) meter: Option<Arc<dyn Meter>>,
@@ -40,17 +42,23 @@ pub(crate) struct Committer {
     pub(crate) last_at: EngineTime,
     /// Transfers that have a first record.
     pub(crate) known: HashSet<TransferId>,
+    /// The failure that the tail was told of; `Some`: a repair is under way.
+    pub(crate) told: Option<Failure>,
+    pub(crate) repair: Repair,
 }
 
-/// What is to be done once a commit is durable.
+/// Whoever waits for a batch, with the position of its last record.
+type Waiter = (Position, oneshot::Sender<Result<Position, AppendError>>);
+
+/// Ops with their numbers and times, before it is known whether they are durable.
 #[derive(Debug, Default)]
-struct Outcome {
+struct Numbered {
     items: Vec<TailItem>,
     bytes: u64,
-    waiters: Vec<(Position, oneshot::Sender<Result<Position, AppendError>>)>,
+    waiters: Vec<Waiter>,
 }
 
-impl Outcome {
+impl Numbered {
     fn record(&mut self, record: Stored) {
         let bytes = u64::try_from(record.payload.len()).unwrap_or(u64::MAX);
         self.bytes = self.bytes.saturating_add(bytes);
@@ -60,54 +68,125 @@ impl Outcome {
             self.items.push(TailItem::Records(vec![record]));
         }
     }
+
+    fn records(&self) -> impl Iterator<Item = &Stored> {
+        self.items.iter().flat_map(|item| match item {
+            TailItem::Records(records) => records.as_slice(),
+            TailItem::Tick(_)
+            | TailItem::Failed(_)
+            | TailItem::Unrecorded(_)
+            | TailItem::Recovered(_) => &[],
+        })
+    }
 }
 
 impl Committer {
-    /// Commits until the queue is closed and empty, or a commit fails.
+    /// Commits until the queue is closed and empty.
     pub(crate) fn run(mut self) {
         while let Some(taken) = self.queue.take() {
-            // The room is given back only when the tail has the records.
-            let (ops, room): (Vec<_>, Vec<_>) = taken.into_iter().unzip();
-            if !self.commit(ops) {
-                return;
+            match taken {
+                Taken::Control(Control::Look) => {}
+                Taken::Control(Control::Repaired(repaired)) => self.recover(*repaired),
+                Taken::Ops(taken) => {
+                    // The room is given back only when the tail has the records.
+                    let (ops, room): (Vec<_>, Vec<_>) = taken.into_iter().unzip();
+                    self.commit(ops);
+                    drop(room);
+                }
             }
-            drop(room);
+            self.look();
         }
     }
 
-    /// False: it failed, and so has the journal.
-    fn commit(&mut self, ops: Vec<Op>) -> bool {
-        let mut outcome = Outcome::default();
-        let stored = self.store(ops, &mut outcome);
-        if let Err(failure) = stored {
-            self.queue.fail(failure);
-            for (_, done) in outcome.waiters {
-                self.answer(done, None);
+    fn commit(&mut self, ops: Vec<Op>) {
+        // Somebody else may have seen the store fail.
+        self.look();
+        let before = self.last;
+        let numbered = self.number(ops);
+        let stored = self.shared.spaces().and_then(|spaces| {
+            // Given back before anybody hears of a failure.
+            guarded(|| self.store(&spaces, &numbered))
+        });
+        match stored {
+            Ok(()) => self.durable(numbered),
+            Err(failure) => {
+                self.last = before;
+                self.shared.fail(failure);
+                self.look();
+                self.unrecorded(numbered);
             }
-            return false;
+        }
+    }
+
+    fn durable(&mut self, numbered: Numbered) {
+        for record in numbered.records() {
+            if !self.known.contains(&record.transfer) {
+                self.known.insert(record.transfer.clone());
+            }
         }
         self.shared.set_durable(self.last);
-        for (position, done) in outcome.waiters {
-            self.answer(done, Some(position));
+        for (position, done) in numbered.waiters {
+            // Whoever no longer waits does not want to know.
+            done.send(Ok(position)).ok();
         }
-        for item in outcome.items {
+        for item in numbered.items {
             self.hand_over(item);
         }
-        true
     }
 
-    fn answer(
-        &self,
-        done: oneshot::Sender<Result<Position, AppendError>>,
-        position: Option<Position>,
-    ) {
-        let failure = || self.shared.failure();
-        let answer = match position {
-            Some(position) => Ok(position),
-            None => Err(failure().map_or(AppendError::Closed, AppendError::Failed)),
-        };
-        // Whoever no longer waits does not want to know.
-        done.send(answer).ok();
+    /// Nothing of it is durable, as far as is known: the tail gets it so.
+    fn unrecorded(&mut self, numbered: Numbered) {
+        for item in numbered.items {
+            self.hand_over(match item {
+                TailItem::Records(records) => {
+                    TailItem::Unrecorded(records.into_iter().map(without_position).collect())
+                }
+                other @ (TailItem::Tick(_)
+                | TailItem::Failed(_)
+                | TailItem::Unrecorded(_)
+                | TailItem::Recovered(_)) => other,
+            });
+        }
+        let failure = self.told.clone();
+        for (_, done) in numbered.waiters {
+            done.send(Err(match (&failure, &self.tail) {
+                (Some(failure), Some(_)) => AppendError::Unrecorded(failure.clone()),
+                (Some(failure), None) => AppendError::Failed(failure.clone()),
+                (None, _) => AppendError::Closed,
+            }))
+            .ok();
+        }
+    }
+
+    /// Tells the tail of a failure that it does not know yet; the first one
+    /// begins a repair.
+    fn look(&mut self) {
+        let failure = self.shared.failure();
+        if failure.is_none() || failure == self.told {
+            return;
+        }
+        let begins = self.told.is_none();
+        self.told.clone_from(&failure);
+        if let Some(failure) = failure {
+            if begins {
+                tracing::error!(reason = failure.reason(), "the journal has failed");
+            }
+            self.hand_over(TailItem::Failed(failure));
+        }
+        if begins && let Err(error) = self.repair.start() {
+            tracing::error!(%error, "no thread to repair the journal: restart the server");
+        }
+    }
+
+    fn recover(&mut self, repaired: Repaired) {
+        self.last = repaired.last;
+        // Ticks have fired deadlines up to here, recorded or not.
+        self.last_at = self.last_at.max(repaired.last_at);
+        self.known = repaired.known;
+        self.told = None;
+        self.shared.reopen(repaired.spaces, self.last);
+        tracing::info!(position = self.last.0, "the journal works again");
+        self.hand_over(TailItem::Recovered(self.last));
     }
 
     fn hand_over(&mut self, item: TailItem) {
@@ -121,73 +200,88 @@ impl Committer {
         }
     }
 
-    /// Numbers what `ops` hold and makes it durable in one batch. Waiters are
-    /// in `outcome` in either case.
-    fn store(&mut self, ops: Vec<Op>, outcome: &mut Outcome) -> Result<(), Failure> {
-        let mut batch = self.tables.batch();
-        let mut prepared = Ok(());
+    /// Gives positions and times, which never decrease.
+    fn number(&mut self, ops: Vec<Op>) -> Numbered {
+        let mut numbered = Numbered::default();
         for op in ops {
             match op {
                 Op::Tick(at) => {
                     self.last_at = self.last_at.max(at);
-                    outcome.items.push(TailItem::Tick(self.last_at));
+                    numbered.items.push(TailItem::Tick(self.last_at));
                 }
                 Op::Append(records, done) => {
                     for record in records {
-                        let result = self.prepare(record, &mut batch, outcome);
-                        prepared = prepared.and(result);
+                        // 2^64 records are not reached.
+                        self.last = Position(self.last.0.saturating_add(1));
+                        self.last_at = self.last_at.max(record.at);
+                        numbered.record(stored(record, self.last, self.last_at));
                     }
-                    outcome.waiters.push((self.last, done));
+                    numbered.waiters.push((self.last, done));
                 }
             }
         }
-        prepared?;
+        numbered
+    }
+
+    /// Makes all of it durable in one batch.
+    fn store(&self, spaces: &Spaces, numbered: &Numbered) -> Result<(), Failure> {
+        let tables = &spaces.tables;
+        let mut batch = tables.batch();
+        let mut new = HashSet::new();
+        for record in numbered.records() {
+            let space = space(spaces, record)?;
+            store::room(&tables.db, [&space])?;
+            insert(&mut batch, &space, record);
+            let transfer = &record.transfer;
+            if !self.known.contains(transfer) && new.insert(transfer) {
+                tables.first_into(&mut batch, transfer, record.position);
+            }
+        }
         if batch.is_empty() {
             return Ok(());
         }
-        self.tables.last_into(&mut batch, self.last, self.last_at);
+        store::room(&tables.db, tables.in_each_commit())?;
+        tables.last_into(&mut batch, self.last, self.last_at);
         if let Some(meter) = &self.meter {
             meter.begins();
         }
         self.disk.commit(batch)?;
         if let Some(meter) = &self.meter {
-            meter.durable(&outcome.items, outcome.bytes);
+            meter.durable(&numbered.items, numbered.bytes);
         }
         Ok(())
     }
+}
 
-    fn prepare(
-        &mut self,
-        record: Append,
-        batch: &mut OwnedWriteBatch,
-        outcome: &mut Outcome,
-    ) -> Result<(), Failure> {
-        let next = self.last.0.checked_add(1);
-        let next = next.ok_or_else(|| Failure::new(&"all positions are used"))?;
-        self.last = Position(next);
-        self.last_at = self.last_at.max(record.at);
-        let space = self.space(record.class)?;
-        let key = keys::numbered(&record.transfer, next);
-        let value = head::seal(self.last_at, record.received_at, &record.payload);
-        batch.insert(&space, key, value);
-        if !self.known.contains(&record.transfer) {
-            self.tables.first_into(batch, &record.transfer, self.last);
-            self.known.insert(record.transfer.clone());
-        }
-        outcome.record(Stored {
-            position: self.last,
-            class: record.class,
-            transfer: record.transfer,
-            at: self.last_at,
-            received_at: record.received_at,
-            payload: record.payload,
-        });
-        Ok(())
+fn space(spaces: &Spaces, record: &Stored) -> Result<Keyspace, Failure> {
+    let space = spaces.slices.space(record.class, record.at);
+    space.map_err(|error| Failure::new(&describe(&error)))
+}
+
+fn insert(batch: &mut OwnedWriteBatch, space: &Keyspace, record: &Stored) {
+    let key = keys::numbered(&record.transfer, record.position.0);
+    let value = head::seal(record.at, record.received_at, &record.payload);
+    batch.insert(space, key, value);
+}
+
+fn stored(record: Append, position: Position, at: EngineTime) -> Stored {
+    Stored {
+        position,
+        class: record.class,
+        transfer: record.transfer,
+        at,
+        received_at: record.received_at,
+        payload: record.payload,
     }
+}
 
-    fn space(&self, class: Class) -> Result<Keyspace, Failure> {
-        let space = self.slices.space(class, self.last_at);
-        space.map_err(|error| Failure::new(&describe(&error)))
+fn without_position(record: Stored) -> Append {
+    Append {
+        class: record.class,
+        transfer: record.transfer,
+        at: record.at,
+        received_at: record.received_at,
+        payload: record.payload,
     }
 }
 

@@ -4,9 +4,10 @@ use enroute_model::ids::Position;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Why a store stopped for good (I8). Open it again after the disk is repaired.
+/// Why nothing more becomes durable (I8). A log stays so until it is opened
+/// again; a journal opens its store again by itself.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("store stopped, nothing more becomes durable: {reason}")]
+#[error("nothing more becomes durable: {reason}")]
 pub struct Failure {
     reason: Arc<str>,
 }
@@ -77,7 +78,11 @@ pub enum OpenError {
 /// Why records were not appended. None of them is durable, nor will be called so.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AppendError {
-    /// A write or a sync failed; the same answer from now on.
+    /// **Not durable**, because a write or a sync has failed; but the reader of
+    /// the tail has it as [`crate::TailItem::Unrecorded`].
+    #[error("passed on without being recorded: {0}")]
+    Unrecorded(Failure),
+    /// Not durable, nobody has it, and the journal takes nothing more.
     #[error(transparent)]
     Failed(#[from] Failure),
     /// The journal was closed.
@@ -118,6 +123,9 @@ pub enum ReadError {
     /// The store failed; reading ends.
     #[error("failed to read the store: {0}")]
     Store(Arc<str>),
+    /// The journal has failed and is being repaired: nothing can be read until then.
+    #[error("the journal cannot be read now: {0}")]
+    Failed(#[from] Failure),
 }
 
 impl From<fjall::Error> for ReadError {

@@ -1,16 +1,18 @@
-//! The k-th commit fails, for every k of a short run. What only this mock
-//! covers is a sync that fails; a write that fails is also tried with the real
-//! store, in `tests/kill.rs`.
+//! The k-th commit fails, for every k of a short run, and the disk is repaired
+//! later. What only this mock covers is a commit that landed all the same.
 
 use crate::store::{Disk, Synced};
 use crate::{
     Append, AppendError, Class, Classes, Failure, Journal, Log, LogAppend, LogOptions, Options,
-    TailItem,
+    ReadError, Reader, Tail, TailItem,
 };
 use bytes::Bytes;
 use enroute_model::ids::{Epoch, Position, Stream, TransferId};
 use enroute_model::time::{EngineTime, ServerTime};
 use fjall::OwnedWriteBatch;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 const RUN: u64 = 6;
@@ -21,28 +23,52 @@ enum Fault {
     Lost,
     /// All of it does, but the sync reports an error.
     Landed,
-    /// The committer dies.
+    /// The store panics.
     Panic,
 }
 
+/// Good for some commits; then none succeeds until the disk is repaired.
 #[derive(Debug)]
 struct Faulty {
-    left: u64,
+    left: AtomicU64,
     fault: Fault,
+    repaired: AtomicBool,
 }
 
-impl Disk for Faulty {
-    fn commit(&mut self, batch: OwnedWriteBatch) -> Result<(), Failure> {
-        self.left -= 1;
-        if self.left > 0 {
-            return Synced.commit(batch);
+impl Faulty {
+    /// Whose `k`-th commit fails.
+    fn at(k: u64, fault: Fault) -> Arc<Self> {
+        Arc::new(Self {
+            left: AtomicU64::new(k),
+            fault,
+            repaired: AtomicBool::new(false),
+        })
+    }
+
+    fn repair(&self) {
+        self.repaired.store(true, Ordering::Release);
+    }
+}
+
+impl Disk for Arc<Faulty> {
+    fn commit(&self, batch: OwnedWriteBatch) -> Result<(), Failure> {
+        if self.repaired.load(Ordering::Acquire) || self.left.load(Ordering::Acquire) > 1 {
+            self.left.fetch_sub(1, Ordering::AcqRel);
+            return Synced::default().commit(batch);
         }
         match self.fault {
             Fault::Lost => {}
-            Fault::Landed => Synced.commit(batch)?,
+            Fault::Landed => Synced::default().commit(batch)?,
             Fault::Panic => panic!("a test asked for it"),
         }
         Err(Failure::new(&"no space left on device"))
+    }
+
+    fn probe(&self, dir: &Path) -> std::io::Result<()> {
+        if !self.repaired.load(Ordering::Acquire) {
+            return Err(std::io::Error::other("no space left on device"));
+        }
+        Synced::default().probe(dir)
     }
 }
 
@@ -70,74 +96,153 @@ fn wait<F: Future>(future: F) -> F::Output {
 fn options() -> Options {
     Options {
         commit_interval: Duration::ZERO,
+        repair_after: Duration::from_millis(1),
         ..Options::default()
     }
 }
 
-/// Appends one by one; gives how many were acknowledged.
-fn append_all(journal: &Journal) -> u64 {
-    let appender = journal.appender();
-    let mut acknowledged = 0;
-    for number in 1..=RUN {
-        match wait(appender.append(vec![record(number)])) {
-            Ok(position) => {
-                acknowledged += 1;
-                assert_eq!(
-                    position,
-                    Position(acknowledged),
-                    "acknowledged after a failure"
-                );
-            }
-            Err(error) => assert_ne!(error, AppendError::Closed),
-        }
-    }
-    acknowledged
+fn payloads(reader: &Reader) -> Vec<Bytes> {
+    let rows = reader.scan(&tx(), Classes::All, Position(0));
+    rows.map(|row| row.unwrap().payload).collect()
+}
+
+fn numbers(of: impl IntoIterator<Item = u64>) -> Vec<Bytes> {
+    of.into_iter().map(|n| record(n).payload).collect()
+}
+
+fn unrecorded(number: u64) -> TailItem {
+    TailItem::Unrecorded(vec![record(number)])
 }
 
 #[test]
-fn a_failed_commit_loses_nothing_acknowledged_and_stops_everything() {
-    for k in 1..=RUN {
-        for fault in [Fault::Lost, Fault::Landed] {
-            let dir = tempfile::tempdir().unwrap();
-            let disk = Box::new(Faulty { left: k, fault });
-            let (journal, mut tail) = Journal::open_on(dir.path(), options(), disk).unwrap();
-            let acknowledged = append_all(&journal);
-            assert_eq!(acknowledged, k - 1, "{fault:?}");
-            let mut tailed = 0;
-            while let Some(TailItem::Records(records)) = wait(tail.next()) {
-                tailed += u64::try_from(records.len()).unwrap();
-            }
-            assert_eq!(tailed, acknowledged, "{k} {fault:?}");
-            assert_eq!(tail.failure().unwrap().reason(), "no space left on device");
-            let reader = journal.reader();
-            assert_eq!(reader.last_position(), Position(acknowledged));
-            let seen = reader.scan(&tx(), Classes::All, Position(0)).count();
-            assert_eq!(u64::try_from(seen).unwrap(), acknowledged, "{k} {fault:?}");
-            let merged = reader.merge(&[(tx(), Position(0))]).count();
-            assert_eq!(merged, seen, "{k} {fault:?}");
-            let known = reader.transfers().unwrap().len();
-            assert_eq!(known, usize::from(acknowledged > 0));
-            let put = journal.side().put_poison(Position(1), &tx(), "no");
-            assert!(put.is_err(), "the side tables stop too");
-            drop(reader);
-            assert!(journal.close().is_err());
-
-            let (journal, _tail) = Journal::open(dir.path(), options()).unwrap();
-            let landed = acknowledged + u64::from(fault == Fault::Landed);
-            assert_eq!(journal.last_position(), Position(landed));
-            let rows = journal.reader().scan(&tx(), Classes::All, Position(0));
-            let payloads: Vec<Bytes> = rows.map(|row| row.unwrap().payload).collect();
-            let expected: Vec<Bytes> = (1..=landed).map(|n| record(n).payload).collect();
-            assert_eq!(payloads, expected, "{k} {fault:?}");
+fn after_a_failed_commit_nothing_is_called_durable_until_the_disk_is_repaired() {
+    for (k, fault) in (1..=RUN).flat_map(|k| {
+        let faults = [Fault::Lost, Fault::Landed, Fault::Panic];
+        faults.map(|fault| (k, fault))
+    }) {
+        println!("commit {k}, {fault:?}");
+        let dir = tempfile::tempdir().unwrap();
+        let disk = Faulty::at(k, fault);
+        let faulty = Arc::new(Arc::clone(&disk));
+        let (journal, mut tail) = Journal::open_on(dir.path(), options(), faulty).unwrap();
+        let (appender, reader, side) = (journal.appender(), journal.reader(), journal.side());
+        for number in 1..k {
+            assert_eq!(
+                wait(appender.append(vec![record(number)])),
+                Ok(Position(number))
+            );
+            let durable = Some(number);
+            assert_eq!(position(wait(tail.next())), durable, "{k} {fault:?}");
         }
+        let mut begun = reader.scan(&tx(), Classes::All, Position(0));
+
+        let failed = wait(appender.append(vec![record(k)]));
+        assert!(
+            matches!(failed, Err(AppendError::Unrecorded(_))),
+            "{failed:?}"
+        );
+        let failure = journal.failure().unwrap();
+        assert_eq!(wait(tail.next()), Some(TailItem::Failed(failure.clone())));
+        assert_eq!(wait(tail.next()), Some(unrecorded(k)));
+        wait(appender.tick(EngineTime(77))).unwrap();
+        let more = wait(appender.append(vec![Append {
+            at: EngineTime(5),
+            ..record(100)
+        }]));
+        assert!(matches!(more, Err(AppendError::Unrecorded(_))), "{more:?}");
+        let told = items_but_failures(&mut tail, 2);
+        let clamped = TailItem::Unrecorded(vec![Append {
+            at: EngineTime(77),
+            ..record(100)
+        }]);
+        assert_eq!(told, [TailItem::Tick(EngineTime(77)), clamped]);
+
+        assert_eq!(reader.last_position(), Position(k - 1));
+        let cut = matches!(begun.next(), Some(Err(ReadError::Failed(_))));
+        assert!(cut || k == 1, "a reader that was under way must let go");
+        assert!(matches!(reader.transfers(), Err(ReadError::Failed(_))));
+        let rows = reader.merge(&[(tx(), Position(0))]).collect::<Vec<_>>();
+        assert!(
+            matches!(rows.as_slice(), [Err(ReadError::Failed(_))]),
+            "{rows:?}"
+        );
+        assert!(side.put_poison(Position(1), &tx(), "no").is_err());
+        assert!(matches!(
+            reader.snapshots().next(),
+            Some(Err(ReadError::Failed(_)))
+        ));
+
+        disk.repair();
+        let last = k - 1 + u64::from(fault == Fault::Landed);
+        let recovered = items_but_failures(&mut tail, 1);
+        assert_eq!(
+            recovered,
+            [TailItem::Recovered(Position(last))],
+            "{fault:?}"
+        );
+        assert_eq!(journal.failure(), None);
+        let durable: Vec<u64> = (1..=last).collect();
+        assert_eq!(payloads(&reader), numbers(durable.clone()));
+        side.put_poison(Position(1), &tx(), "yes").unwrap();
+        let next = wait(appender.append(vec![record(200)]));
+        assert_eq!(next, Ok(Position(last + 1)), "dense");
+        let next = wait(tail.next()).unwrap();
+        assert!(matches!(&next, TailItem::Records(records) if records[0].at == EngineTime(77)));
+        journal.close().unwrap();
+
+        let (journal, _tail) = Journal::open(dir.path(), options()).unwrap();
+        let whole = numbers(durable.into_iter().chain([200]));
+        assert_eq!(payloads(&journal.reader()), whole, "{k} {fault:?}");
     }
 }
 
+fn position(item: Option<TailItem>) -> Option<u64> {
+    match item? {
+        TailItem::Records(records) => records.last().map(|record| record.position.0),
+        TailItem::Tick(_)
+        | TailItem::Failed(_)
+        | TailItem::Unrecorded(_)
+        | TailItem::Recovered(_) => None,
+    }
+}
+
+/// The next items, without the reasons why a repair did not succeed yet.
+fn items_but_failures(tail: &mut Tail, count: usize) -> Vec<TailItem> {
+    let mut items = Vec::new();
+    while items.len() < count {
+        let item = wait(tail.next()).unwrap();
+        if !matches!(item, TailItem::Failed(_)) {
+            items.push(item);
+        }
+    }
+    items
+}
+
 #[test]
-fn everyone_in_flight_is_told_and_nobody_hangs() {
+fn a_failed_put_is_a_failure_of_the_journal_and_is_repaired_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Faulty::at(u64::MAX, Fault::Lost);
+    let faulty = Arc::new(Arc::clone(&disk));
+    let (journal, mut tail) = Journal::open_on(dir.path(), options(), faulty).unwrap();
+    let side = journal.side();
+    journal
+        .shared_for_tests()
+        .fail(Failure::new(&"a put failed"));
+    assert!(side.put_derived(&tx(), 1, b"x").is_err());
+    let failed = wait(journal.appender().append(vec![record(1)]));
+    assert!(matches!(failed, Err(AppendError::Unrecorded(_))));
+    assert!(matches!(wait(tail.next()), Some(TailItem::Failed(_))));
+    disk.repair();
+    let told = items_but_failures(&mut tail, 2);
+    assert_eq!(told, [unrecorded(1), TailItem::Recovered(Position(0))]);
+    side.put_derived(&tx(), 1, b"x").unwrap();
+}
+
+#[test]
+fn without_a_tail_nothing_is_passed_on_and_everyone_is_told() {
     for fault in [Fault::Lost, Fault::Panic] {
         let dir = tempfile::tempdir().unwrap();
-        let disk = Box::new(Faulty { left: 2, fault });
+        let disk = Arc::new(Faulty::at(2, fault));
         let narrow = Options {
             queue_records_max: 8,
             commit_records_max: 1,
@@ -149,20 +254,52 @@ fn everyone_in_flight_is_told_and_nobody_hangs() {
         let answers = wait(async {
             let mut answers = Vec::new();
             for number in 0..40 {
-                match appender.submit(vec![record(number)]).await {
-                    Ok(pending) => answers.push(pending.await.is_ok()),
-                    Err(error) => {
-                        assert!(matches!(error, AppendError::Failed(_)), "{error}");
-                        answers.push(false);
-                    }
-                }
+                let pending = appender.submit(vec![record(number)]).await.unwrap();
+                answers.push(pending.await);
             }
             answers
         });
-        assert!(answers[0]);
-        assert!(answers[1..].iter().all(|durable| !durable), "{answers:?}");
-        assert!(journal.failure().is_some());
-        assert!(journal.close().is_err());
+        assert!(answers[0].is_ok());
+        let failed = |answer: &Result<_, _>| matches!(answer, Err(AppendError::Failed(_)));
+        // The first one finds out that nobody reads the tail.
+        assert!(answers[2..].iter().all(failed), "{answers:?}");
+        assert!(journal.close().is_err(), "not repaired");
+    }
+}
+
+#[test]
+fn another_journal_in_the_place_of_the_failed_one_is_not_taken_for_it() {
+    let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let there = dir.path().join("journal");
+    let disk = Faulty::at(2, Fault::Lost);
+    let faulty = Arc::new(Arc::clone(&disk));
+    let (journal, mut tail) = Journal::open_on(&there, options(), faulty).unwrap();
+    let appender = journal.appender();
+    assert!(wait(appender.append(vec![record(1)])).is_ok());
+    assert!(wait(appender.append(vec![record(2)])).is_err());
+    let moved = dir.path().join("moved");
+    std::fs::rename(&there, &moved).unwrap();
+    drop(Journal::open(other.path(), options()).unwrap().0.close());
+    std::fs::rename(other.path(), &there).unwrap();
+    disk.repair();
+    reason(&mut tail, "another one is in its place");
+    std::fs::rename(&there, other.path()).unwrap();
+    std::fs::create_dir(&there).unwrap();
+    reason(&mut tail, "it is no longer there");
+    std::fs::remove_dir_all(&there).unwrap();
+    std::fs::rename(&moved, &there).unwrap();
+    let recovered = items_but_failures(&mut tail, 1);
+    assert_eq!(recovered, [TailItem::Recovered(Position(1))]);
+}
+
+/// Reads on until the journal says that it is not repaired because of `what`.
+fn reason(tail: &mut Tail, what: &str) {
+    loop {
+        if let TailItem::Failed(failure) = wait(tail.next()).unwrap()
+            && failure.reason().contains(what)
+        {
+            return;
+        }
     }
 }
 
@@ -171,7 +308,7 @@ fn a_failed_append_stops_the_log_and_loses_nothing_acknowledged() {
     for k in 1..=RUN {
         for fault in [Fault::Lost, Fault::Landed] {
             let dir = tempfile::tempdir().unwrap();
-            let disk = Box::new(Faulty { left: k, fault });
+            let disk = Box::new(Faulty::at(k, fault));
             let log = Log::open_on(dir.path(), &LogOptions::default(), disk).unwrap();
             let frame = |sequence: u64| LogAppend {
                 stream: Stream::Events,

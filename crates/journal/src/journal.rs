@@ -7,35 +7,123 @@ use crate::meter::Gauges;
 use crate::options::Options;
 use crate::queue::Queue;
 use crate::reader::Reader;
+use crate::repair::Repair;
 use crate::side::Side;
-use crate::slices::Slices;
-use crate::store::{Disk, Synced};
-use crate::tables::Tables;
+use crate::spaces::Spaces;
+use crate::store::{Disk, Synced, describe, guarded};
 use crate::tail::{Tail, TailItem};
-use enroute_model::ids::Position;
+use enroute_model::ids::{Position, TransferId};
 use enroute_model::time::EngineTime;
 use fjall::PersistMode;
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use tokio::sync::mpsc;
 
+/// Why nothing can be read or put after the end.
+const CLOSED: &str = "the journal is closed";
+
 /// What every handle needs to know.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Shared {
-    failure: OnceLock<Failure>,
+    state: RwLock<State>,
     durable: AtomicU64,
 }
 
+/// Handles come to the store through this alone, so that it can be let go and
+/// another opening of it put in its place.
+#[derive(Debug)]
+enum State {
+    Open(Arc<Spaces>),
+    Failed(Failure),
+    Closed,
+}
+
 impl Shared {
-    pub(crate) fn failure(&self) -> Option<Failure> {
-        self.failure.get().cloned()
+    fn new(spaces: Spaces, durable: Position) -> Self {
+        Self {
+            state: RwLock::new(State::Open(Arc::new(spaces))),
+            durable: AtomicU64::new(durable.0),
+        }
     }
 
-    /// The first failure stays.
+    /// The open store. Not to be kept: as long as somebody has it, it cannot be
+    /// opened again.
+    pub(crate) fn spaces(&self) -> Result<Arc<Spaces>, Failure> {
+        match &*self.state.read().unwrap_or_else(PoisonError::into_inner) {
+            State::Open(spaces) => Ok(Arc::clone(spaces)),
+            State::Failed(failure) => Err(failure.clone()),
+            State::Closed => Err(Failure::new(&CLOSED)),
+        }
+    }
+
+    pub(crate) fn failure(&self) -> Option<Failure> {
+        match &*self.state.read().unwrap_or_else(PoisonError::into_inner) {
+            State::Failed(failure) => Some(failure.clone()),
+            State::Open(_) | State::Closed => None,
+        }
+    }
+
+    /// What to tell a reader that has nothing to read.
+    pub(crate) fn why_not_open(&self) -> Failure {
+        let repaired = || Failure::new(&"it failed meanwhile and works again: read anew");
+        self.spaces().err().unwrap_or_else(repaired)
+    }
+
+    /// Lets go of the store. The first failure stays until the repair.
     pub(crate) fn fail(&self, failure: Failure) -> Failure {
-        self.failure.get_or_init(|| failure).clone()
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let before = match &*state {
+            State::Failed(first) => return first.clone(),
+            State::Closed => return failure,
+            State::Open(_) => std::mem::replace(&mut *state, State::Failed(failure.clone())),
+        };
+        drop(state);
+        Self::let_go(before);
+        failure
+    }
+
+    /// Why it is still not open; true: that is another reason than before.
+    pub(crate) fn fail_still(&self, failure: &Failure) -> bool {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        match &mut *state {
+            State::Failed(reason) if reason != failure => {
+                reason.clone_from(failure);
+                true
+            }
+            State::Failed(_) | State::Open(_) | State::Closed => false,
+        }
+    }
+
+    /// Puts another opening of the store in the failed one's place.
+    pub(crate) fn reopen(&self, spaces: Spaces, durable: Position) {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        self.set_durable(durable);
+        *state = State::Open(Arc::new(spaces));
+    }
+
+    /// A failed one stays failed.
+    fn close(&self) {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        if let State::Open(_) = &*state {
+            let before = std::mem::replace(&mut *state, State::Closed);
+            drop(state);
+            Self::let_go(before);
+        }
+    }
+
+    fn let_go(state: State) {
+        let gone = guarded(|| {
+            if let State::Open(spaces) = state {
+                spaces.revoke();
+            }
+            Ok(())
+        });
+        if let Err(failure) = gone {
+            tracing::error!(%failure, "the store was not let go in good order");
+        }
     }
 
     pub(crate) fn durable(&self) -> Position {
@@ -55,8 +143,7 @@ impl Shared {
 pub struct Journal {
     queue: Arc<Queue>,
     shared: Arc<Shared>,
-    slices: Arc<Slices>,
-    tables: Arc<Tables>,
+    incarnation: u64,
     opened_at: Option<EngineTime>,
     /// Weak: the tail ends with the committer.
     tail: mpsc::WeakSender<TailItem>,
@@ -72,43 +159,51 @@ impl Journal {
     /// When `dir` is in use, of a newer format, not a journal, damaged, or not
     /// accessible.
     pub fn open(dir: &Path, options: Options) -> Result<(Self, Tail), OpenError> {
-        Self::open_on(dir, options, Box::new(Synced))
+        let before = options.before_commit.clone();
+        Self::open_on(dir, options, Arc::new(Synced { before }))
     }
 
     pub(crate) fn open_on(
         dir: &Path,
         options: Options,
-        disk: Box<dyn Disk>,
+        disk: Arc<dyn Disk>,
     ) -> Result<(Self, Tail), OpenError> {
-        let width_us = u64::try_from(options.slice.0.max(1)).unwrap_or(1);
-        let tables = Arc::new(Tables::open(dir, width_us)?);
-        let width_us = i64::try_from(tables.slice_us).unwrap_or(i64::MAX);
-        let slices = Arc::new(Slices::open(&tables.db, dir, width_us)?);
-        let last = tables.last(dir)?;
-        let transfers = tables.transfers().map_err(|error| damaged(dir, &error))?;
-        let shared = Arc::new(Shared::default());
-        shared.set_durable(last.map_or(Position(0), |(position, _)| position));
+        let slice_us = u64::try_from(options.slice.0.max(1)).unwrap_or(1);
+        let spaces = Spaces::open(dir, slice_us)?;
+        let (incarnation, slice_us) = (spaces.tables.incarnation, spaces.tables.slice_us);
+        let last = spaces.tables.last(dir)?;
+        let known = known(dir, &spaces)?;
+        let durable = last.map_or(Position(0), |(position, _)| position);
+        let shared = Arc::new(Shared::new(spaces, durable));
         let (sender, items) = mpsc::channel(options.tail_items_max.max(1));
         let (weak, meter) = (sender.downgrade(), options.meter.clone());
+        let repair_after = options.repair_after;
         let queue = Arc::new(Queue::new(options, Arc::clone(&shared)));
         let committer = Committer {
             queue: Arc::clone(&queue),
             shared: Arc::clone(&shared),
-            slices: Arc::clone(&slices),
-            tables: Arc::clone(&tables),
-            disk,
+            disk: Arc::clone(&disk),
             tail: Some(sender),
             meter,
-            last: shared.durable(),
+            last: durable,
             last_at: last.map_or(EngineTime(i64::MIN), |(_, at)| at),
-            known: transfers.into_iter().map(|(id, _)| id).collect(),
+            known,
+            told: None,
+            repair: Repair {
+                dir: dir.to_path_buf(),
+                incarnation,
+                slice_us,
+                after: repair_after,
+                disk,
+                queue: Arc::clone(&queue),
+                shared: Arc::clone(&shared),
+            },
         };
         let thread = std::thread::Builder::new().name("journal".to_owned());
         let journal = Self {
             queue,
             shared: Arc::clone(&shared),
-            slices,
-            tables,
+            incarnation,
             opened_at: last.map(|(_, at)| at),
             tail: weak,
             committer: Some(thread.spawn(move || committer.run())?),
@@ -128,8 +223,6 @@ impl Journal {
     pub fn reader(&self) -> Reader {
         Reader {
             shared: Arc::clone(&self.shared),
-            slices: Arc::clone(&self.slices),
-            tables: Arc::clone(&self.tables),
         }
     }
 
@@ -139,7 +232,6 @@ impl Journal {
         Side {
             queue: Arc::clone(&self.queue),
             shared: Arc::clone(&self.shared),
-            tables: Arc::clone(&self.tables),
         }
     }
 
@@ -147,7 +239,7 @@ impl Journal {
     /// incarnation mean nothing in another.
     #[must_use]
     pub fn incarnation(&self) -> u64 {
-        self.tables.incarnation
+        self.incarnation
     }
 
     /// The last durable position; 0 in an empty journal.
@@ -163,7 +255,7 @@ impl Journal {
         self.opened_at
     }
 
-    /// Why the journal stopped, once it has failed.
+    /// Why nothing becomes durable, while that is so.
     #[must_use]
     pub fn failure(&self) -> Option<Failure> {
         self.shared.failure()
@@ -175,29 +267,34 @@ impl Journal {
         Gauges {
             queue: Arc::clone(&self.queue),
             shared: Arc::clone(&self.shared),
-            tables: Arc::downgrade(&self.tables),
             tail: self.tail.clone(),
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn shared_for_tests(&self) -> &Shared {
+        &self.shared
+    }
+
     /// Refuses new records, commits what is queued, syncs, and waits for the
     /// committer. Blocks; **the tail must be read to its end or dropped
-    /// meanwhile**. The directory is free when the readers and the side's
-    /// handles are gone too.
+    /// meanwhile**. The directory is free then: readers and the side's handles
+    /// find the journal closed.
     ///
     /// # Errors
-    /// When the journal had failed or fails now.
+    /// When the journal has failed and is not repaired, or fails now.
     pub fn close(mut self) -> Result<(), Failure> {
         self.queue.close();
         if let Some(committer) = self.committer.take() {
             // A panic in it is already noted as the failure.
             committer.join().ok();
         }
-        if let Some(failure) = self.failure() {
-            return Err(failure);
-        }
-        let synced = self.tables.db.persist(PersistMode::SyncData);
-        synced.map_err(|error| Failure::new(&error))
+        let synced = self.shared.spaces().and_then(|spaces| {
+            let synced = spaces.tables.db.persist(PersistMode::SyncData);
+            synced.map_err(|error| Failure::new(&describe(&error)))
+        });
+        self.shared.close();
+        synced
     }
 }
 
@@ -207,9 +304,12 @@ impl Drop for Journal {
     }
 }
 
-fn damaged(dir: &Path, error: &ReadError) -> OpenError {
-    OpenError::Damaged {
+/// Transfers that have a first record.
+pub(crate) fn known(dir: &Path, spaces: &Spaces) -> Result<HashSet<TransferId>, OpenError> {
+    let damaged = |error: ReadError| OpenError::Damaged {
         dir: dir.to_path_buf(),
         what: format!("its list of transfers: {error}"),
-    }
+    };
+    let transfers = spaces.tables.transfers().map_err(damaged)?;
+    Ok(transfers.into_iter().map(|(id, _)| id).collect())
 }

@@ -14,6 +14,7 @@
 //! | one commit | 1,024 records or 4 MiB, exceeded by at most one append | the next one follows at once |
 //! | wait for company | 3 ms | the commit starts |
 //! | [`Tail`] | 16 commits | the committer waits, and with it the appenders |
+//! | room on the disk to go on after a failure | 16 MiB | tried again, at first after 1 s, then at most 5 s apart |
 //! | write-ahead files | some 200 MiB | the store flushes the oldest tables |
 //! | transfers | one id each in memory | – |
 //! | [`Reader::merge`] | one record and two blocks in memory per transfer | – |
@@ -25,9 +26,13 @@
 //! - A position, once given, is durable: written and synced (`fdatasync`)
 //!   before any waiter, reader or tail hears of it (I2, I8). Positions are dense
 //!   from 1 over all transfers; a commit is all or nothing; `at` never decreases.
-//! - A failed write or sync stops the journal for good. Whoever waits gets the
-//!   reason; what was not acknowledged may or may not be there after opening
-//!   again, and then counts as durable.
+//! - After a failed write, sync or flush nothing is called durable. The store is
+//!   let go, readers included, and opened again in the same place as soon as the
+//!   disk takes synced writes and has room; meanwhile what is appended goes to the
+//!   tail without positions, and whoever waits hears that it is not durable. What
+//!   a failed commit had written all the same counts as durable if it is there
+//!   then. Positions and times go on without a hole. A directory that holds
+//!   another journal by then, or less than was durable, is not taken.
 //! - The store is opened by one process at a time.
 //! - Snapshots and derived records are synced with the next commit, never
 //!   before what they derive from; poison is synced at once.
@@ -61,7 +66,8 @@
 //! with the CRC-32 (ISO 3309) over the head before it and all that follows.
 //! The keyspaces of a log are in `src/log.rs`.
 //!
-//! Start reading with [`Journal`], then `committer.rs` and `queue.rs`.
+//! Start reading with [`Journal`], then `committer.rs`, `queue.rs` and
+//! `repair.rs`.
 
 mod appender;
 mod committer;
@@ -78,9 +84,12 @@ mod options;
 mod queue;
 mod reader;
 mod record;
+mod repair;
+mod rewrite;
 mod scan;
 mod side;
 mod slices;
+mod spaces;
 mod store;
 mod tables;
 mod tail;
@@ -93,7 +102,7 @@ pub use log_scan::LogScan;
 pub use log_slices::LogSlice;
 pub use merge::Merge;
 pub use meter::{Depth, Depths, Gauges, Meter};
-pub use options::Options;
+pub use options::{Options, Probe};
 pub use reader::Reader;
 pub use record::{Append, Class, Classes, Poison, Snapshot, Stored};
 pub use scan::Scan;

@@ -106,7 +106,7 @@ impl Log {
     /// # Errors
     /// As [`crate::Journal::open`].
     pub fn open(dir: &Path, options: &LogOptions) -> Result<Self, OpenError> {
-        Self::open_on(dir, options, Box::new(Synced))
+        Self::open_on(dir, options, Box::new(Synced::default()))
     }
 
     pub(crate) fn open_on(

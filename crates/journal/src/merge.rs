@@ -4,11 +4,13 @@
 //! two open blocks per transfer, whatever lies behind them.
 
 use crate::error::ReadError;
+use crate::journal::Shared;
 use crate::record::Stored;
 use crate::scan::Scan;
 use enroute_model::ids::Position;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::sync::Arc;
 
 /// Iterator of [`crate::Reader::merge`].
 #[derive(Debug)]
@@ -19,6 +21,11 @@ pub struct Merge {
 }
 
 impl Merge {
+    /// One that says why there is nothing to read.
+    pub(crate) fn failed(shared: &Arc<Shared>) -> Self {
+        Self::new(std::iter::once(Scan::failed(shared)))
+    }
+
     pub(crate) fn new(scans: impl Iterator<Item = Scan>) -> Self {
         let mut merge = Self {
             scans: scans.map(|scan| (scan, None)).collect(),
@@ -41,7 +48,7 @@ impl Merge {
             Some(Ok(stored)) => stored.position,
             Some(Err(ReadError::Record { position, .. })) => *position,
             // Comes first and ends everything.
-            Some(Err(ReadError::Store(_))) => Position(0),
+            Some(Err(ReadError::Store(_) | ReadError::Failed(_))) => Position(0),
         };
         self.heap.push(Reverse((position, index)));
     }
@@ -56,7 +63,7 @@ impl Iterator for Merge {
         }
         let Reverse((_, index)) = self.heap.pop()?;
         let next = self.scans.get_mut(index)?.1.take();
-        self.ended = matches!(next, Some(Err(ReadError::Store(_))));
+        self.ended = matches!(next, Some(Err(ReadError::Store(_) | ReadError::Failed(_))));
         self.refill(index);
         next
     }

@@ -3,10 +3,9 @@
 use crate::error::Failure;
 use crate::journal::Shared;
 use crate::queue::Queue;
-use crate::tables::Tables;
 use crate::tail::TailItem;
 use enroute_model::ids::Position;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use tokio::sync::mpsc;
 
 /// Is told of each commit, on the committer's thread: must not wait. The journal
@@ -40,13 +39,11 @@ pub struct Depths {
     pub tail: Option<Depth>,
 }
 
-/// Tells how the journal is; clone it freely. It keeps neither the store nor the
-/// tail open.
+/// Tells how the journal is; clone it freely. It does not keep the tail open.
 #[derive(Clone, Debug)]
 pub struct Gauges {
     pub(crate) queue: Arc<Queue>,
     pub(crate) shared: Arc<Shared>,
-    pub(crate) tables: Weak<Tables>,
     pub(crate) tail: mpsc::WeakSender<TailItem>,
 }
 
@@ -69,17 +66,17 @@ impl Gauges {
         self.shared.durable()
     }
 
-    /// Why the journal stopped, once it has failed.
+    /// Why nothing becomes durable, while that is so.
     #[must_use]
     pub fn failure(&self) -> Option<Failure> {
         self.shared.failure()
     }
 
     /// Bytes on disk, write-ahead files included; `None` when the journal is
-    /// closed or the store cannot tell.
+    /// closed or has failed, or the store cannot tell.
     #[must_use]
     pub fn disk_bytes(&self) -> Option<u64> {
-        self.tables.upgrade()?.db.disk_space().ok()
+        self.shared.spaces().ok()?.tables.db.disk_space().ok()
     }
 }
 

@@ -2,8 +2,19 @@
 
 use crate::meter::Meter;
 use enroute_model::time::Span;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// A hook for tests.
+#[derive(Clone)]
+pub struct Probe(pub Arc<dyn Fn() -> std::io::Result<()> + Send + Sync>);
+
+impl fmt::Debug for Probe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Probe").finish_non_exhaustive()
+    }
+}
 
 /// Bounds and timing of a journal.
 #[derive(Clone, Debug)]
@@ -22,6 +33,12 @@ pub struct Options {
     /// Items that the tail holds; the committer waits above it. An item has the
     /// records of at most one commit. Default 16.
     pub tail_items_max: usize,
+    /// How soon after a failure the store is tried again; then twice as long
+    /// each time, up to five times as long. Default 1 s.
+    pub repair_after: Duration,
+    /// Runs before each commit and each attempt at a repair; its error is as one
+    /// of the disk's. For tests of failures.
+    pub before_commit: Option<Probe>,
     /// Engine time per slice. Fixed when the journal is created; later ignored.
     /// Default one day.
     pub slice: Span,
@@ -38,6 +55,8 @@ impl Default for Options {
             queue_records_max: 8_192,
             queue_bytes_max: 16 << 20,
             tail_items_max: 16,
+            repair_after: Duration::from_secs(1),
+            before_commit: None,
             slice: Span::from_secs(24 * 60 * 60),
             meter: None,
         }

@@ -16,10 +16,12 @@ use crate::journal::Shared;
 use crate::meter::Depth;
 use crate::options::Options;
 use crate::record::Append;
+use crate::repair::Repaired;
 use enroute_model::ids::Position;
 use enroute_model::time::EngineTime;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
 
 /// Counted per record besides its payload, so that empty ones are bounded too.
@@ -34,6 +36,22 @@ pub(crate) enum Op {
     Tick(EngineTime),
 }
 
+/// A word for the committer that does not wait behind the ops.
+#[derive(Debug)]
+pub(crate) enum Control {
+    /// The journal's state has changed: look at it.
+    Look,
+    /// The store is open again.
+    Repaired(Box<Repaired>),
+}
+
+/// What the committer takes at once.
+#[derive(Debug)]
+pub(crate) enum Taken {
+    Control(Control),
+    Ops(Vec<(Op, Room)>),
+}
+
 /// Room in the queue; given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Room {
@@ -44,6 +62,8 @@ pub(crate) struct Room {
 #[derive(Debug, Default)]
 struct State {
     ops: VecDeque<(Op, Room)>,
+    /// At most a few: a failure is looked at once, and one repair runs at a time.
+    control: VecDeque<Control>,
     records: usize,
     bytes: usize,
     closed: bool,
@@ -54,6 +74,7 @@ pub(crate) struct Queue {
     options: Options,
     state: Mutex<State>,
     filled: Condvar,
+    ended: Condvar,
     records: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
     shared: Arc<Shared>,
@@ -70,6 +91,7 @@ impl Queue {
             options,
             state: Mutex::default(),
             filled: Condvar::new(),
+            ended: Condvar::new(),
             records,
             bytes,
             shared,
@@ -141,25 +163,48 @@ impl Queue {
             || state.bytes >= self.options.commit_bytes_max
     }
 
-    /// The next commit's worth, in order: waits for the first op, then at most
-    /// the commit interval for company, not at all when there is enough.
-    /// `None` when closed and drained.
-    pub(crate) fn take(&self) -> Option<Vec<(Op, Room)>> {
-        let idle = |state: &mut State| state.ops.is_empty() && !state.closed;
+    /// Puts a word before the ops. After the end it is dropped.
+    pub(crate) fn control(&self, control: Control) {
+        let mut state = self.lock();
+        if !state.closed {
+            state.control.push_back(control);
+            self.filled.notify_one();
+        }
+    }
+
+    /// A word, or the next commit's worth of ops in order: waits for the first
+    /// op, then at most the commit interval for company, not at all when there
+    /// is enough. `None` when closed and drained.
+    pub(crate) fn take(&self) -> Option<Taken> {
+        let idle =
+            |state: &mut State| state.ops.is_empty() && state.control.is_empty() && !state.closed;
         let state = self.filled.wait_while(self.lock(), idle);
         let state = state.unwrap_or_else(PoisonError::into_inner);
         let lonely = |state: &mut State| {
             let stored = |(op, _): &(Op, Room)| matches!(op, Op::Append(..));
-            !self.full(state) && !state.closed && state.ops.iter().any(stored)
+            !self.full(state)
+                && !state.closed
+                && state.control.is_empty()
+                && state.ops.iter().any(stored)
         };
         let waited = self
             .filled
             .wait_timeout_while(state, self.options.commit_interval, lonely);
         let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        if let Some(control) = state.control.pop_front() {
+            return Some(Taken::Control(control));
+        }
         if state.ops.is_empty() {
             return None;
         }
-        Some(self.split_off(&mut state))
+        Some(Taken::Ops(self.split_off(&mut state)))
+    }
+
+    /// Waits for `time`; true: the queue was closed by then.
+    pub(crate) fn closed_within(&self, time: Duration) -> bool {
+        let open = |state: &mut State| !state.closed;
+        let waited = self.ended.wait_timeout_while(self.lock(), time, open);
+        waited.unwrap_or_else(PoisonError::into_inner).0.closed
     }
 
     /// Takes ops until a commit is full. A batch is never split.
@@ -194,6 +239,7 @@ impl Queue {
         self.records.close();
         self.bytes.close();
         self.filled.notify_all();
+        self.ended.notify_all();
     }
 
     /// No more in, for good, and everyone who waits is told why.
@@ -201,6 +247,7 @@ impl Queue {
         tracing::error!(%failure, "the journal stops");
         let failure = self.shared.fail(failure);
         self.close();
+        self.lock().control.clear();
         let waiting = std::mem::take(&mut self.lock().ops);
         for (op, _) in waiting {
             if let Op::Append(_, done) = op {

@@ -2,15 +2,27 @@
 //! classes merged by position.
 
 use crate::error::ReadError;
+use crate::journal::Shared;
 use crate::keys;
 use crate::record::{Class, Classes, Stored};
 use crate::slices::Slice;
+use crate::spaces::{Lease, Spaces};
 use crate::tables;
 use enroute_model::ids::{Position, TransferId};
 use fjall::{Keyspace, Readable, Slice as Bytes};
+use std::sync::{Arc, PoisonError};
 
 /// Iterator of [`crate::Reader::scan`].
+#[derive(Debug)]
 pub struct Scan {
+    shared: Arc<Shared>,
+    /// Empty when the journal has failed since, or had before it began.
+    lease: Option<Arc<Lease>>,
+    ended: bool,
+}
+
+/// What a scan holds of the store.
+pub(crate) struct Rows {
     view: fjall::Snapshot,
     slices: std::vec::IntoIter<Slice>,
     transfer: TransferId,
@@ -19,7 +31,6 @@ pub struct Scan {
     last: Vec<u8>,
     vitals: Run,
     waveforms: Run,
-    ended: bool,
 }
 
 /// One class in one slice, with the next row at hand.
@@ -68,26 +79,47 @@ impl Run {
 impl Scan {
     /// Positions above the first of `bounds`, through the second.
     pub(crate) fn new(
-        view: fjall::Snapshot,
-        slices: Vec<Slice>,
-        transfer: &TransferId,
-        classes: Classes,
-        bounds: (Position, Position),
+        shared: &Arc<Shared>,
+        spaces: &Spaces,
+        view: &fjall::Snapshot,
+        (transfer, classes): (&TransferId, Classes),
+        (after, through): (Position, Position),
     ) -> Self {
-        let (after, through) = bounds;
-        Self {
-            view,
-            slices: slices.into_iter(),
+        let rows = Rows {
+            view: view.clone(),
+            slices: spaces.slices.list().into_iter(),
             transfer: transfer.clone(),
             classes,
             first: keys::numbered(transfer, after.0.saturating_add(1)),
             last: keys::numbered(transfer, through.0),
             vitals: Run::new(Class::Vitals),
             waveforms: Run::new(Class::Waveforms),
+        };
+        Self {
+            shared: Arc::clone(shared),
+            lease: Some(spaces.lend(rows)),
             ended: after >= through,
         }
     }
 
+    /// One that says why there is nothing to read.
+    pub(crate) fn failed(shared: &Arc<Shared>) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            lease: None,
+            ended: false,
+        }
+    }
+
+    fn advance(&mut self) -> Result<Option<Result<Stored, ReadError>>, ReadError> {
+        let taken_back = || ReadError::Failed(self.shared.why_not_open());
+        let lease = self.lease.as_ref().ok_or_else(taken_back)?;
+        let mut rows = lease.lock().unwrap_or_else(PoisonError::into_inner);
+        rows.as_mut().ok_or_else(taken_back)?.advance()
+    }
+}
+
+impl Rows {
     /// Turns to the next slice; false when there is none.
     fn turn(&mut self) -> bool {
         let Some(slice) = self.slices.next() else {
@@ -132,13 +164,16 @@ impl Iterator for Scan {
             Some(Err(error))
         });
         self.ended |= next.is_none();
+        if self.ended {
+            self.lease = None;
+        }
         next
     }
 }
 
-impl std::fmt::Debug for Scan {
+impl std::fmt::Debug for Rows {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Scan")
+        f.debug_struct("Rows")
             .field("transfer", &self.transfer)
             .finish_non_exhaustive()
     }

@@ -4,8 +4,8 @@ use crate::error::Failure;
 use crate::head;
 use crate::journal::Shared;
 use crate::keys;
-use crate::queue::Queue;
-use crate::store;
+use crate::queue::{Control, Queue};
+use crate::store::{self, guarded};
 use crate::tables::{self, Tables};
 use enroute_model::ids::{Position, TransferId};
 use fjall::{Keyspace, PersistMode};
@@ -13,13 +13,12 @@ use std::sync::Arc;
 
 /// Writes the side tables; clone it freely. Puts do not pass through the
 /// appender's queue, so that the tail's reader may put without waiting for
-/// itself; each may wait for the sync of one running commit. A failed put stops
-/// the journal.
+/// itself; each may wait for the sync of one running commit. A failed put is a
+/// failure of the journal.
 #[derive(Clone, Debug)]
 pub struct Side {
     pub(crate) queue: Arc<Queue>,
     pub(crate) shared: Arc<Shared>,
-    pub(crate) tables: Arc<Tables>,
 }
 
 impl Side {
@@ -36,7 +35,7 @@ impl Side {
     ) -> Result<(), Failure> {
         let key = transfer.as_str().as_bytes().to_vec();
         let value = tables::snapshot_value(position, bytes);
-        self.put(&self.tables.snapshots, key, value, PersistMode::Buffer)
+        self.put(|tables| &tables.snapshots, key, value, PersistMode::Buffer)
     }
 
     /// Stores a derived record; the same ordinal again replaces it, so a re-run
@@ -53,7 +52,7 @@ impl Side {
     ) -> Result<(), Failure> {
         let key = keys::numbered(transfer, ordinal);
         let value = head::seal_plain(bytes);
-        self.put(&self.tables.derived, key, value, PersistMode::Buffer)
+        self.put(|tables| &tables.derived, key, value, PersistMode::Buffer)
     }
 
     /// Marks a record as poisoned. **Synced:** durable when this returns.
@@ -68,21 +67,29 @@ impl Side {
     ) -> Result<(), Failure> {
         let key = position.0.to_be_bytes().to_vec();
         let value = tables::poison_value(transfer, reason);
-        self.put(&self.tables.poison, key, value, PersistMode::SyncData)
+        self.put(|tables| &tables.poison, key, value, PersistMode::SyncData)
     }
 
     fn put(
         &self,
-        space: &Keyspace,
+        space: fn(&Tables) -> &Keyspace,
         key: Vec<u8>,
         value: Vec<u8>,
         mode: PersistMode,
     ) -> Result<(), Failure> {
-        if let Some(failure) = self.shared.failure() {
-            return Err(failure);
-        }
-        let mut batch = self.tables.batch();
-        batch.insert(space, key, value);
-        store::commit(batch, mode).inspect_err(|failure| self.queue.fail(failure.clone()))
+        let spaces = self.shared.spaces()?;
+        let put = guarded(|| {
+            let tables = &spaces.tables;
+            store::room(&tables.db, [space(tables)])?;
+            let mut batch = tables.batch();
+            batch.insert(space(tables), key, value);
+            store::commit(batch, mode)
+        });
+        // Nobody may open it again while we have it.
+        drop(spaces);
+        put.inspect_err(|failure| {
+            self.shared.fail(failure.clone());
+            self.queue.control(Control::Look);
+        })
     }
 }

@@ -2,9 +2,13 @@
 //! format, and the one durable way to write.
 
 use crate::error::{Failure, OpenError};
+use crate::options::Probe;
+use crate::rewrite;
 use bytes::Bytes;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
+use std::time::Duration;
 
 /// Format of the directory as a whole: which keyspaces there are and what
 /// their keys mean.
@@ -23,6 +27,11 @@ pub(crate) const SMALL_TABLE_BYTES: u64 = 1 << 20;
 pub(crate) const LARGE_TABLE_BYTES: u64 = 16 << 20;
 /// Threads that flush and compact.
 const WORKERS: usize = 2;
+/// Tables in memory, full and not flushed yet, of one keyspace. With 4 of them
+/// the store itself waits in a commit.
+const UNFLUSHED_MAX: usize = 3;
+/// How often is looked whether they are fewer.
+const ROOM_EVERY: Duration = Duration::from_millis(5);
 
 /// An open store.
 pub(crate) struct Store {
@@ -105,18 +114,35 @@ pub(crate) fn describe(error: &fjall::Error) -> String {
 }
 
 /// The one place where a batch becomes durable; tests put a failing one here.
-pub(crate) trait Disk: Send + std::fmt::Debug {
+pub(crate) trait Disk: Send + Sync + std::fmt::Debug {
     /// Writes and syncs `batch`: all of it is durable, or an error.
-    fn commit(&mut self, batch: OwnedWriteBatch) -> Result<(), Failure>;
+    fn commit(&self, batch: OwnedWriteBatch) -> Result<(), Failure>;
+
+    /// Whether the disk under `dir` takes synced writes again.
+    fn probe(&self, dir: &Path) -> std::io::Result<()>;
 }
 
 /// The real one.
-#[derive(Debug)]
-pub(crate) struct Synced;
+#[derive(Debug, Default)]
+pub(crate) struct Synced {
+    pub(crate) before: Option<Probe>,
+}
+
+impl Synced {
+    fn ask(&self) -> std::io::Result<()> {
+        self.before.as_ref().map_or(Ok(()), |probe| probe.0())
+    }
+}
 
 impl Disk for Synced {
-    fn commit(&mut self, batch: OwnedWriteBatch) -> Result<(), Failure> {
+    fn commit(&self, batch: OwnedWriteBatch) -> Result<(), Failure> {
+        self.ask().map_err(|error| Failure::new(&error))?;
         commit(batch, PersistMode::SyncData)
+    }
+
+    fn probe(&self, dir: &Path) -> std::io::Result<()> {
+        self.ask()?;
+        rewrite::probe(dir)
     }
 }
 
@@ -124,6 +150,29 @@ impl Disk for Synced {
 pub(crate) fn commit(batch: OwnedWriteBatch, mode: PersistMode) -> Result<(), Failure> {
     let committed = batch.durability(Some(mode)).commit();
     committed.map_err(|error| Failure::new(&describe(&error)))
+}
+
+/// Waits until a commit to `spaces` will not wait inside the store, where
+/// nobody would hear that the store's own threads have died of a full disk.
+pub(crate) fn room<'a>(
+    db: &Database,
+    spaces: impl IntoIterator<Item = &'a Keyspace>,
+) -> Result<(), Failure> {
+    for space in spaces {
+        while space.sealed_memtable_count() >= UNFLUSHED_MAX {
+            // Says so when the store has failed; writes nothing else.
+            let alive = db.persist(PersistMode::Buffer);
+            alive.map_err(|error| Failure::new(&describe(&error)))?;
+            std::thread::park_timeout(ROOM_EVERY);
+        }
+    }
+    Ok(())
+}
+
+/// Runs `step` on the store; a panic in it is a failure.
+pub(crate) fn guarded<T>(step: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    let done = std::panic::catch_unwind(AssertUnwindSafe(step));
+    done.unwrap_or_else(|_| Err(Failure::new(&"the store panicked; see the log")))
 }
 
 /// The bytes of a stored value, shared with the store's cache.

@@ -66,6 +66,11 @@ impl Tables {
         self.db.batch()
     }
 
+    /// The keyspaces beside the records that a commit writes.
+    pub(crate) fn in_each_commit(&self) -> [&Keyspace; 2] {
+        [&self.meta, &self.transfers]
+    }
+
     /// The last record's position and time; `None` in an empty journal.
     pub(crate) fn last(&self, dir: &Path) -> Result<Option<(Position, EngineTime)>, OpenError> {
         let value = self.meta.get(LAST_KEY);

@@ -3,7 +3,8 @@
 
 use crate::error::Failure;
 use crate::journal::Shared;
-use crate::record::Stored;
+use crate::record::{Append, Stored};
+use enroute_model::ids::Position;
 use enroute_model::time::EngineTime;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -16,6 +17,16 @@ pub enum TailItem {
     /// Engine time has come this far with nothing to store; never behind the
     /// records before it, never ahead of those after it.
     Tick(EngineTime),
+    /// The journal has failed, for this reason; or has failed already, and this
+    /// is why it is not repaired. What follows is [`TailItem::Unrecorded`].
+    Failed(Failure),
+    /// **Not durable, and without a position:** what was appended since the
+    /// journal failed, times clamped as if it were. Some of the first of these
+    /// may be found in the journal once it is repaired.
+    Unrecorded(Vec<Append>),
+    /// The journal works again and can be read. Everything through this position
+    /// is in it, and nothing else; [`TailItem::Records`] go on behind it.
+    Recovered(Position),
 }
 
 /// Exactly what is committed from the opening of the journal on, and the ticks
@@ -23,8 +34,8 @@ pub enum TailItem {
 /// full, and with them the appenders; that is the intended backpressure. Drop
 /// it to let the journal run without.
 ///
-/// It ends (`None`) after the last durable record when the journal is closed
-/// or has failed; [`Tail::failure`] tells which.
+/// It ends (`None`) when the journal is closed, behind all that was queued, or
+/// when its committer died; [`Tail::failure`] tells whether it had failed.
 #[derive(Debug)]
 pub struct Tail {
     pub(crate) items: mpsc::Receiver<TailItem>,
@@ -47,8 +58,8 @@ impl Tail {
         self.items.try_recv().ok()
     }
 
-    /// Why the journal stopped, once it has failed; `None` while it works and
-    /// after it was closed.
+    /// Why nothing becomes durable; `None` while the journal works and after it
+    /// was closed in good order.
     #[must_use]
     pub fn failure(&self) -> Option<Failure> {
         self.shared.failure()

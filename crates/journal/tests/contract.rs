@@ -188,6 +188,9 @@ fn ticks_keep_their_place_and_never_go_back() {
         match wait(tail.next()).unwrap() {
             TailItem::Records(records) => seen.extend(records.iter().map(|r| (r.at.0, true))),
             TailItem::Tick(at) => seen.push((at.0, false)),
+            other @ (TailItem::Failed(_) | TailItem::Unrecorded(_) | TailItem::Recovered(_)) => {
+                panic!("{other:?}")
+            }
         }
     }
     assert_eq!(seen, [(10, true), (20, false), (20, false), (20, true)]);

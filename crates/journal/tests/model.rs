@@ -217,7 +217,7 @@ fn a_damaged_record_is_reported_with_its_position_and_reading_goes_on() {
         .map(|row| match row {
             Ok(stored) => (stored.position.0, true),
             Err(ReadError::Record { position, .. }) => (position.0, false),
-            Err(ReadError::Store(what)) => panic!("{what}"),
+            Err(error) => panic!("{error}"),
         })
         .collect();
     assert_eq!(positions, [(1, true), (2, false), (3, true)]);

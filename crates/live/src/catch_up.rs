@@ -226,7 +226,7 @@ impl Finder {
                 Ok(stored) => stored,
                 // As in the restart: as good as never there.
                 Err(ReadError::Record { .. }) => continue,
-                Err(error @ ReadError::Store(_)) => return Err(error),
+                Err(error @ (ReadError::Store(_) | ReadError::Failed(_))) => return Err(error),
             };
             if !self.give(transfer, &stored) {
                 return Ok(false);

@@ -149,7 +149,9 @@ impl Core {
                     tracing::error!(position = position.0, %what, "unreadable record skipped");
                     continue;
                 }
-                Err(error @ ReadError::Store(_)) => return Err(error.into()),
+                Err(error @ (ReadError::Store(_) | ReadError::Failed(_))) => {
+                    return Err(error.into());
+                }
             };
             let mut steps = Vec::new();
             self.take(&stored, &mut steps)?;
@@ -202,7 +204,7 @@ impl Core {
                 tracing::warn!(%transfer, %what, "snapshot unusable, all records run again");
                 return Ok(None);
             }
-            Err(error @ ReadError::Store(_)) => return Err(error.into()),
+            Err(error @ (ReadError::Store(_) | ReadError::Failed(_))) => return Err(error.into()),
         };
         let Some(envelope) = postcard::from_bytes::<Envelope>(&snapshot.bytes)
             .ok()

@@ -91,7 +91,7 @@ pub fn rerun(journal: &Journal) -> Result<Rerun, RerunError> {
             Ok(record) => record,
             // As in a restart: as good as one that was never there.
             Err(ReadError::Record { .. }) => continue,
-            Err(error @ ReadError::Store(_)) => return Err(error.into()),
+            Err(error @ (ReadError::Store(_) | ReadError::Failed(_))) => return Err(error.into()),
         };
         core.take(&record, &mut steps)?;
         collect(&mut steps, &mut derived);

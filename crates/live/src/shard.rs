@@ -305,6 +305,9 @@ impl Shard {
         let done = match input {
             Input::Tail(TailItem::Records(records)) => self.records(&records),
             Input::Tail(TailItem::Tick(at)) => self.tick(at),
+            Input::Tail(TailItem::Failed(failure)) => Err(failure.into()),
+            // Only behind a failure.
+            Input::Tail(TailItem::Unrecorded(_) | TailItem::Recovered(_)) => Ok(()),
             Input::Request(Request::Shutdown { reply }) => return self.shut_down(reply),
             Input::Request(request) => {
                 self.request(request);

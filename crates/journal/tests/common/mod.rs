@@ -5,6 +5,8 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm,
     reason = "a failed unwrap in a test is a failed test"
 )]
 
@@ -62,6 +64,7 @@ pub(crate) fn tail_records(tail: &mut Tail, count: usize) -> Vec<Stored> {
         match wait(tail.next()).expect("the tail ended early") {
             TailItem::Records(more) => records.extend(more),
             TailItem::Tick(_) => {}
+            other => panic!("{other:?}"),
         }
     }
     records

@@ -1,0 +1,65 @@
+//! Everything of an open store that the journal's handles share, so that all of
+//! it can be let go at once: a store that failed is opened again only when
+//! nobody has it any more.
+
+use crate::error::OpenError;
+use crate::scan::Rows;
+use crate::slices::Slices;
+use crate::tables::Tables;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+/// Scans remembered before the ended ones are first forgotten.
+const SCANS_MIN: usize = 64;
+
+/// What a scan holds of the store; taken away when the store is let go.
+pub(crate) type Lease = Mutex<Option<Rows>>;
+
+/// The keyspaces of one opening of the store, and who reads them.
+#[derive(Debug)]
+pub(crate) struct Spaces {
+    pub(crate) tables: Tables,
+    pub(crate) slices: Slices,
+    leases: Mutex<Leases>,
+}
+
+#[derive(Debug, Default)]
+struct Leases {
+    given: Vec<Weak<Lease>>,
+    /// Length at which the ended ones are forgotten.
+    tidy_at: usize,
+}
+
+impl Spaces {
+    pub(crate) fn open(dir: &Path, slice_us: u64) -> Result<Self, OpenError> {
+        let tables = Tables::open(dir, slice_us)?;
+        let width_us = i64::try_from(tables.slice_us).unwrap_or(i64::MAX);
+        let slices = Slices::open(&tables.db, dir, width_us)?;
+        Ok(Self {
+            tables,
+            slices,
+            leases: Mutex::default(),
+        })
+    }
+
+    /// Lends `rows` to a scan.
+    pub(crate) fn lend(&self, rows: Rows) -> Arc<Lease> {
+        let lease = Arc::new(Mutex::new(Some(rows)));
+        let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        if leases.given.len() >= leases.tidy_at.max(SCANS_MIN) {
+            leases.given.retain(|lease| lease.strong_count() > 0);
+            leases.tidy_at = leases.given.len().saturating_mul(2);
+        }
+        leases.given.push(Arc::downgrade(&lease));
+        lease
+    }
+
+    /// Takes back what scans hold: a reader that stands still must not keep the
+    /// store. Waits for a row that is being read.
+    pub(crate) fn revoke(&self) {
+        let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        for lease in leases.given.drain(..).filter_map(|lease| lease.upgrade()) {
+            drop(lease.lock().unwrap_or_else(PoisonError::into_inner).take());
+        }
+    }
+}
