@@ -20,6 +20,8 @@ pub fn options() -> Options {
     Options {
         commit_interval: Duration::ZERO,
         slice: Span(20),
+        // Not within a run: what is asked is what a failure leaves behind.
+        repair_after: Duration::from_hours(1),
         ..Options::default()
     }
 }
