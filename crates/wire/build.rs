@@ -15,6 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     )?;
     tonic_prost_build::configure()
         .bytes(".enroute.v1.Batch.frame")
+        .bytes(".enroute.v1.Batch.compressed")
         .bytes(".enroute.v1.ReceivedFrame.frame")
         .bytes(".enroute.v1.Samples.frame")
         .compile_fds(descriptors)?;

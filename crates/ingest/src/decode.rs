@@ -4,7 +4,7 @@ use bytes::Bytes;
 use enroute_model::ids::{GatewayId, Lane, Stream, TransferId};
 use enroute_wire::limits::{FRAME_BYTES_MAX, FRAMES_MAX, PUBLISH_BYTES_MAX};
 use enroute_wire::topics::Topic;
-use enroute_wire::{Message, frame, record, v1};
+use enroute_wire::{Message, batch, frame, record, v1};
 
 /// Why a publish was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -92,15 +92,17 @@ fn frames(
 ) -> Result<Input, Refused> {
     let batch = v1::Batch::decode(payload.clone())
         .map_err(|error| Refused::new("malformed", error.to_string()))?;
-    if batch.frame.is_empty() {
+    let sent_at_us = batch.sent_at_us;
+    let encoded = unpacked(lane, batch)?;
+    if encoded.is_empty() {
         return Err(Refused::new("missing_part", "no frame"));
     }
-    if batch.frame.len() > FRAMES_MAX {
-        let detail = format!("{} frames, at most {FRAMES_MAX}", batch.frame.len());
+    if encoded.len() > FRAMES_MAX {
+        let detail = format!("{} frames, at most {FRAMES_MAX}", encoded.len());
         return Err(Refused::new("over_limit", detail));
     }
-    let mut frames = Vec::with_capacity(batch.frame.len());
-    for (index, bytes) in batch.frame.into_iter().enumerate() {
+    let mut frames = Vec::with_capacity(encoded.len());
+    for (index, bytes) in encoded.into_iter().enumerate() {
         if bytes.len() > FRAME_BYTES_MAX {
             let detail = format!(
                 "frame {index} of {} bytes, at most {FRAME_BYTES_MAX}",
@@ -119,9 +121,26 @@ fn frames(
         gateway,
         transfer,
         lane,
-        sent_at_us: batch.sent_at_us,
+        sent_at_us,
         frames,
     })
+}
+
+/// The frames of a batch, compressed or not.
+fn unpacked(lane: Lane, batch: v1::Batch) -> Result<Vec<Bytes>, Refused> {
+    if batch.compressed.is_empty() {
+        return Ok(batch.frame);
+    }
+    if lane == Lane::Live {
+        let detail = "a compressed batch on the live lane";
+        return Err(Refused::new("invalid_value", detail));
+    }
+    if !batch.frame.is_empty() {
+        let detail = "a batch with frames both compressed and not";
+        return Err(Refused::new("invalid_value", detail));
+    }
+    batch::open(&batch.compressed)
+        .map_err(|refusal| Refused::new(refusal.word(), refusal.to_string()))
 }
 
 fn status(gateway: GatewayId, payload: &Bytes) -> Result<Input, Refused> {
@@ -141,4 +160,78 @@ fn status(gateway: GatewayId, payload: &Bytes) -> Result<Input, Refused> {
         online: status.online,
         transfer,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use enroute_model::frame::{Body, CrewEvent, Frame, Header};
+    use enroute_model::ids::Epoch;
+    use enroute_model::time::{GatewayTime, Span};
+
+    const LIVE: &str = "enroute/v1/gw/gw-1/tx/tx-1/live";
+    const HISTORY: &str = "enroute/v1/gw/gw-1/tx/tx-1/history";
+
+    fn note(sequence: u64) -> Bytes {
+        let header = Header {
+            epoch: Epoch(1),
+            stream: Stream::Events,
+            sequence,
+            leg_first: 1,
+            captured_at: GatewayTime(0),
+            observed_at: None,
+            boot: 1,
+            monotonic: Span::ZERO,
+            clocks: None,
+            exercise: true,
+        };
+        let body = Body::Crew(CrewEvent::Note("well".to_owned()));
+        frame::encode(&Frame { header, body }).into()
+    }
+
+    fn compressed(frames: Vec<Bytes>) -> v1::Batch {
+        v1::Batch {
+            compressed: batch::compress(frames).unwrap(),
+            sent_at_us: 5,
+            ..v1::Batch::default()
+        }
+    }
+
+    fn decoded(topic: &str, batch: &v1::Batch) -> Result<Input, &'static str> {
+        decode(topic, &batch.encode_to_vec().into()).map_err(|refused| refused.word)
+    }
+
+    #[test]
+    fn compressed_or_not_is_the_same_publish() {
+        let plain = v1::Batch {
+            frame: (1..=9).map(note).collect(),
+            sent_at_us: 5,
+            ..v1::Batch::default()
+        };
+        let taken = decoded(HISTORY, &plain).unwrap();
+        let same = compressed((1..=9).map(note).collect());
+        assert_eq!(decoded(HISTORY, &same), Ok(taken));
+        assert_eq!(decoded(LIVE, &same), Err("invalid_value"));
+        let both = v1::Batch {
+            frame: vec![note(1)],
+            ..same
+        };
+        assert_eq!(decoded(HISTORY, &both), Err("invalid_value"));
+    }
+
+    #[test]
+    fn what_is_inside_is_checked_as_if_it_were_outside() {
+        let refused = |frames| decoded(HISTORY, &compressed(frames)).unwrap_err();
+        assert_eq!(refused(vec![Bytes::new()]), "missing_part");
+        assert_eq!(
+            refused(vec![note(1), Bytes::from_static(b"\xff")]),
+            "malformed"
+        );
+        assert_eq!(
+            refused(vec![Bytes::from(vec![0; FRAME_BYTES_MAX + 1])]),
+            "over_limit"
+        );
+        assert_eq!(refused(vec![note(1); FRAMES_MAX + 1]), "over_limit");
+        assert_eq!(refused(Vec::new()), "missing_part");
+    }
 }

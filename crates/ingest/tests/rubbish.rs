@@ -25,16 +25,27 @@ fn topics() -> impl Strategy<Value = String> {
     ]
 }
 
-/// A batch that is well formed outside, with rubbish inside and one byte turned.
+/// A batch that is well formed outside, compressed or not, with rubbish inside
+/// and one byte turned.
 fn batches() -> impl Strategy<Value = Vec<u8>> {
     let frames = prop::collection::vec(prop::collection::vec(any::<u8>(), 0..60), 0..6);
-    (frames, any::<prop::sample::Index>(), any::<u8>()).prop_map(|(frames, index, byte)| {
-        let frame = frames.into_iter().map(Bytes::from).collect();
-        let batch = v1::Batch {
-            frame,
+    let parts = (
+        frames,
+        any::<bool>(),
+        any::<prop::sample::Index>(),
+        any::<u8>(),
+    );
+    parts.prop_map(|(frames, compressed, index, byte)| {
+        let frames: Vec<Bytes> = frames.into_iter().map(Bytes::from).collect();
+        let mut batch = v1::Batch {
             sent_at_us: 1,
             ..v1::Batch::default()
         };
+        if compressed {
+            batch.compressed = enroute_wire::batch::compress(frames).unwrap();
+        } else {
+            batch.frame = frames;
+        }
         let mut bytes = batch.encode_to_vec();
         let at = index.index(bytes.len());
         bytes[at] ^= byte;

@@ -4,6 +4,7 @@
 //!
 //! Not here: sockets, files, clocks. Start with [`frame::decode`].
 
+pub mod batch;
 mod events;
 pub mod frame;
 pub mod limits;
