@@ -92,6 +92,7 @@ impl Viewer {
             samples: true,
             waveforms: true,
             resume_token: self.token.clone(),
+            board: false,
         };
         let mut stream = Watching::start(server, request).await;
         while let Some(response) = stream.next().await {

@@ -16,7 +16,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which rooms each room may use; ARCHITECTURE.md has the same table.
-const MAY_USE: [(&str, &[&str]); 14] = [
+const MAY_USE: [(&str, &[&str]); 15] = [
     ("model", &[]),
     ("alert", &["model"]),
     ("engine", &["alert", "model"]),
@@ -25,6 +25,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
     ("wire", &["model"]),
     ("mqtt", &[]),
     ("broker", &[]),
+    ("console", &[]),
     ("simulator", &["model"]),
     ("live", &["engine", "journal", "model", "wire"]),
     ("ingest", &["journal", "model", "mqtt", "wire"]),
@@ -34,6 +35,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
         "enroute",
         &[
             "broker",
+            "console",
             "engine",
             "feed",
             "gateway",

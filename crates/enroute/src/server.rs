@@ -285,7 +285,7 @@ fn more(
     quarantine_dir: PathBuf,
 ) -> axum::Router {
     let health = live.health();
-    axum::Router::new()
+    front()
         .route(
             "/healthz",
             get(move || async move {
@@ -302,6 +302,17 @@ fn more(
             "/ingest",
             get(move || async move { intake::page(&stats, &quarantine, &quarantine_dir) }),
         )
+}
+
+/// What is at `/`: the console, where it was built in.
+fn front() -> axum::Router {
+    #[cfg(feature = "console")]
+    return enroute_console::router();
+    #[cfg(not(feature = "console"))]
+    axum::Router::new().route(
+        "/",
+        get(|| async { axum::response::Redirect::temporary("/text") }),
+    )
 }
 
 async fn pass_receipts(mut from: Receipts, to: mpsc::Sender<(GatewayId, Vec<v1::StreamReceipt>)>) {

@@ -160,6 +160,7 @@ fn checked(request: v1::WatchRequest) -> Result<Watch, Status> {
         transfers: request.transfer,
         samples: request.samples,
         waveforms: request.waveforms,
+        board: request.board,
         resume,
     })
 }

@@ -19,7 +19,7 @@ use tonic::transport::server::{Connected, TcpIncoming};
 use tonic_health::server::HealthReporter;
 use tonic_web::GrpcWebLayer;
 
-/// What a browser or a curious person finds at `/`.
+/// What a curious person finds at `/text`.
 const PAGE: &str = "\
 enroute: vital signs on their way to the ICU.
 
@@ -61,8 +61,8 @@ impl Feed {
         }
     }
 
-    /// Everything on this port: gRPC, gRPC-Web, the page at `/`, and `more`,
-    /// which must not have a route at `/` and may have a fallback.
+    /// Everything on this port: gRPC, gRPC-Web, the page at `/text`, and `more`,
+    /// which must not have a route there and may have a fallback.
     ///
     /// # Errors
     /// When the descriptors compiled in are damaged.
@@ -92,7 +92,7 @@ impl Feed {
             .into_axum_router()
             .reset_fallback()
             .layer(GrpcWebLayer::new());
-        let page = axum::Router::new().route("/", get(|| async { PAGE }));
+        let page = axum::Router::new().route("/text", get(|| async { PAGE }));
         Ok(grpc.merge(page).merge(more))
     }
 

@@ -119,8 +119,14 @@ impl Shard {
         for name in &wanted.names {
             known.insert(self.lookup(name)?);
         }
-        let named = (!known.is_empty()).then_some(known);
-        let (states, here) = self.picture(named.as_ref());
+        let all = wanted.board || known.is_empty();
+        let (states, here) = self.picture(&known, all);
+        let sampled = if wanted.samples {
+            known.clone()
+        } else {
+            BTreeSet::new()
+        };
+        let named = (!all).then_some(known);
         let resumed = self.resume(&here, named.is_some(), wanted.resume);
         let (from, missed, unknown) = match resumed {
             Ok(Some((from, missed))) => (from, missed, None),
@@ -133,7 +139,7 @@ impl Shard {
             queue: Arc::clone(&queue),
             named,
             attached: !catch_up,
-            samples: wanted.samples,
+            sampled,
             waveforms: wanted.waveforms,
         });
         self.viewers.prune(&self.stats);
@@ -177,16 +183,19 @@ impl Shard {
     }
 
     /// The present picture and where it stands.
-    fn picture(&self, named: Option<&BTreeSet<TransferId>>) -> (Vec<Arc<TransferState>>, Cursor) {
+    fn picture(
+        &self,
+        named: &BTreeSet<TransferId>,
+        all: bool,
+    ) -> (Vec<Arc<TransferState>>, Cursor) {
         let slots = &self.core.engines.slots;
-        let states = match named {
-            None => self.list(false),
-            Some(named) => {
-                let slots = named.iter().filter_map(|transfer| slots.get(transfer));
-                slots.map(|slot| Arc::new(slot.state())).collect()
-            }
-        };
-        let ordinals = named.into_iter().flatten().map(|transfer| {
+        let mut states = if all { self.list(false) } else { Vec::new() };
+        // A closed one is shown to whoever names it.
+        let named_slots = named.iter().filter_map(|transfer| slots.get(transfer));
+        let named_states = named_slots.map(|slot| Arc::new(slot.state()));
+        states.extend(named_states.filter(|state| !all || state.phase != Phase::Open));
+        let told = named.iter().filter(|_| !all);
+        let ordinals = told.map(|transfer| {
             let told = self.told.get(transfer).copied().unwrap_or_default();
             (transfer.clone(), told.ordinal)
         });
@@ -273,8 +282,8 @@ impl Shard {
             return self.reach_of([]);
         };
         viewer.attached |= attach;
-        let named = viewer.named.clone().unwrap_or_default();
-        self.reach_of(&named)
+        let sampled = viewer.sampled.clone();
+        self.reach_of(&sampled)
     }
 
     fn reach_of<'a>(&self, transfers: impl IntoIterator<Item = &'a TransferId>) -> Reach {

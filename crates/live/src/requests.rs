@@ -62,6 +62,7 @@ pub(crate) struct Wanted {
     pub(crate) names: Vec<String>,
     pub(crate) samples: bool,
     pub(crate) waveforms: bool,
+    pub(crate) board: bool,
     /// `None`: no token; an error: one that says nothing.
     pub(crate) resume: Option<Result<Cursor, &'static str>>,
 }

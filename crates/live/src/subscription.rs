@@ -110,6 +110,7 @@ pub(crate) fn wanted(options: &Options, watch: Watch) -> Result<Wanted, WatchErr
         names: watch.transfers,
         samples: watch.samples,
         waveforms: watch.waveforms,
+        board: watch.board,
         resume,
     })
 }

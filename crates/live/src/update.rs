@@ -17,6 +17,8 @@ pub struct Watch {
     pub samples: bool,
     /// Also frames with waveforms; only with `samples`.
     pub waveforms: bool,
+    /// All open transfers besides the named ones, without their samples.
+    pub board: bool,
     /// From the last delivery of an earlier subscription.
     pub resume: Option<Token>,
 }

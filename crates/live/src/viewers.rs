@@ -16,7 +16,8 @@ pub(crate) struct Viewer {
     pub(crate) named: Option<BTreeSet<TransferId>>,
     /// Samples go to the queue (and not still through catching up).
     pub(crate) attached: bool,
-    pub(crate) samples: bool,
+    /// Whose samples, by the ids they go by now.
+    pub(crate) sampled: BTreeSet<TransferId>,
     pub(crate) waveforms: bool,
 }
 
@@ -89,7 +90,7 @@ impl Viewers {
 
     pub(crate) fn wants_samples(&self, transfer: &TransferId, waveforms: bool) -> bool {
         self.of(transfer)
-            .any(|viewer| viewer.takes_sample(waveforms))
+            .any(|viewer| viewer.takes_sample(transfer, waveforms))
     }
 
     fn of(&self, transfer: &TransferId) -> impl Iterator<Item = &Viewer> {
@@ -120,7 +121,7 @@ impl Viewers {
 
     pub(crate) fn sample(&self, sample: &Arc<Sample>, waveforms: bool, stats: &Stats) {
         for viewer in self.of(&sample.transfer) {
-            if viewer.takes_sample(waveforms) {
+            if viewer.takes_sample(&sample.transfer, waveforms) {
                 add(&stats.conflated, viewer.queue.sample(sample));
             }
         }
@@ -128,6 +129,11 @@ impl Viewers {
 
     /// Whoever watches `other` watches `into` from here on.
     pub(crate) fn joined(&mut self, other: &TransferId, into: &TransferId, ordinal: u64) {
+        for viewer in self.all.values_mut() {
+            if viewer.sampled.remove(other) {
+                viewer.sampled.insert(into.clone());
+            }
+        }
         for id in self.of.remove(other).unwrap_or_default() {
             let Some(viewer) = self.all.get_mut(&id) else {
                 continue;
@@ -151,7 +157,7 @@ impl Viewers {
 }
 
 impl Viewer {
-    fn takes_sample(&self, waveforms: bool) -> bool {
-        self.samples && self.attached && (self.waveforms || !waveforms)
+    fn takes_sample(&self, transfer: &TransferId, waveforms: bool) -> bool {
+        self.attached && (self.waveforms || !waveforms) && self.sampled.contains(transfer)
     }
 }

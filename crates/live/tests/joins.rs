@@ -192,3 +192,59 @@ async fn actions_are_checked_done_once_and_answered_when_handled() {
     let open = in_time(live.list(false)).await.unwrap();
     assert_eq!(open.len(), 1, "only the other one is open");
 }
+
+#[tokio::test]
+async fn a_board_with_a_named_transfer_has_the_samples_of_that_one_only() {
+    let bench = Bench::new(quiet()).await;
+    bench.put(vec![A.hr(1, 0, 80), B.hr(1, 0, 81)]).await;
+    let watch = Watch {
+        transfers: vec!["tx-b".to_owned()],
+        samples: true,
+        board: true,
+        ..Watch::default()
+    };
+    let mut viewer = bench.watch(watch.clone()).await;
+    let first = next(&mut viewer).await.unwrap();
+    assert!(matches!(first.update, Update::Snapshot(snapshot) if snapshot.states.len() == 2));
+    bench.put(vec![A.hr(2, 1, 82), B.hr(2, 1, 83)]).await;
+    let (mut sampled, mut boarded, mut token) = (Vec::new(), false, None);
+    while !boarded || sampled.is_empty() {
+        let delivery = next(&mut viewer).await.unwrap();
+        token = Some(delivery.token);
+        match delivery.update {
+            Update::Sample(sample) => sampled.push(sample.transfer.clone()),
+            Update::Values(change) => boarded |= change.transfer == tx("tx-a"),
+            Update::Snapshot(_)
+            | Update::State(_)
+            | Update::Alert(_)
+            | Update::Heartbeat { .. } => {}
+        }
+    }
+    assert_eq!(sampled, [tx("tx-b")]);
+
+    // Resumed, and after a join, it goes on with what the transfer became.
+    drop(viewer);
+    bench
+        .put(vec![
+            A.hr(4, 3, 85),
+            B.hr(3, 3, 86),
+            B.join(1, 4, &code("tx-a")),
+        ])
+        .await;
+    let resumed = Watch {
+        resume: token,
+        ..watch
+    };
+    let mut viewer = bench.watch(resumed).await;
+    until(&mut viewer, |update| match update {
+        Update::Sample(sample) if sample.gateway == gw("gw-b") => Some(()),
+        _ => None,
+    })
+    .await;
+    bench.put(vec![A.hr(5, 5, 87)]).await;
+    until(&mut viewer, |update| match update {
+        Update::Sample(sample) if sample.gateway == gw("gw-a") => Some(()),
+        _ => None,
+    })
+    .await;
+}

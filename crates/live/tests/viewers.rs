@@ -25,6 +25,7 @@ fn samples_of(transfer: &str) -> Watch {
         transfers: vec![transfer.to_owned()],
         samples: true,
         waveforms: true,
+        board: false,
         resume: None,
     }
 }

@@ -91,6 +91,7 @@ impl Counting {
             samples: true,
             waveforms: true,
             resume_token: Vec::new(),
+            board: false,
         });
         let requests = std::iter::once(v1::WatchRequest::default()).chain(named);
         for (stream, request) in requests.enumerate() {

@@ -176,6 +176,7 @@ impl Shown {
                     samples: true,
                     waveforms: true,
                     resume_token: Vec::new(),
+                    board: false,
                 };
                 let next = self.follow(Stream::Patient(number), request);
                 if let Some(before) = self.followed.replace(next) {

@@ -88,6 +88,7 @@ async fn live(mut client: LiveClient<Channel>, random: &mut Random) {
             samples,
             waveforms: false,
             resume_token,
+            board: false,
         };
         let status = match client.watch(request).await {
             Ok(mut stream) => stream.get_mut().message().await.map(drop),

@@ -1,0 +1,54 @@
+// Writes gen/catalogue.json out of the reference tables, so that codes, units
+// and kinds of quantities stand in one place only.
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+
+const model = new URL("../../../model/", import.meta.url);
+
+/** Rows of a CSV file as objects; fields may be quoted. */
+function rows(name) {
+  const text = readFileSync(new URL(`data/${name}.csv`, model), "utf8");
+  const [head, ...lines] = text.trim().split("\n").map(fields);
+  return lines.map((line) => Object.fromEntries(head.map((key, i) => [key, line[i]])));
+}
+
+function fields(line) {
+  const found = [];
+  for (const part of line.matchAll(/(?:^|,)(?:"((?:[^"]|"")*)"|([^",]*))/g)) {
+    found.push((part[1] ?? part[2]).replaceAll('""', '"'));
+  }
+  return found;
+}
+
+/** Local codes stand in the source of the catalogue. */
+function localCodes() {
+  const source = readFileSync(new URL("src/catalogue.rs", model), "utf8");
+  const base = /const PRIVATE: u32 = (\d+) << (\d+);/.exec(source);
+  const partition = Number(base[1]) * 2 ** Number(base[2]);
+  const found = source.matchAll(/\("(\w+)", PRIVATE \+ (\d+)\)/g);
+  return new Map([...found].map((one) => [one[1], partition + Number(one[2])]));
+}
+
+const local = localCodes();
+const number = (text) => (text === "" || text === undefined ? null : Number(text));
+const catalogue = {
+  vitals: rows("vitals").map((row) => ({
+    id: row.id,
+    label: row.label,
+    code: local.get(row.id) ?? Number(row.mdc_cf_code10),
+    unit: row.ucum,
+    kind: row.kind,
+    interval: number(row.typical_update_s),
+  })),
+  waveforms: rows("waveforms").map((row) => ({
+    id: row.id,
+    label: row.label,
+    code: Number(row.mdc_cf_code10),
+    unit: row.ucum,
+  })),
+};
+for (const one of [...catalogue.vitals, ...catalogue.waveforms]) {
+  if (!Number.isInteger(one.code) || one.code <= 0) throw new Error(`no code for ${one.id}`);
+}
+const gen = new URL("../gen/", import.meta.url);
+mkdirSync(gen, { recursive: true });
+writeFileSync(new URL("catalogue.json", gen), `${JSON.stringify(catalogue, null, 1)}\n`);

@@ -1,0 +1,93 @@
+// What an alert says, and how its priority is marked. Pure.
+import { AlertKind, AlertPhase, type Alert } from "../../gen/proto/enroute/v1/live_pb";
+import { Priority, Stream } from "../../gen/proto/enroute/v1/frame_pb";
+import { idOf, quantity } from "../catalogue/catalogue";
+import { convert, digits, limit, type Units } from "../units/units";
+import { hasNumber } from "../values/values";
+import { text, isKey, type Key } from "../words/words";
+import type { Language } from "../words/languages";
+
+export type Level = "high" | "medium" | "low" | "none";
+
+/** The word of a priority. */
+export function level(priority: Priority): Level {
+  switch (priority) {
+    case Priority.HIGH:
+      return "high";
+    case Priority.MEDIUM:
+      return "medium";
+    case Priority.LOW:
+      return "low";
+    case Priority.UNSPECIFIED:
+      return "none";
+  }
+}
+
+/** The marks of IEC 60601-1-8, so that colour never stands alone. */
+export const MARK: Readonly<Record<Level, string>> = { high: "!!!", medium: "!!", low: "!", none: "" };
+
+/** What a quantity is called: by the catalogue of words, else by its source. */
+export function nameOf(language: Language, code: number, label: string): string {
+  const key = `v.${idOf(code)}`;
+  if (isKey(key)) return text(language, key);
+  return label || quantity(code)?.label || text(language, "v.code", { n: code });
+}
+
+export function streamWord(language: Language, stream: Stream): string {
+  const words: Readonly<Record<Stream, Key>> = {
+    [Stream.EVENTS]: "data.stream.events",
+    [Stream.NUMERICS]: "data.stream.numerics",
+    [Stream.WAVEFORMS]: "data.stream.waveforms",
+    [Stream.UNSPECIFIED]: "data.stream.other",
+  };
+  return text(language, words[stream]);
+}
+
+/** What an alert says, without its time: `SpO₂ low 84 < 88 %`. */
+export function sentence(language: Language, alert: Alert, units: Units): string {
+  const what = nameOf(language, alert.code, alert.label);
+  switch (alert.kind) {
+    case AlertKind.LIMIT_LOW:
+      return `${text(language, "alert.limit_low", { what })}${broke(alert, "<", units)}`;
+    case AlertKind.LIMIT_HIGH:
+      return `${text(language, "alert.limit_high", { what })}${broke(alert, ">", units)}`;
+    case AlertKind.STALE:
+      return text(language, "alert.stale", { what });
+    case AlertKind.LINK_LOST:
+      return text(language, "alert.link_lost");
+    case AlertKind.CONFLICT:
+      return text(language, "alert.conflict", { stream: streamWord(language, alert.stream) });
+    case AlertKind.ENGINE_DEGRADED:
+      return text(language, "alert.engine_degraded");
+    case AlertKind.NOT_RECORDED:
+      return text(language, "alert.not_recorded");
+    default:
+      return text(language, "alert.other");
+  }
+}
+
+function broke(alert: Alert, sign: string, units: Units): string {
+  const ucum = quantity(alert.code)?.unit ?? "";
+  const parts: string[] = [];
+  if (alert.value !== undefined && hasNumber(alert.state)) {
+    const number = Number(alert.value) / 10 ** Math.min(alert.decimals, 9);
+    parts.push(digits(convert(number, alert.decimals, ucum, units)));
+  }
+  if (alert.limit !== undefined) parts.push(`${sign} ${limit(alert.limit, ucum, units)}`);
+  if (parts.length > 0) parts.push(convert(0, 0, ucum, units).unit);
+  return parts.length === 0 ? "" : ` ${parts.join(" ").trim()}`;
+}
+
+export function phaseKey(phase: AlertPhase): Key {
+  switch (phase) {
+    case AlertPhase.UNKNOWN:
+      return "phase.unknown";
+    case AlertPhase.LATCHED:
+      return "phase.latched";
+    case AlertPhase.ENDED:
+      return "phase.ended";
+    case AlertPhase.ACTIVE:
+    case AlertPhase.UNSPECIFIED:
+      return "phase.active";
+  }
+}

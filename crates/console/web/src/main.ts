@@ -1,0 +1,10 @@
+// The page's start: takes the settings to the page, mounts it, opens the stream.
+import { mount } from "svelte";
+import App from "./app/App.svelte";
+import "./app/style.css";
+import { store } from "./picture/store.svelte";
+
+const target = document.getElementById("app");
+if (!target) throw new Error("index.html has no #app");
+store.start();
+mount(App, { target });

@@ -1,0 +1,149 @@
+// The picture as components see it: each transfer redrawn when it changed, and
+// only then. What arrives is gathered for a moment, so that a burst draws once.
+import { SvelteMap } from "svelte/reactivity";
+import type { AlertTransition, NotRecorded, Samples, TransferState } from "../../gen/proto/enroute/v1/live_pb";
+import { Follow } from "../stream/follow";
+import { ms } from "../values/values";
+import { trends } from "./trends.svelte";
+import { Picture, type Changes, type Notice } from "./picture";
+
+/** What arrives within this time is drawn together. */
+const GATHER_MS = 60;
+/** Steps of alerts kept for display. */
+const STEPS_MAX = 500;
+
+/** One transfer; `state` is another object after each change. */
+export class Entry {
+  state: TransferState = $state.raw() as TransferState;
+  /** When this page saw it first, unless it was in the first picture. */
+  readonly newSince: number | null;
+
+  constructor(state: TransferState, newSince: number | null) {
+    this.state = state;
+    this.newSince = newSince;
+  }
+}
+
+export type Listener<T> = (what: T) => void;
+
+class Store {
+  readonly entries = new SvelteMap<string, Entry>();
+  /** Server's clock in milliseconds, moving once a second. */
+  now = $state(0);
+  /** Milliseconds since the server's last word. */
+  silence = $state(Number.POSITIVE_INFINITY);
+  live = $state(false);
+  begun = $state(false);
+  reason = $state("");
+  reopened = $state(0);
+  missed = $state("");
+  conflated = $state(0);
+  notRecorded: NotRecorded | null = $state.raw(null);
+
+  readonly picture = new Picture();
+  readonly steps: AlertTransition[] = [];
+  readonly #follow: Follow;
+  readonly #noticed = new Set<Listener<Notice>>();
+  readonly #sampled = new Set<Listener<Samples>>();
+  readonly #changed = new Set<string>();
+  #members = false;
+  #gathering: ReturnType<typeof setTimeout> | null = null;
+
+  constructor() {
+    this.#follow = new Follow(
+      (response) => this.#take(this.picture.apply(response)),
+      () => this.#tick(),
+    );
+  }
+
+  start(): void {
+    this.#follow.start();
+  }
+
+  watch(patient: string | null): void {
+    this.#follow.watch({ patient });
+  }
+
+  /** The server's clock right now, for what moves faster than once a second. */
+  serverNow(): number {
+    return this.#follow.connection.serverNow(this.#follow.now());
+  }
+
+  onNotice(listener: Listener<Notice>): () => void {
+    this.#noticed.add(listener);
+    return () => this.#noticed.delete(listener);
+  }
+
+  onSamples(listener: Listener<Samples>): () => void {
+    this.#sampled.add(listener);
+    return () => this.#sampled.delete(listener);
+  }
+
+  #take(changes: Changes): void {
+    for (const transfer of changes.transfers) this.#changed.add(transfer);
+    this.#members ||= changes.members;
+    for (const step of changes.steps) this.#keep(step);
+    // Sound and samples do not wait for the drawing.
+    for (const samples of changes.samples) for (const told of this.#sampled) told(samples);
+    for (const notice of changes.notices) for (const told of this.#noticed) told(notice);
+    if (!this.begun) this.#draw();
+    else this.#gathering ??= setTimeout(() => this.#draw(), GATHER_MS);
+  }
+
+  #keep(step: AlertTransition): void {
+    const known = this.steps.some((one) => one.transfer === step.transfer && one.ordinal === step.ordinal);
+    if (!known) this.steps.push(step);
+    if (this.steps.length > STEPS_MAX) this.steps.splice(0, this.steps.length - STEPS_MAX);
+  }
+
+  #draw(): void {
+    this.#gathering = null;
+    const first = !this.begun;
+    if (this.#members) {
+      for (const id of this.entries.keys()) {
+        if (!this.picture.transfers.has(id)) this.entries.delete(id);
+      }
+      trends.all.keep(this.picture.transfers);
+    }
+    for (const id of this.#changed) {
+      const state = this.picture.transfers.get(id);
+      if (!state) continue;
+      trends.all.take(state);
+      const entry = this.entries.get(id);
+      // The picture changes its objects in place: a shallow copy is a new one.
+      if (entry) entry.state = { ...state };
+      else this.entries.set(id, new Entry({ ...state }, first ? null : this.serverNow()));
+    }
+    this.#changed.clear();
+    this.#members = false;
+    this.#status();
+  }
+
+  #tick(): void {
+    // A hidden page's timers are slow: what waits is drawn now.
+    if (this.#gathering !== null && document.hidden) this.#draw();
+    this.#status();
+  }
+
+  #status(): void {
+    const connection = this.#follow.connection;
+    const now = this.#follow.now();
+    this.silence = Math.floor(connection.silence(now) / 1000) * 1000;
+    this.live = connection.isLive(now);
+    this.begun = connection.begun;
+    this.reason = connection.reason;
+    this.reopened = connection.reopened;
+    this.missed = this.picture.missed;
+    this.conflated = this.picture.conflated;
+    const held = this.picture.notRecorded;
+    if (held?.sinceUs !== this.notRecorded?.sinceUs) this.notRecorded = held;
+    this.now = Math.floor(connection.serverNow(now) / 1000) * 1000;
+  }
+
+  /** Since when the journal has not been kept, if so. */
+  get notRecordedSince(): number | null {
+    return this.notRecorded === null ? null : ms(this.notRecorded.sinceUs);
+  }
+}
+
+export const store = new Store();
