@@ -10,7 +10,10 @@ pub const SOURCES_MAX: usize = 8;
 pub const METRICS_MAX: usize = 512;
 /// Lives of a spool of one source; a further one drops the longest unheard.
 pub const EPOCHS_MAX: usize = 32;
-/// Ranges of received sequences of one stream. A frame that would need one more
+/// Streams and legs of one epoch; a frame of a further one is refused.
+pub const LEGS_MAX: usize = 96;
+/// Ranges of received sequences of one stream, each with the gateway's clock at
+/// both ends (32 bytes); and as many that the gateway gave up. A frame that would need one more
 /// is refused and therefore not in a receipt: the gateway sends it again once
 /// gaps have closed. (To give up a gap here instead would free what was never
 /// received, against I3.)
@@ -32,7 +35,7 @@ pub const POISONED_MAX: usize = 16;
 pub const UNRECORDED_MAX: usize = 16;
 /// Ids of past actions that are remembered to apply each once.
 pub const ACTIONS_MAX: usize = 1_024;
-/// Gaps listed per stream for viewers.
+/// Gaps listed per stream for viewers; what lies behind is counted.
 pub const GAPS_SHOWN_MAX: usize = 16;
 /// Ranges above the first in one receipt.
 pub const RECEIPT_RANGES_MAX: usize = 64;

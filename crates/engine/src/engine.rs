@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// Changes whenever the same records could give other effects; a snapshot of
 /// another version is not restored.
-pub const ENGINE_VERSION: u32 = 2;
+pub const ENGINE_VERSION: u32 = 3;
 
 /// Why a snapshot was not restored; run all records again instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -249,7 +249,7 @@ impl Engine {
 
     fn note_rejected(&mut self, gateway: &GatewayId, publishes: u64, out: &mut Effects) {
         if let Some(source) = self.sources.get_mut(gateway) {
-            source.rejected_publishes = publishes;
+            source.note_rejected(publishes);
             out.changed.source(gateway);
         }
     }

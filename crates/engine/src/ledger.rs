@@ -1,23 +1,31 @@
-//! What arrived of one stream: sequences, content, and what never will.
+//! What arrived of one stream: sequences, content, what never will, and why.
+
+mod given_up;
+mod received;
+#[cfg(test)]
+mod tests;
 
 use crate::bounds::{DIGESTS_MAX, GAPS_SHOWN_MAX, RANGES_MAX, RECEIPT_RANGES_MAX};
 use crate::effects::StreamReceipt;
+use enroute_model::frame::{GapCause, Shed};
 use enroute_model::ids::{Epoch, GatewayId, Stream, StreamKey};
-use enroute_model::ranges::RangeSet;
 use enroute_model::state::{Gap, StreamCompleteness};
+use enroute_model::time::GatewayTime;
+use given_up::{Given, GivenUp};
+use received::{Hole, Received};
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
 
 /// One stream of one epoch and one leg. Legs are kept apart because what lies
 /// between two legs of a gateway belongs to another transfer: it is neither
 /// missing here nor may a receipt of this transfer cover it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Ledger {
-    received: RangeSet,
-    /// What shed records say; may overlap with what was received before.
-    given_up: RangeSet,
-    /// Highest sequence known to exist.
+    received: Received,
+    given_up: GivenUp,
+    /// Highest sequence known to exist, by a frame or by the gateway's report.
     highest: u64,
+    /// By the gateway's report.
+    sent: Option<u64>,
     duplicates: u64,
     conflicts: u64,
     /// Digest of sequence `n` at `n % DIGESTS_MAX`, for the newest sequences.
@@ -35,23 +43,19 @@ pub(crate) enum Taken {
 }
 
 impl Ledger {
-    pub(crate) fn take(&mut self, sequence: u64, digest: u32) -> Taken {
+    /// Books a frame; `at` is the gateway's clock in its header.
+    pub(crate) fn take(&mut self, sequence: u64, at: GatewayTime, digest: u32) -> Taken {
         if self.received.contains(sequence) {
             return self.repeated(sequence, digest);
         }
-        if self.is_full() && !self.touches(sequence) {
+        let full = self.received.run_count() >= RANGES_MAX;
+        if full && !self.received.touches(sequence) {
             return Taken::Full;
         }
-        self.received.insert(sequence, sequence);
+        self.received.insert(sequence, at);
         self.highest = self.highest.max(sequence);
         if self.is_remembered(sequence) {
-            let place = Self::place(sequence);
-            if place >= self.digests.len() {
-                self.digests.resize(place.saturating_add(1), 0);
-            }
-            if let Some(kept) = self.digests.get_mut(place) {
-                *kept = digest;
-            }
+            self.remember(sequence, digest);
         }
         Taken::New
     }
@@ -66,85 +70,120 @@ impl Ledger {
         Taken::Duplicate
     }
 
-    /// The spool gave up this range. Nothing at all beyond the bound: the
-    /// frames then stay missing, which is the cautious reading.
-    pub(crate) fn give_up(&mut self, first: u64, last: u64) {
-        if self.given_up.range_count() < RANGES_MAX {
-            self.given_up.insert(first, last);
-            self.highest = self.highest.max(last);
-        }
+    /// The spool gave up `shed.first..=last`. A cause that is not told is a full
+    /// spool: the only one there was before causes were told.
+    pub(crate) fn give_up(&mut self, shed: &Shed, first: u64, last: u64) {
+        let given = Given {
+            first,
+            last,
+            cause: shed.cause.unwrap_or(GapCause::SpoolFull),
+            first_at: (first == shed.first).then_some(shed.first_captured_at),
+        };
+        self.given_up.insert(given, RANGES_MAX);
+        self.highest = self.highest.max(last);
+    }
+
+    /// The gateway's word of what it made and sent. An older word, come late,
+    /// takes nothing back.
+    pub(crate) fn reported(&mut self, produced: u64, sent: u64) {
+        self.highest = self.highest.max(produced);
+        self.sent = self.sent.max(Some(sent));
     }
 
     /// The other's frames are this one's too.
     pub(crate) fn merge(&mut self, other: &Self) {
-        for (first, last) in other.received.iter() {
-            if self.received.range_count() < RANGES_MAX {
-                self.received.insert(first, last);
-            }
-        }
-        for (first, last) in other.given_up.iter() {
-            self.give_up(first, last);
-        }
-        if other.highest > self.highest {
-            self.digests.clone_from(&other.digests);
+        self.merge_digests(other);
+        self.received.merge(&other.received, RANGES_MAX);
+        for given in other.given_up.iter() {
+            self.given_up.insert(given, RANGES_MAX);
         }
         self.highest = self.highest.max(other.highest);
+        self.sent = self.sent.max(other.sent);
         self.duplicates = self.duplicates.saturating_add(other.duplicates);
         self.conflicts = self.conflicts.saturating_add(other.conflicts);
     }
 
+    fn merge_digests(&mut self, other: &Self) {
+        let newest = self.received.highest().max(other.received.highest());
+        let window = u64::try_from(DIGESTS_MAX).unwrap_or(1).saturating_sub(1);
+        for sequence in newest.saturating_sub(window)..=newest {
+            let place = Self::place(sequence);
+            if let Some(digest) = other.digests.get(place)
+                && other.received.contains(sequence)
+                && !self.received.contains(sequence)
+            {
+                self.remember(sequence, *digest);
+            }
+        }
+    }
+
+    /// `lost`: the spool that held what is missing is gone.
     pub(crate) fn completeness(
         &self,
-        epoch: Epoch,
-        stream: Stream,
-        first: u64,
+        (epoch, stream, first): (Epoch, Stream, u64),
+        lost: bool,
     ) -> StreamCompleteness {
-        let (durable, covered) = (self.received.count(), self.covered());
-        let accounted = covered.count();
-        let gaps = covered.missing(first, self.highest);
-        let missing = covered
-            .missing(first, self.highest)
-            .fold(0u64, |sum, (a, b)| {
-                sum.saturating_add(b - a).saturating_add(1)
-            });
-        StreamCompleteness {
+        let durable = self.received.count();
+        let repeated = self.duplicates.saturating_add(self.conflicts);
+        let produced = self.highest.saturating_sub(first).saturating_add(1);
+        let mut counted = StreamCompleteness {
             epoch,
             stream,
             first,
             highest: self.highest,
-            sent: None,
-            received: durable
-                .saturating_add(self.duplicates)
-                .saturating_add(self.conflicts),
+            sent: self.sent.map(|sent| sent.min(produced)),
+            received: durable.saturating_add(repeated),
             durable,
-            shed: accounted.saturating_sub(durable),
+            shed: 0,
             duplicates: self.duplicates,
             conflicts: self.conflicts,
-            missing,
-            gaps: gaps
-                .take(GAPS_SHOWN_MAX)
-                .map(|(first, last)| Gap {
-                    first,
-                    last,
-                    from: None,
-                    to: None,
-                    cause: None,
-                })
-                .collect(),
+            missing: 0,
+            gaps: Vec::new(),
+            more_gaps: 0,
+        };
+        for gap in self.gaps(first, lost.then_some(GapCause::SpoolLost)) {
+            let frames = (gap.last - gap.first).saturating_add(1);
+            let sum = match gap.cause {
+                Some(_) => &mut counted.shed,
+                None => &mut counted.missing,
+            };
+            *sum = sum.saturating_add(frames);
+            if counted.gaps.len() < GAPS_SHOWN_MAX {
+                counted.gaps.push(gap);
+            } else {
+                counted.more_gaps = counted.more_gaps.saturating_add(1);
+            }
         }
+        counted
     }
 
-    /// What was given up counts as covered: there is nothing left to send.
+    /// All that the journal does not hold, ascending; `why` for what nobody
+    /// gave up.
+    fn gaps(&self, first: u64, why: Option<GapCause>) -> impl Iterator<Item = Gap> + '_ {
+        let holes = self.received.holes(first, self.highest);
+        holes.flat_map(move |hole| {
+            let given = self.given_up.within(hole.first, hole.last);
+            parts(hole, given, why)
+        })
+    }
+
+    /// Known by the gateway's report alone: there is nothing to receipt.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.covered().next().is_none()
+    }
+
+    /// What was given up counts as covered: there is nothing left to send. What
+    /// is only believed lost does not: if it is there after all, it shall come.
     pub(crate) fn receipt(
         &self,
         gateway: &GatewayId,
-        epoch: Epoch,
-        stream: Stream,
-        first: u64,
+        (epoch, stream, first): (Epoch, Stream, u64),
     ) -> StreamReceipt {
-        let covered = self.covered();
-        let through = covered.through(first);
-        let above = covered.iter().filter(|range| range.0 > through);
+        let through = match self.covered().next() {
+            Some(range) if range.0 <= first => range.1,
+            Some(_) | None => first.saturating_sub(1),
+        };
+        let above = self.covered().filter(|range| range.0 > through);
         StreamReceipt {
             key: StreamKey {
                 gateway: gateway.clone(),
@@ -157,33 +196,42 @@ impl Ledger {
         }
     }
 
-    fn covered(&self) -> Cow<'_, RangeSet> {
-        if self.given_up.range_count() == 0 {
-            return Cow::Borrowed(&self.received);
-        }
-        let mut covered = self.received.clone();
-        for (first, last) in self.given_up.iter() {
-            covered.insert(first, last);
-        }
-        Cow::Owned(covered)
-    }
-
-    fn is_full(&self) -> bool {
-        self.received.range_count() >= RANGES_MAX
-    }
-
-    fn touches(&self, sequence: u64) -> bool {
-        let before = sequence
-            .checked_sub(1)
-            .is_some_and(|n| self.received.contains(n));
-        before
-            || sequence
-                .checked_add(1)
-                .is_some_and(|n| self.received.contains(n))
+    /// Received or given up, as ranges that never touch, ascending.
+    fn covered(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let mut received = self.received.iter().peekable();
+        let given = self.given_up.iter().map(|given| (given.first, given.last));
+        let mut given = given.peekable();
+        let mut lowest = move || match (received.peek(), given.peek()) {
+            (Some(a), Some(b)) if a.0 <= b.0 => received.next(),
+            (Some(_), None) => received.next(),
+            (_, Some(_)) => given.next(),
+            (None, None) => None,
+        };
+        let mut ahead = lowest();
+        std::iter::from_fn(move || {
+            let mut range = ahead.take()?;
+            ahead = lowest();
+            while let Some(next) = ahead.filter(|next| next.0 <= range.1.saturating_add(1)) {
+                range.1 = range.1.max(next.1);
+                ahead = lowest();
+            }
+            Some(range)
+        })
     }
 
     fn is_remembered(&self, sequence: u64) -> bool {
-        usize::try_from(self.highest.saturating_sub(sequence)).is_ok_and(|age| age < DIGESTS_MAX)
+        let age = self.received.highest().saturating_sub(sequence);
+        usize::try_from(age).is_ok_and(|age| age < DIGESTS_MAX)
+    }
+
+    fn remember(&mut self, sequence: u64, digest: u32) {
+        let place = Self::place(sequence);
+        if place >= self.digests.len() {
+            self.digests.resize(place.saturating_add(1), 0);
+        }
+        if let Some(kept) = self.digests.get_mut(place) {
+            *kept = digest;
+        }
     }
 
     fn place(sequence: u64) -> usize {
@@ -192,83 +240,30 @@ impl Ledger {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use std::collections::{BTreeMap, BTreeSet};
-
-    #[derive(Clone, Debug)]
-    enum Action {
-        Frame(u64, u32),
-        Shed(u64, u64),
-    }
-
-    fn actions() -> impl Strategy<Value = Vec<Action>> {
-        let action = prop_oneof![
-            9 => (1..40u64, 0..2u32).prop_map(|(n, d)| Action::Frame(n, d)),
-            1 => (1..40u64, 0..5u64).prop_map(|(n, l)| Action::Shed(n, n + l)),
-        ];
-        prop::collection::vec(action, 0..100)
-    }
-
-    proptest! {
-        #[test]
-        fn counts_like_a_set_of_numbers(actions in actions()) {
-            let mut ledger = Ledger::default();
-            let (mut first_seen, mut shed) = (BTreeMap::new(), BTreeSet::new());
-            let (mut duplicates, mut conflicts, mut highest) = (0, 0, 0);
-            for action in actions {
-                match action {
-                    Action::Frame(n, digest) => {
-                        highest = highest.max(n);
-                        let wanted = match first_seen.get(&n) {
-                            None => { first_seen.insert(n, digest); Taken::New }
-                            Some(d) if *d == digest => { duplicates += 1; Taken::Duplicate }
-                            Some(_) => { conflicts += 1; Taken::Conflict }
-                        };
-                        prop_assert_eq!(ledger.take(n, digest), wanted);
-                    }
-                    Action::Shed(from, to) => {
-                        highest = highest.max(to);
-                        shed.extend(from..=to);
-                        ledger.give_up(from, to);
-                    }
-                }
-            }
-            let c = ledger.completeness(Epoch(1), Stream::Numerics, 1);
-            let only_shed = shed.iter().filter(|n| !first_seen.contains_key(n)).count() as u64;
-            let missing: Vec<u64> = (1..=highest)
-                .filter(|n| !shed.contains(n) && !first_seen.contains_key(n)).collect();
-            prop_assert_eq!((c.durable, c.shed, c.missing), (first_seen.len() as u64, only_shed, missing.len() as u64));
-            prop_assert_eq!((c.duplicates, c.conflicts, c.highest), (duplicates, conflicts, highest));
-            prop_assert_eq!(c.durable + c.shed + c.missing, highest);
-            let r = ledger.receipt(&GatewayId::new("g").unwrap(), Epoch(1), Stream::Numerics, 1);
-            let listed: Vec<u64> = (r.first..=r.through).chain(r.above.iter().flat_map(|(a, b)| *a..=*b)).collect();
-            let covered: BTreeSet<u64> = first_seen.keys().copied().chain(shed).collect();
-            prop_assert_eq!(listed, covered.into_iter().collect::<Vec<_>>());
-        }
-    }
-
-    #[test]
-    fn content_is_remembered_for_the_newest_only() {
-        let mut ledger = Ledger::default();
-        for n in 1..=1025 {
-            assert_eq!(ledger.take(n, 7), Taken::New);
-        }
-        assert_eq!(ledger.take(2, 8), Taken::Conflict);
-        assert_eq!(ledger.take(1, 8), Taken::Duplicate);
-    }
-
-    #[test]
-    fn a_stream_of_gaps_is_refused_and_not_receipted() {
-        let mut ledger = Ledger::default();
-        for n in 1..=4_096 {
-            assert_eq!(ledger.take(n * 2, 0), Taken::New);
-        }
-        assert_eq!(ledger.take(9_000, 0), Taken::Full);
-        assert_eq!(ledger.take(3, 0), Taken::New, "it closes a gap");
-        assert_eq!(ledger.take(9_000, 0), Taken::New, "and makes room");
-        assert_eq!(ledger.take(u64::MAX, 0), Taken::Full);
-    }
+/// A hole, cut where what was given up begins and ends.
+fn parts(
+    hole: Hole,
+    given: impl Iterator<Item = Given>,
+    why: Option<GapCause>,
+) -> impl Iterator<Item = Gap> {
+    let mut given = given.peekable();
+    let mut next = Some(hole.first);
+    std::iter::from_fn(move || {
+        let first = next.filter(|first| *first <= hole.last)?;
+        let (last, cause, first_at) = match given.next_if(|given| given.first <= first) {
+            Some(given) => (given.last.min(hole.last), Some(given.cause), given.first_at),
+            None => match given.peek() {
+                Some(behind) => (behind.first.saturating_sub(1), why, None),
+                None => (hole.last, why, None),
+            },
+        };
+        next = last.checked_add(1);
+        Some(Gap {
+            first,
+            last,
+            from: hole.from.or(first_at),
+            to: hole.to,
+            cause,
+        })
+    })
 }

@@ -3,12 +3,12 @@
 
 mod deadlines;
 pub(crate) mod derived;
+mod epochs;
 mod values;
 
 use crate::alerts::{Alerts, Now};
-use crate::bounds::{DEVICE_ALARMS_MAX, EPOCHS_MAX, Overflow};
+use crate::bounds::{DEVICE_ALARMS_MAX, Overflow};
 use crate::effects::Effects;
-use crate::ledger::{Ledger, Taken};
 use crate::value::{Order, Origin, Slot};
 use derived::Patient;
 use enroute_alert::limit::Side;
@@ -16,18 +16,15 @@ use enroute_alert::profile::Profile;
 use enroute_alert::technical::LinkCondition;
 use enroute_model::frame::{ClockOffsets, DeviceAlarm, Header, LinkReport, Metric};
 use enroute_model::ids::{Epoch, GatewayId, Lane, Stream};
-use enroute_model::state::{
-    AlertKind, ClockState, Link, ScoreState, SourceState, StreamCompleteness,
-};
+use enroute_model::state::{AlertKind, ClockState, Link, ScoreState, SourceState};
 use enroute_model::time::{EngineTime, Span};
+use epochs::{Life, Rejected};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Link reports come at least this often, so a source that sends them is
 /// expected to be heard at this interval (contract: `LinkReport`).
 const LINK_REPORT_EVERY: Span = Span::from_secs(10);
-/// Legs of one epoch and stream; a frame of a further one is refused.
-const LEGS_MAX: usize = 96;
 
 /// What a source's step needs of the rest of the engine.
 pub(crate) struct Ctx<'a> {
@@ -59,7 +56,7 @@ pub(crate) struct Source {
     sends_reports: bool,
     sends_waveforms: bool,
     report: Option<LinkReport>,
-    pub(crate) rejected_publishes: u64,
+    rejected: Rejected,
     /// When scores were last computed.
     derived_at: Option<EngineTime>,
     scores: Vec<ScoreState>,
@@ -73,16 +70,6 @@ pub(crate) struct Source {
     pub(crate) excused: bool,
     /// Order of the crew's last word on age and weight.
     pub(crate) population_order: Option<Order>,
-}
-
-/// One life of its spool.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Life {
-    /// When it was first heard live.
-    heard_live: Option<EngineTime>,
-    /// When it was last heard at all.
-    last: EngineTime,
-    ledgers: BTreeMap<(Stream, u64), Ledger>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -100,7 +87,7 @@ impl Source {
             sends_reports: false,
             sends_waveforms: false,
             report: None,
-            rejected_publishes: 0,
+            rejected: Rejected::default(),
             derived_at: None,
             scores: Vec::new(),
             clocks: ClockOffsets::default(),
@@ -118,45 +105,14 @@ impl Source {
         self.active && ctx.open
     }
 
-    /// Books a frame by its identity (I4).
-    pub(crate) fn take(&mut self, header: &Header, digest: u32, ctx: &mut Ctx) -> Taken {
-        self.make_room(header.epoch, ctx);
-        let life = self.epochs.entry(header.epoch).or_insert_with(|| Life {
-            heard_live: None,
-            last: ctx.at,
-            ledgers: BTreeMap::new(),
-        });
-        life.last = ctx.at;
-        let leg = (header.stream, header.leg_first.min(header.sequence).max(1));
-        if life.ledgers.len() >= LEGS_MAX && !life.ledgers.contains_key(&leg) {
-            return Taken::Full;
-        }
-        let ledger = life.ledgers.entry(leg).or_default();
-        ctx.out.changed.complete(ctx.gateway);
-        ledger.take(header.sequence, digest)
-    }
-
-    /// Frames of the leg that the spool gave up; the range ends at the shed
-    /// record itself.
-    pub(crate) fn give_up(&mut self, header: &Header, first: u64, last: u64) {
-        let leg_first = header.leg_first.min(header.sequence).max(1);
-        if let Some(life) = self.epochs.get_mut(&header.epoch)
-            && let Some(ledger) = life.ledgers.get_mut(&(header.stream, leg_first))
-        {
-            ledger.give_up(first.max(leg_first), last.min(header.sequence));
-        }
-    }
-
     /// Where a frame stands in the order of production, and whether it is late:
     /// by the history lane, or behind the newest live one of its stream. Neither
     /// clock has a say: they may be wrong, drift and step.
     pub(crate) fn place(&mut self, header: &Header, lane: Lane, at: EngineTime) -> Origin {
         let life = self.epochs.get_mut(&header.epoch);
-        let epoch_heard = life.and_then(|life| {
-            if lane == Lane::Live {
-                life.heard_live.get_or_insert(at);
-            }
-            life.heard_live
+        let epoch_heard = life.and_then(|life| match lane {
+            Lane::Live => Some(life.heard(at)),
+            Lane::History => life.heard_live,
         });
         let order = Order {
             epoch_heard: epoch_heard.unwrap_or(EngineTime(i64::MIN)),
@@ -337,45 +293,9 @@ impl Source {
         self.link.expect(shortest.unwrap_or(Span::ZERO));
     }
 
-    /// One more epoch than there is room for drops the one unheard for longest.
-    /// Frames of it that come again later are new: journalled twice, never lost.
-    fn make_room(&mut self, epoch: Epoch, ctx: &mut Ctx) {
-        if self.epochs.len() < EPOCHS_MAX || self.epochs.contains_key(&epoch) {
-            return;
-        }
-        self.drop_oldest(ctx);
-    }
-
-    fn drop_oldest(&mut self, ctx: &mut Ctx) {
-        let oldest = self
-            .epochs
-            .iter()
-            .min_by_key(|(id, life)| (life.last, **id));
-        if let Some(oldest) = oldest.map(|(id, _)| *id) {
-            self.epochs.remove(&oldest);
-            ctx.overflow.epochs = ctx.overflow.epochs.saturating_add(1);
-        }
-    }
-
     /// Takes over what another engine knows of the same gateway; the newer wins.
     pub(crate) fn merge(&mut self, other: Self, ctx: &mut Ctx) {
-        for (epoch, theirs) in other.epochs {
-            let Some(ours) = self.epochs.get_mut(&epoch) else {
-                self.epochs.insert(epoch, theirs);
-                continue;
-            };
-            ours.last = ours.last.max(theirs.last);
-            ours.heard_live = match (ours.heard_live, theirs.heard_live) {
-                (Some(a), Some(b)) => Some(a.min(b)),
-                (a, b) => a.or(b),
-            };
-            for (leg, ledger) in theirs.ledgers {
-                ours.ledgers.entry(leg).or_default().merge(&ledger);
-            }
-        }
-        while self.epochs.len() > EPOCHS_MAX {
-            self.drop_oldest(ctx);
-        }
+        self.merge_epochs(other.epochs, ctx);
         self.merge_values(other.values, ctx);
         if other.link.last_heard() > self.link.last_heard() {
             let key = (Some(ctx.gateway.clone()), AlertKind::LinkLost);
@@ -413,23 +333,6 @@ impl Source {
         slot.is_some_and(|slot| slot.condition.is_shown(side))
     }
 
-    pub(crate) fn completeness(&self) -> Vec<StreamCompleteness> {
-        let streams = self.epochs.iter().flat_map(|(epoch, life)| {
-            let ledgers = life.ledgers.iter();
-            ledgers.map(|((stream, first), ledger)| ledger.completeness(*epoch, *stream, *first))
-        });
-        streams.collect()
-    }
-
-    pub(crate) fn receipts(&self, gateway: &GatewayId) -> Vec<crate::effects::StreamReceipt> {
-        let streams = self.epochs.iter().flat_map(|(epoch, life)| {
-            let ledgers = life.ledgers.iter();
-            ledgers
-                .map(|((stream, first), ledger)| ledger.receipt(gateway, *epoch, *stream, *first))
-        });
-        streams.collect()
-    }
-
     pub(crate) fn state(&self, gateway: &GatewayId) -> SourceState {
         SourceState {
             gateway: gateway.clone(),
@@ -448,7 +351,7 @@ impl Source {
                 .map(|held| held.alarm.clone())
                 .collect(),
             completeness: self.completeness(),
-            rejected_publishes: self.rejected_publishes,
+            rejected_publishes: self.rejected.publishes(),
             scores: self.scores(),
             clock_state: ClockState::default(),
         }

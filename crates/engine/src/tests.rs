@@ -1,5 +1,6 @@
 //! Timelines that a nurse could read, and properties over random traces.
 
+mod ledger;
 mod properties;
 mod scores;
 mod timelines;

@@ -94,7 +94,8 @@ pub struct SourceState {
     pub device_alarms: Vec<DeviceAlarm>,
     /// What arrived and what is missing, per epoch and stream.
     pub completeness: Vec<StreamCompleteness>,
-    /// Publishes that ingest refused since the server started.
+    /// Publishes that ingest refused, as far as records say: told at the 1st,
+    /// 2nd, 4th, 8th … since each start of the server.
     pub rejected_publishes: u64,
     /// What is known of its clocks.
     pub clock_state: ClockState,
@@ -208,6 +209,8 @@ pub struct StreamCompleteness {
     pub missing: u64,
     /// What is not there, ascending, at most 16.
     pub gaps: Vec<Gap>,
+    /// How many gaps lie behind those.
+    pub more_gaps: u64,
 }
 
 /// A run of frames that the journal does not hold.
@@ -217,9 +220,10 @@ pub struct Gap {
     pub first: u64,
     /// Last sequence.
     pub last: u64,
-    /// Gateway's clock of the frame before it.
+    /// Gateway's clock of the nearest frame before it, or of its own first
+    /// where the gateway told that.
     pub from: Option<GatewayTime>,
-    /// Gateway's clock of the frame behind it.
+    /// Gateway's clock of the nearest frame behind it.
     pub to: Option<GatewayTime>,
     /// Why; `None`: missing, and may still come.
     pub cause: Option<GapCause>,

@@ -169,6 +169,7 @@ fn completeness_to(stream: &StreamCompleteness) -> v1::StreamCompleteness {
         conflicts: stream.conflicts,
         missing: stream.missing,
         gap: gap.collect(),
+        more_gaps: stream.more_gaps,
     }
 }
 

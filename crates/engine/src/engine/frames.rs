@@ -116,18 +116,22 @@ impl Engine {
                 out.changed.travel = true;
             }
             Body::Crew(event) => self.crew(gateway, event, origin, out),
-            Body::Link(report) if !origin.late => {
+            Body::Link(report) => {
+                let header = &frame.header;
                 self.with_source(gateway, out, |source, ctx| {
-                    source.note_report(report.clone(), ctx);
+                    source.book_report(header, report, origin.late);
+                    if !origin.late {
+                        source.note_report(report.clone(), ctx);
+                    }
                 });
             }
             Body::Shed(shed) => {
                 let header = &frame.header;
                 self.with_source(gateway, out, |source, _| {
-                    source.give_up(header, shed.first, shed.last);
+                    source.give_up(header, shed);
                 });
             }
-            Body::Waveforms(_) | Body::Link(_) | Body::Unknown => {}
+            Body::Waveforms(_) | Body::Unknown => {}
         }
     }
 

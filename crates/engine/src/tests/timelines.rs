@@ -372,6 +372,7 @@ fn the_same_identity_with_other_content_is_a_conflict() {
         conflicts: 2,
         missing: 0,
         gaps: vec![],
+        more_gaps: 0,
     };
     assert_eq!(engine.completeness(&gateway("amb")), [wanted]);
 }
