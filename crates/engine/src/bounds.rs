@@ -41,6 +41,10 @@ pub const GAPS_SHOWN_MAX: usize = 16;
 pub const RECEIPT_RANGES_MAX: usize = 64;
 /// Joined transfers whose ids resolve to this one.
 pub const ALIASES_MAX: usize = 64;
+/// Longest interval of live numerics that a gateway may declare: the ladder's
+/// last step sends them every 30 s. A longer one is not believed, or a number
+/// could keep a value fresh for ever.
+pub const LIVE_INTERVAL_MAX: Span = Span::from_secs(60);
 /// An unassigned transfer closes after this silence.
 pub const UNASSIGNED_SILENCE: Span = Span::from_secs(12 * 3_600);
 

@@ -7,7 +7,7 @@ mod epochs;
 mod values;
 
 use crate::alerts::{Alerts, Now};
-use crate::bounds::{DEVICE_ALARMS_MAX, Overflow};
+use crate::bounds::{DEVICE_ALARMS_MAX, LIVE_INTERVAL_MAX, Overflow};
 use crate::effects::Effects;
 use crate::value::{Order, Origin, Slot};
 use derived::Patient;
@@ -167,13 +167,37 @@ impl Source {
         ctx.out.changed.source(ctx.gateway);
     }
 
-    pub(crate) fn note_report(&mut self, report: LinkReport, ctx: &mut Ctx) {
+    /// Says whether deadlines moved.
+    pub(crate) fn note_report(&mut self, report: LinkReport, ctx: &mut Ctx) -> bool {
+        let before = (self.sends_reports, self.level(), self.declared());
         self.report = Some(report);
+        self.sends_reports = true;
         ctx.out.changed.source(ctx.gateway);
-        if !self.sends_reports {
-            self.sends_reports = true;
-            self.expect();
+        let moved = before != (true, self.level(), self.declared());
+        if moved {
+            self.declare(ctx.at);
         }
+        moved
+    }
+
+    /// Step of the ladder of its last live report.
+    fn level(&self) -> u32 {
+        self.report.as_ref().map_or(0, |r| r.degradation_level)
+    }
+
+    /// How often numerics come live at most, by its last live report.
+    fn declared(&self) -> Span {
+        let declared = self.report.as_ref().map(|r| r.numerics_interval);
+        declared.unwrap_or_default().min(LIVE_INTERVAL_MAX)
+    }
+
+    /// Its values and its link are expected by what it declares.
+    fn declare(&mut self, at: EngineTime) {
+        let declared = self.declared();
+        for slot in self.values.values_mut() {
+            slot.declare(declared, at);
+        }
+        self.expect();
     }
 
     pub(crate) fn note_waveforms(&mut self) {
@@ -284,11 +308,10 @@ impl Source {
     /// The shortest interval at which something ought to come.
     fn expect(&mut self) {
         let values = self.values.values().filter(|slot| !slot.is_unpromised());
-        let intervals = values
-            .map(Slot::expected_interval)
-            .filter(|i| *i > Span::ZERO);
+        let intervals = values.map(Slot::live_interval).filter(|i| *i > Span::ZERO);
         let reports = self.sends_reports.then_some(LINK_REPORT_EVERY);
-        let waveforms = self.sends_waveforms.then_some(Span::from_secs(1));
+        let waveforms = self.sends_waveforms && self.level() == 0;
+        let waveforms = waveforms.then_some(Span::from_secs(1));
         let shortest = intervals.chain(reports).chain(waveforms).min();
         self.link.expect(shortest.unwrap_or(Span::ZERO));
     }
@@ -311,6 +334,7 @@ impl Source {
         }
         self.sends_reports |= other.sends_reports;
         self.sends_waveforms |= other.sends_waveforms;
+        self.declare(ctx.at);
         self.excused |= other.excused;
         self.population_order = self.population_order.max(other.population_order);
     }

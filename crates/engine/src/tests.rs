@@ -1,5 +1,6 @@
 //! Timelines that a nurse could read, and properties over random traces.
 
+mod ladder;
 mod ledger;
 mod properties;
 mod scores;
@@ -179,6 +180,14 @@ fn record(sender: &mut Sender, at: EngineTime, what: &str) -> Option<Record> {
                 cause: Some(GapCause::SpoolFull),
             };
             sender.frame(at, who, Lane::Live, Body::Shed(shed))
+        }
+        [who, "ladder", level, seconds] => {
+            let report = LinkReport {
+                degradation_level: level.parse().unwrap(),
+                numerics_interval: Span::from_secs(seconds.parse().unwrap()),
+                ..LinkReport::default()
+            };
+            sender.frame(at, who, Lane::Live, Body::Link(report))
         }
         [who, "report"] => sender.frame(at, who, Lane::Live, Body::Link(LinkReport::default())),
         [who, "alarm", label, active] => {

@@ -49,6 +49,10 @@ pub(crate) struct Slot {
     pub(crate) origin: Origin,
     pub(crate) heard_at: EngineTime,
     pub(crate) interval: Span,
+    /// The source sends live numerics at most this often; zero: as they come.
+    declared: Span,
+    /// Not stale earlier: what was declared became shorter after it came.
+    patience: Option<EngineTime>,
     pub(crate) stale: bool,
     /// Its stale alert is open.
     pub(crate) stale_alert: bool,
@@ -87,13 +91,15 @@ pub(crate) struct Incoming<'a> {
 }
 
 impl Slot {
-    pub(crate) fn new(about: About, incoming: Incoming, at: EngineTime) -> Self {
+    pub(crate) fn new(about: About, incoming: Incoming, declared: Span, at: EngineTime) -> Self {
         let mut slot = Self {
             reading: incoming.reading,
             unit: incoming.unit.to_owned(),
             origin: incoming.origin,
             heard_at: at,
             interval: incoming.interval,
+            declared,
+            patience: None,
             stale: false,
             stale_alert: false,
             stale_alert_at: None,
@@ -118,6 +124,7 @@ impl Slot {
         self.origin = incoming.origin;
         self.heard_at = at;
         self.stale = false;
+        self.patience = None;
         self.stale_alert_at = None;
         self.note_trend(incoming.reading, incoming.origin);
         other_interval
@@ -137,11 +144,31 @@ impl Slot {
 
     /// After this silence the value is stale.
     pub(crate) fn stale_span(&self) -> Span {
-        stale_after(self.about.vital, self.interval)
+        let own = stale_after(self.about.vital, self.interval);
+        own.max(self.declared().scaled(5, 2))
     }
 
     pub(crate) fn stale_at(&self) -> Option<EngineTime> {
-        (!self.stale).then(|| self.heard_at.plus(self.stale_span()))
+        let due = self.heard_at.plus(self.stale_span());
+        (!self.stale).then(|| self.patience.map_or(due, |patience| due.max(patience)))
+    }
+
+    /// The source declares how often it sends live numerics. When that becomes
+    /// shorter, the next value is due by the new measure from `at` on, but this
+    /// one never outlasts what it was given when it came.
+    pub(crate) fn declare(&mut self, interval: Span, at: EngineTime) {
+        let due = self.stale_at();
+        self.declared = interval;
+        self.patience = due.map(|due| due.min(at.plus(self.stale_span())));
+    }
+
+    /// What a person enters goes at once on every step of the ladder.
+    fn declared(&self) -> Span {
+        if self.is_manual() {
+            Span::ZERO
+        } else {
+            self.declared
+        }
     }
 
     /// Entered by a person or computed here: nobody promised a next one.
@@ -165,7 +192,7 @@ impl Slot {
         } else {
             &self.unit
         };
-        let interval = self.expected_interval();
+        let interval = self.live_interval();
         ValueState {
             metric: metric.clone(),
             unit: unit.to_owned(),
@@ -182,12 +209,14 @@ impl Slot {
         }
     }
 
-    /// Declared, or else the catalogue's.
-    pub(crate) fn expected_interval(&self) -> Span {
-        match self.about.vital {
+    /// How often it ought to come live: as its source gives it, or else the
+    /// catalogue says, but no more often than the source sends.
+    pub(crate) fn live_interval(&self) -> Span {
+        let own = match self.about.vital {
             Some(vital) if self.interval <= Span::ZERO => vital.interval,
             _ => self.interval,
-        }
+        };
+        own.max(self.declared())
     }
 
     fn is_implausible(&self) -> bool {

@@ -118,12 +118,13 @@ impl Engine {
             Body::Crew(event) => self.crew(gateway, event, origin, out),
             Body::Link(report) => {
                 let header = &frame.header;
-                self.with_source(gateway, out, |source, ctx| {
+                let moved = self.with_source(gateway, out, |source, ctx| {
                     source.book_report(header, report, origin.late);
-                    if !origin.late {
-                        source.note_report(report.clone(), ctx);
-                    }
+                    !origin.late && source.note_report(report.clone(), ctx)
                 });
+                if moved == Some(true) {
+                    self.bound = Bound::Unknown;
+                }
             }
             Body::Shed(shed) => {
                 let header = &frame.header;

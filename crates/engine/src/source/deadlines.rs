@@ -46,14 +46,14 @@ impl Source {
         let last_heard = self.link.last_heard();
         for (metric, slot) in &mut self.values {
             raise_pending(metric, slot, ctx);
-            if slot.stale_at().is_some_and(|due| due <= ctx.at) {
+            if let Some(due) = slot.stale_at().filter(|due| *due <= ctx.at) {
                 slot.stale = true;
                 ctx.out.changed.value(ctx.gateway, metric);
                 no_value(metric, slot, true, ctx);
                 if watched && !slot.is_unpromised() {
                     // The whole source may be silent: then its link alert, which
                     // takes a little longer, says it once for all values.
-                    let half = slot.heard_at.plus(slot.stale_span().scaled(1, 2));
+                    let half = slot.heard_at.plus(due.since(slot.heard_at).scaled(1, 2));
                     if last_heard.is_some_and(|heard| heard >= half) {
                         tell_stale(metric, slot, ctx);
                     } else {

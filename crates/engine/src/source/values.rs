@@ -137,8 +137,8 @@ impl Source {
             return None;
         }
         let about = About::of(metric, ctx.profile);
-        self.values
-            .insert(metric.clone(), Slot::new(about, incoming, ctx.at));
+        let slot = Slot::new(about, incoming, self.declared(), ctx.at);
+        self.values.insert(metric.clone(), slot);
         Some(())
     }
 
