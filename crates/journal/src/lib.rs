@@ -34,6 +34,10 @@
 //!   then. Positions and times go on without a hole. A directory that holds
 //!   another journal by then, or less than was durable, is not taken.
 //! - The store is opened by one process at a time.
+//! - A batch that a crash left torn at the end of the write-ahead file, whichever
+//!   of its blocks are missing, is cut off when the store is opened. Damage to
+//!   what was durable refuses the opening, where the store has a checksum to
+//!   see it by (`src/write_ahead.rs`, `src/manifest.rs`).
 //! - Snapshots and derived records are synced with the next commit, never
 //!   before what they derive from; poison is synced at once.
 //! - A stored record that does not fit its checksum is reported with its
@@ -78,6 +82,7 @@ mod keys;
 mod log;
 mod log_scan;
 mod log_slices;
+mod manifest;
 mod merge;
 mod meter;
 mod options;
@@ -93,6 +98,7 @@ mod spaces;
 mod store;
 mod tables;
 mod tail;
+mod write_ahead;
 
 pub use appender::{Appender, Pending};
 pub use error::{AppendError, Failure, OpenError, ReadError, TrySubmitError};

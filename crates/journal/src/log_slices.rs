@@ -11,7 +11,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 
 const SLICE_PREFIX: &str = "slice/";
-const NOTE_PREFIX: &str = "note/";
+pub(crate) const NOTE_PREFIX: &str = "note/";
 
 /// A part of a stream that can be dropped at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 use crate::error::{Failure, OpenError};
 use crate::options::Probe;
 use crate::rewrite;
+use crate::write_ahead;
 use bytes::Bytes;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
 use std::panic::AssertUnwindSafe;
@@ -44,6 +45,7 @@ pub(crate) struct Store {
 impl Store {
     /// Opens or creates the store of `kind` in `dir`.
     pub(crate) fn open(dir: &Path, kind: &'static str) -> Result<Self, OpenError> {
+        write_ahead::mend(dir)?;
         let db = Database::builder(dir)
             .worker_threads(WORKERS)
             .max_journaling_size(WRITE_AHEAD_BYTES_MAX)

@@ -22,7 +22,7 @@ use std::path::Path;
 
 const INCARNATION_KEY: &str = "incarnation";
 const SLICE_KEY: &str = "slice_us";
-const LAST_KEY: &str = "last";
+pub(crate) const LAST_KEY: &str = "last";
 /// What `format` says of a journal.
 const KIND: &str = "journal";
 
