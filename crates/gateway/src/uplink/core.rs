@@ -163,6 +163,9 @@ pub struct Core {
     picking: bool,
     /// Nothing is left for history until something changes.
     exhausted: bool,
+    /// Something has changed since the spool was asked: "nothing" is not its
+    /// last word then.
+    outdated: bool,
     clock: ServerClock,
     journal: Option<u64>,
     transfer: Option<TransferId>,
@@ -191,6 +194,7 @@ impl Core {
             tokens: 0,
             picking: false,
             exhausted: false,
+            outdated: false,
             clock: ServerClock::default(),
             journal: None,
             transfer: None,
@@ -213,7 +217,7 @@ impl Core {
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Now, out: &mut Vec<Output>) {
         if self.sent.expire(now.monotonic) {
-            self.exhausted = false;
+            self.changed();
         }
         self.fill(out);
     }
@@ -227,11 +231,11 @@ impl Core {
             Input::Answered(token) => {
                 // One that was refused is sent again after the usual wait.
                 self.sent.puback(token);
-                self.exhausted = false;
+                self.changed();
             }
             Input::Lost(tokens) => {
                 tokens.into_iter().for_each(|token| self.sent.lost(token));
-                self.exhausted = false;
+                self.changed();
             }
             Input::Unsent { token, too_large } => self.on_unsent(token, too_large),
             Input::Message { topic, payload } => self.on_message(now, &topic, &payload, out),
@@ -247,7 +251,7 @@ impl Core {
             // A batch whose hand-over was cut short is on disk all the same.
             Input::Drain => {
                 self.through = Stream::ALL.map(|stream| (stream, u64::MAX)).into();
-                self.exhausted = false;
+                self.changed();
             }
             Input::Stop => {
                 let offline = offline(self.exercise, self.started_at);
@@ -278,7 +282,7 @@ impl Core {
         for frame in frames {
             self.through.insert(frame.life.1, frame.sequence);
         }
-        self.exhausted = false;
+        self.changed();
         let Some(first) = frames.first() else { return };
         let (flights, _) = self.sent.unacknowledged(Lane::Live);
         if flights >= LIVE_FLIGHTS_MAX || !self.link.connected {
@@ -338,6 +342,12 @@ impl Core {
         self.exhausted |= history;
     }
 
+    /// History may have something to send.
+    fn changed(&mut self) {
+        self.exhausted = false;
+        self.outdated = true;
+    }
+
     fn may_fill(&self) -> bool {
         let (flights, bytes) = self.sent.unacknowledged(Lane::History);
         self.history_up
@@ -355,6 +365,7 @@ impl Core {
             return;
         }
         self.picking = true;
+        self.outdated = false;
         out.push(Output::Pick(Wanted {
             order: self.config.history_order,
             sent: self.sent.numbers(),
@@ -367,7 +378,7 @@ impl Core {
     fn on_picked(&mut self, now: Now, picked: Option<Picked>, out: &mut Vec<Output>) {
         self.picking = false;
         let Some(picked) = picked else {
-            self.exhausted = true;
+            self.exhausted = !self.outdated;
             return;
         };
         let topic = self.topic(picked.transfer, Lane::History);
@@ -382,7 +393,7 @@ impl Core {
     }
 
     fn on_connected(&mut self, lane: Lane, out: &mut Vec<Output>) {
-        self.exhausted = false;
+        self.changed();
         match lane {
             Lane::Live => {
                 self.link.connected = true;
@@ -437,7 +448,7 @@ impl Core {
         }
         // Before anyone can see that all is confirmed.
         self.observe_clock(now, &receipt, out);
-        self.exhausted = false;
+        self.changed();
         out.push(Output::Free(durable));
     }
 
