@@ -5,7 +5,9 @@
 //!   is replaced is counted (values) or simply older (states);
 //! - samples: at most `samples_max` and so many bytes; the oldest go, counted.
 //!
-//! Things keep the place in line that they, or what they replace, first took.
+//! Things keep the place in line that they, or what they replace, first took;
+//! but values never stand before a state of their transfer, which holds them too
+//! and would show older ones behind newer.
 
 use crate::options::Options;
 use crate::update::{AlertStep, Ended, Sample, Update, ValuesChange};
@@ -103,6 +105,7 @@ impl Queue {
     pub(crate) fn state(&self, state: &Arc<TransferState>) {
         self.put(|waiting| {
             let (transfer, state) = (state.transfer.clone(), Arc::clone(state));
+            waiting.forget_values(&transfer);
             if waiting.states.insert(transfer.clone(), state).is_none() {
                 waiting.order.push_back(Place::State(transfer));
             }
@@ -217,6 +220,16 @@ impl Place {
 }
 
 impl Waiting {
+    /// The values of a transfer that wait; its state has the same or newer ones.
+    fn forget_values(&mut self, transfer: &TransferId) {
+        let before = self.values.len();
+        self.values.retain(|(whose, _), _| whose != transfer);
+        if self.values.len() < before {
+            self.order
+                .retain(|place| !matches!(place, Place::Values(whose, _) if whose == transfer));
+        }
+    }
+
     fn next_sample(&mut self) -> Option<Arc<Sample>> {
         let sample = self.samples.pop_front()?;
         self.sample_bytes = self.sample_bytes.saturating_sub(sample.frame.len());
