@@ -202,7 +202,7 @@ impl Shard {
         let cursor = Cursor {
             incarnation: self.incarnation,
             position: self.handled,
-            at: self.core.now,
+            at: self.core.kept,
             ordinals: ordinals.collect(),
         };
         (states, cursor)

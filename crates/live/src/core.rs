@@ -28,12 +28,14 @@ use crate::directory::Directory;
 use crate::engines::{About, Engines, Panicked, Slot, Step};
 use crate::guard::guard;
 use crate::options::Probe;
+use bytes::Bytes;
 use enroute_engine::Engine;
 use enroute_journal::{Failure, Journal, ReadError, Reader, Side, Stored};
 use enroute_model::ids::{Position, TransferId};
 use enroute_model::record::{Entry, Record};
 use enroute_model::state::{CrewEntry, Verdict};
 use enroute_model::time::{EngineTime, Span};
+use enroute_wire::{Message, v1};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -91,8 +93,17 @@ pub(crate) struct Core {
     poisons: BTreeMap<Position, String>,
     /// Engine time through which every deadline has fired.
     pub(crate) now: EngineTime,
+    /// Engine time through which a restart comes at the least: that of what is
+    /// stored. Ticks are not, so a viewer must not be told of more.
+    pub(crate) kept: EngineTime,
     /// Records marked since the start.
     pub(crate) poisoned: u64,
+}
+
+/// When a stored transition happened.
+pub(crate) fn raised_at(transition: Bytes) -> Option<EngineTime> {
+    let step = v1::AlertTransition::decode(transition).ok()?;
+    Some(EngineTime(step.at_us))
 }
 
 fn alerts_only(step: Step) -> Option<Step> {
@@ -125,6 +136,7 @@ impl Core {
             store,
             poisons,
             now: EngineTime(i64::MIN),
+            kept: EngineTime(i64::MIN),
             poisoned: 0,
         })
     }
@@ -158,6 +170,30 @@ impl Core {
             each(self, steps)?;
         }
         Ok(())
+    }
+
+    /// Loads all transfers, and lets time come to where viewers know it to have
+    /// come: ticks are not stored, but what they fired behind the last record is,
+    /// and it must neither be taken back nor fire at another time.
+    pub(crate) fn load_all(
+        &mut self,
+        members: &[TransferId],
+        through: Position,
+        each: Each<'_>,
+    ) -> Result<(), CoreError> {
+        self.load(members, through, each)?;
+        let mut until = self.now;
+        for (transfer, slot) in &self.engines.slots {
+            let behind = slot.engine.last_ordinal().saturating_add(1);
+            for row in self.store.reader.derived(transfer, behind) {
+                let (_, bytes) = row?;
+                until = until.max(raised_at(bytes).unwrap_or(until));
+            }
+        }
+        let mut steps = Vec::new();
+        self.tick(until, &mut steps)?;
+        self.kept = self.now;
+        each(self, steps)
     }
 
     /// Restores what snapshots give; where to read on, for each member.
@@ -235,6 +271,7 @@ impl Core {
     /// Handles one committed record.
     pub(crate) fn take(&mut self, stored: &Stored, out: &mut Vec<Step>) -> Result<(), CoreError> {
         self.tick(stored.at, out)?;
+        self.kept = self.kept.max(stored.at);
         let record = self.decode(stored)?;
         let Err(panicked) = self.engines.apply(&record, out) else {
             return Ok(());
@@ -310,6 +347,7 @@ impl Core {
             store: self.store.clone(),
             poisons: self.poisons.clone(),
             now: self.now,
+            kept: self.kept,
             poisoned: 0,
         };
         let members: Vec<_> = members.into_iter().collect();

@@ -1,7 +1,7 @@
 //! What engines said, to where it goes: derived records, viewers, receipts,
 //! commands, those who wait for an action.
 
-use crate::core::{CoreError, Store};
+use crate::core::{CoreError, Store, raised_at};
 use crate::engines::{About, Step};
 use crate::guard::guard;
 use crate::options::{Stage, add};
@@ -14,7 +14,7 @@ use enroute_journal::{Class, Stored};
 use enroute_model::ids::{GatewayId, Lane, ShortCode, TransferId};
 use enroute_model::state::{AlertTransition, Verdict};
 use enroute_model::time::{EngineTime, GatewayTime, ServerTime, Span};
-use enroute_wire::{Message, v1};
+use enroute_wire::Message;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -66,9 +66,7 @@ pub(crate) fn stored_at(
     ordinal: u64,
 ) -> Result<Option<EngineTime>, CoreError> {
     let step = derived(store, transfer, ordinal)?;
-    Ok(step
-        .and_then(|bytes| v1::AlertTransition::decode(bytes).ok())
-        .map(|step| EngineTime(step.at_us)))
+    Ok(step.and_then(raised_at))
 }
 
 impl Shard {
@@ -122,6 +120,7 @@ impl Shard {
         }
         let (ordinal, at) = (alert.ordinal, alert.at);
         *told = Told { ordinal, at };
+        self.core.kept = self.core.kept.max(at);
         let transition = enroute_wire::state::transition_to(transfer, alert);
         let bytes = transition.encode_to_vec();
         self.core

@@ -253,7 +253,7 @@ impl ShardParts {
         let members: Vec<_> = shard.core.store.reader.transfers()?;
         let members: Vec<_> = members.into_iter().map(|(transfer, _)| transfer).collect();
         let told = &mut shard.told;
-        shard.core.load(&members, through, &mut |core, steps| {
+        shard.core.load_all(&members, through, &mut |core, steps| {
             steps.iter().try_for_each(|step| match step {
                 Step::Effects { transfer, effects } => {
                     super::fan_out::store_missing(&core.store, told, transfer, &effects.alerts)
@@ -378,7 +378,7 @@ impl Shard {
         self.flush_states();
         self.flush_receipts();
         let order = Ordering::Release;
-        self.common.now.store(self.core.now.0, order);
+        self.common.now.store(self.core.kept.0, order);
         self.common.handled.store(self.handled.0, order);
         self.stats.handled.store(self.handled.0, Ordering::Relaxed);
         self.stats

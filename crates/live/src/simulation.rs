@@ -12,7 +12,7 @@ use crate::requests::{Allowed, Doing, Reach, Request};
 use crate::shard::{Flow, Input, Shard, ShardParts, load_error};
 use crate::subscription::{self, Viewing};
 use crate::update::{Delivery, Ended, Watch};
-use enroute_engine::StreamReceipt;
+pub use enroute_engine::StreamReceipt;
 use enroute_journal::{Append, Class, Journal, ReadError, TailItem};
 use enroute_model::ids::{GatewayId, TransferId};
 use enroute_model::registry::RegistryAction;

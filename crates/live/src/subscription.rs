@@ -22,7 +22,7 @@ pub(crate) struct Common {
     pub(crate) reader: Reader,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) options: Options,
-    /// Everything through this engine time …
+    /// Everything through this engine time, behind which no restart falls back, …
     pub(crate) now: AtomicI64,
     /// … and this position is in the queues.
     pub(crate) handled: AtomicU64,
