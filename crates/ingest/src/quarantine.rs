@@ -52,7 +52,8 @@ struct Ring {
 
 impl Quarantine {
     /// Opens the directory and starts the writer, which ends with the last clone.
-    pub(crate) fn open(directory: PathBuf, stats: Arc<Stats>) -> std::io::Result<Self> {
+    #[doc(hidden)]
+    pub fn open(directory: PathBuf, stats: Arc<Stats>) -> std::io::Result<Self> {
         std::fs::create_dir_all(&directory)?;
         let mut files = Files::find(directory)?;
         let (disk, queue) = sync_channel(QUEUE);

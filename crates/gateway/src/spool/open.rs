@@ -28,6 +28,16 @@ impl Spool {
     /// Opens the spool in `config.dir`, a new one if there is none. The leg that
     /// went on goes on, unless another transfer is configured.
     pub fn open(config: &SpoolConfig, transfer: Option<&TransferId>) -> Result<Self, SpoolError> {
+        Self::open_as(config, transfer, getrandom::u64)
+    }
+
+    /// The same with epochs drawn by `draw`; only a simulation brings its own.
+    #[doc(hidden)]
+    pub fn open_as(
+        config: &SpoolConfig,
+        transfer: Option<&TransferId>,
+        draw: impl FnOnce() -> Result<u64, getrandom::Error>,
+    ) -> Result<Self, SpoolError> {
         let mut options = LogOptions::default();
         let slice = (config.bytes_max / SLICES_MIN).max(1);
         options.slice_bytes_max = options.slice_bytes_max.min(slice);
@@ -38,7 +48,7 @@ impl Spool {
         let mut spool = Self {
             epoch: match &last {
                 Some(note) => note.epoch,
-                None => Epoch(getrandom::u64().map_err(SpoolError::Random)?),
+                None => Epoch(draw().map_err(SpoolError::Random)?),
             },
             boot: last.as_ref().map_or(1, |note| note.boot.saturating_add(1)),
             shed_frames: last.as_ref().map_or(0, |note| note.shed_frames),

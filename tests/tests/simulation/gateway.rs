@@ -1,0 +1,456 @@
+//! A gateway: the real spool on a real disk and the real core of the uplink. What
+//! the simulation plays is the desk (numbering goes to the spool at once), the
+//! source, the two clocks and the power.
+
+use crate::broker::{Connect, Message};
+use crate::model::Produced;
+use crate::net::Heard;
+use crate::world::{Event, START_US, World};
+use enroute_gateway::Config;
+use enroute_gateway::config::SpoolConfig;
+use enroute_gateway::simulation::{Core, Draft, Input, Now, Output, Spool, Wanted};
+use enroute_model::frame::{
+    Body, ClockOffsets, Code, CrewEvent, LinkReport, Metric, Numeric, Waveform,
+};
+use enroute_model::ids::{GatewayId, Lane, TransferId};
+use enroute_model::reading::{Decimal, Reading};
+use enroute_model::time::{DeviceTime, GatewayTime, Span};
+use enroute_mqtt::Publish;
+use enroute_wire::{Message as _, v1};
+use std::path::Path;
+
+/// The heart rate of the catalogue: has limits.
+pub(crate) const HEART_RATE: Code = Code(147_842);
+/// A quantity of our own that counts the frames of a source: has no limits.
+pub(crate) const COUNT: &str = "count";
+/// Heart rates well inside and well outside the limits of an adult.
+pub(crate) const CALM: i64 = 80;
+pub(crate) const RACING: i64 = 175;
+const REPORT_EVERY: u64 = 10_000_000;
+
+/// A wall clock that is wrong, drifts and steps.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct WallClock {
+    pub(crate) offset_us: i64,
+    pub(crate) drift_ppm: i64,
+}
+
+impl WallClock {
+    pub(crate) fn at(self, now: u64) -> i64 {
+        let now = i64::try_from(now).unwrap();
+        START_US + now + self.offset_us + now / 1_000_000 * self.drift_ppm
+    }
+}
+
+pub(crate) struct Gateway {
+    pub(crate) id: GatewayId,
+    pub(crate) transfer: TransferId,
+    pub(crate) config: Config,
+    pub(crate) period: u64,
+    pub(crate) wall: WallClock,
+    pub(crate) monitor: WallClock,
+    /// Its heart races until then.
+    pub(crate) racing_until: u64,
+    pub(crate) on: Option<Running>,
+    /// Counts its starts.
+    pub(crate) life: u32,
+    /// Counts its numerics.
+    pub(crate) count: i64,
+    pub(crate) shed: u64,
+}
+
+/// A gateway with power.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) spool: Spool,
+    pub(crate) core: Core,
+    started: u64,
+    wanted: Option<Wanted>,
+    clocks: Option<ClockOffsets>,
+    told: Option<TransferId>,
+    due: Option<Span>,
+}
+
+pub(crate) fn new(number: usize, dir: &Path, bytes_max: u64, period: u64) -> Gateway {
+    let id = GatewayId::new(&format!("gw-{number}")).unwrap();
+    let mut config = Config::new(id.clone());
+    config.spool = SpoolConfig {
+        dir: dir.join(format!("spool-{number}")),
+        bytes_max,
+    };
+    Gateway {
+        transfer: TransferId::new(&format!("t-{number}")).unwrap(),
+        id,
+        config,
+        period,
+        wall: WallClock::default(),
+        monitor: WallClock::default(),
+        racing_until: 0,
+        on: None,
+        life: 0,
+        count: 0,
+        shed: 0,
+    }
+}
+
+/// How its two clients connect.
+pub(crate) fn connects(id: &GatewayId) -> [Connect; 2] {
+    let topic = |word: &str| format!("enroute/v1/gw/{id}/{word}");
+    let gone = v1::GatewayStatus {
+        exercise: true,
+        ..v1::GatewayStatus::default()
+    };
+    let will = Message {
+        topic: topic("status"),
+        payload: gone.encode_to_vec().into(),
+        retain: true,
+        expires_at: None,
+    };
+    let plain = Connect {
+        clean: true,
+        filters: Vec::new(),
+        will: None,
+        window: 64,
+    };
+    let filters = vec![topic("receipt"), topic("command")];
+    let live = Connect {
+        filters,
+        will: Some(will),
+        ..plain.clone()
+    };
+    [live, plain]
+}
+
+/// The client of a gateway's lane.
+pub(crate) fn client_of(gateway: usize, lane: Lane) -> usize {
+    2 * gateway + usize::from(lane == Lane::History)
+}
+
+impl World {
+    pub(crate) fn power_on(&mut self, number: usize) {
+        let now = self.now;
+        let epoch = self.rng.any();
+        let it = &mut self.gateways[number];
+        if it.on.is_some() {
+            return;
+        }
+        it.life += 1;
+        let transfer = it.transfer.clone();
+        let opened = Spool::open_as(&it.config.spool, Some(&transfer), || Ok(epoch));
+        let spool = opened.expect("the spool opens");
+        let wall = GatewayTime(it.wall.at(now));
+        let core = Core::new(&it.config, true, wall, spool.through());
+        let (life, period) = (it.life, it.period);
+        it.on = Some(Running {
+            spool,
+            core,
+            started: now,
+            wanted: None,
+            clocks: None,
+            told: None,
+            due: None,
+        });
+        self.tell_transfer(number);
+        for lane in [Lane::Live, Lane::History] {
+            self.start_client(client_of(number, lane));
+        }
+        let first = self.rng.between(0, period);
+        self.at(now + first, Event::Emit(number, life));
+        self.at(now + REPORT_EVERY, Event::Report(number, life));
+    }
+
+    /// Nothing is closed, nobody is told.
+    pub(crate) fn power_off(&mut self, number: usize) {
+        let later = self.rng.between(100_000, 7_000_000);
+        for lane in [Lane::Live, Lane::History] {
+            self.kill_client(client_of(number, lane), later);
+        }
+        self.gateways[number].on = None;
+    }
+
+    pub(crate) fn is_on(&self, number: usize, life: u32) -> bool {
+        let it = &self.gateways[number];
+        it.on.is_some() && it.life == life
+    }
+
+    pub(crate) fn emit(&mut self, number: usize, life: u32) {
+        if !self.is_on(number, life) || !self.sources_on {
+            return;
+        }
+        let (now, waves) = (self.now, self.rng.chance(60));
+        let note = self.rng.chance(4);
+        let it = &mut self.gateways[number];
+        it.count += 1;
+        let rate = if it.racing_until > now { RACING } else { CALM };
+        let mut bodies = vec![numerics(rate, it.count)];
+        if waves {
+            bodies.push(waveform(it.count));
+        }
+        if note {
+            bodies.push(Body::Crew(CrewEvent::Note(format!("note {}", it.count))));
+        }
+        let next = now + it.period;
+        self.record(number, bodies);
+        self.at(next, Event::Emit(number, life));
+    }
+
+    pub(crate) fn report(&mut self, number: usize, life: u32) {
+        if !self.is_on(number, life) || !self.sources_on {
+            return;
+        }
+        let it = &self.gateways[number];
+        let spool = &it.on.as_ref().unwrap().spool;
+        let (bytes, max) = spool.bytes();
+        let report = LinkReport {
+            spool_bytes: bytes,
+            spool_bytes_max: max,
+            unconfirmed_frames: spool.unconfirmed(),
+            shed_frames: spool.shed_frames(),
+            ..LinkReport::default()
+        };
+        self.record(number, vec![Body::Link(report)]);
+        self.at(self.now + REPORT_EVERY, Event::Report(number, life));
+    }
+
+    /// What the desk does: on disk first, then to the uplink.
+    pub(crate) fn record(&mut self, number: usize, bodies: Vec<Body>) {
+        let now = self.now;
+        let it = &mut self.gateways[number];
+        let on = it.on.as_mut().unwrap();
+        let (wall, monitor) = (it.wall.at(now), it.monitor.at(now));
+        let monotonic = span(now - on.started);
+        let draft = |body| Draft {
+            body,
+            observed_at: Some(DeviceTime(monitor)),
+            captured_at: GatewayTime(wall),
+            monotonic,
+            clocks: on.clocks.take(),
+            exercise: true,
+        };
+        let drafts: Vec<Draft> = bodies.into_iter().map(draft).collect();
+        let appended = on.spool.append(&drafts).expect("the spool takes it");
+        assert!(
+            appended.refused.is_empty(),
+            "refused: {:?}",
+            appended.refused
+        );
+        let (bytes, max) = on.spool.bytes();
+        assert!(bytes <= max, "the spool holds {bytes} of {max} bytes");
+        it.shed += appended.shed;
+        for frame in &appended.frames {
+            self.model.produced(Produced {
+                gateway: number,
+                epoch: frame.life.0.0,
+                stream: frame.life.1,
+                sequence: frame.sequence,
+                bytes: frame.payload.clone(),
+            });
+        }
+        self.tell(number, Input::Recorded(appended.frames));
+        self.tell_transfer(number);
+    }
+
+    fn tell_transfer(&mut self, number: usize) {
+        let on = self.gateways[number].on.as_mut().unwrap();
+        let transfer = on.spool.transfer().cloned();
+        if on.told != transfer {
+            on.told.clone_from(&transfer);
+            self.tell(number, Input::Transfer(transfer));
+        }
+    }
+
+    fn gateway_now(&self, number: usize) -> Now {
+        let it = &self.gateways[number];
+        let started = it.on.as_ref().unwrap().started;
+        Now {
+            monotonic: span(self.now - started),
+            wall: GatewayTime(it.wall.at(self.now)),
+        }
+    }
+
+    pub(crate) fn tell(&mut self, number: usize, input: Input) {
+        let (now, mut outputs) = (self.gateway_now(number), Vec::new());
+        let on = self.gateways[number].on.as_mut().unwrap();
+        on.core.handle(now, input, &mut outputs);
+        self.act(number, outputs);
+    }
+
+    fn act(&mut self, number: usize, mut outputs: Vec<Output>) {
+        while !outputs.is_empty() {
+            let mut more = Vec::new();
+            for output in outputs {
+                if let Some(answer) = self.perform(number, output) {
+                    let now = self.gateway_now(number);
+                    let on = self.gateways[number].on.as_mut().unwrap();
+                    on.core.handle(now, answer, &mut more);
+                }
+            }
+            outputs = more;
+        }
+        let started = self.gateways[number].on.as_ref().unwrap().started;
+        let it = &mut self.gateways[number];
+        let (life, on) = (it.life, it.on.as_mut().unwrap());
+        let due = on.core.next_timeout();
+        if due != on.due {
+            on.due = due;
+            if let Some(due) = due {
+                let at = started + u64::try_from(due.0).unwrap();
+                self.at(at.max(self.now), Event::Timeout(number, life));
+            }
+        }
+    }
+
+    pub(crate) fn timeout(&mut self, number: usize, life: u32) {
+        if !self.is_on(number, life) {
+            return;
+        }
+        let (now, mut outputs) = (self.gateway_now(number), Vec::new());
+        let on = self.gateways[number].on.as_mut().unwrap();
+        if on
+            .core
+            .next_timeout()
+            .is_some_and(|due| due <= now.monotonic)
+        {
+            on.due = None;
+            on.core.handle_timeout(now, &mut outputs);
+        }
+        self.act(number, outputs);
+    }
+
+    fn perform(&mut self, number: usize, output: Output) -> Option<Input> {
+        match output {
+            Output::Publish { lane, publish, .. } => self.send(number, lane, publish),
+            Output::Pick(wanted) => {
+                let it = &mut self.gateways[number];
+                it.on.as_mut().unwrap().wanted = Some(wanted);
+                let life = it.life;
+                let wait = self.rng.between(0, 3_000);
+                self.at(self.now + wait, Event::Pick(number, life));
+                None
+            }
+            Output::Free(durable) => {
+                self.model.freed(number, &durable);
+                let spool = &mut self.gateways[number].on.as_mut().unwrap().spool;
+                let mut frames = 0;
+                for (life, set) in &durable {
+                    frames += spool.free(*life, set).expect("the spool frees");
+                }
+                Some(Input::Freed {
+                    frames,
+                    unconfirmed: spool.unconfirmed(),
+                })
+            }
+            Output::UseTransfer {
+                instead_of,
+                transfer,
+            } => {
+                let spool = &mut self.gateways[number].on.as_mut().unwrap().spool;
+                spool
+                    .use_transfer(&instead_of, &transfer)
+                    .expect("the spool notes it");
+                self.tell_transfer(number);
+                None
+            }
+            Output::StateClocks(clocks) => {
+                self.gateways[number].on.as_mut().unwrap().clocks = Some(clocks);
+                None
+            }
+        }
+    }
+
+    fn send(&mut self, number: usize, lane: Lane, publish: Publish) -> Option<Input> {
+        let token = publish.token;
+        let lasts = publish
+            .message_expiry
+            .map(|expiry| u64::try_from(expiry.as_micros()).unwrap());
+        let message = Message {
+            topic: publish.topic,
+            payload: publish.payload,
+            retain: publish.retain,
+            expires_at: lasts.map(|lasts| self.now + lasts),
+        };
+        let sent = self.publish(client_of(number, lane), token, message);
+        (!sent).then_some(Input::Unsent {
+            token,
+            too_large: false,
+        })
+    }
+
+    pub(crate) fn pick(&mut self, number: usize, life: u32) {
+        if !self.is_on(number, life) {
+            return;
+        }
+        let on = self.gateways[number].on.as_mut().unwrap();
+        if let Some(wanted) = on.wanted.take() {
+            let picked = on.spool.pick(&wanted).expect("the spool reads");
+            self.tell(number, Input::Picked(picked));
+        }
+    }
+
+    pub(crate) fn gateway_heard(&mut self, client: usize, heard: Heard) {
+        let (number, lane) = (
+            client / 2,
+            if client % 2 == 0 {
+                Lane::Live
+            } else {
+                Lane::History
+            },
+        );
+        let input = match heard {
+            Heard::Connected => Input::Connected(lane),
+            Heard::Disconnected => Input::Disconnected(lane),
+            Heard::Puback(token) => Input::Answered(token),
+            Heard::Lost(tokens) => Input::Lost(tokens),
+            Heard::Publish {
+                packet, message, ..
+            } => {
+                let number = self.clients[client].conn.unwrap();
+                self.acknowledge((client, number), packet);
+                Input::Message {
+                    topic: message.topic,
+                    payload: message.payload,
+                }
+            }
+        };
+        self.tell(number, input);
+    }
+}
+
+pub(crate) fn span(us: u64) -> Span {
+    Span(i64::try_from(us).unwrap())
+}
+
+fn numerics(rate: i64, count: i64) -> Body {
+    let numeric = |metric, value| Numeric {
+        metric,
+        unit: String::new(),
+        reading: Reading::measured(Decimal::new(value, 0).unwrap()),
+        interval: Span::from_secs(1),
+    };
+    let coded = Metric {
+        code: HEART_RATE,
+        label: String::new(),
+    };
+    let own = Metric {
+        code: Code(0),
+        label: COUNT.to_owned(),
+    };
+    Body::Numerics(vec![numeric(coded, rate), numeric(own, count)])
+}
+
+fn waveform(count: i64) -> Body {
+    let first = i32::try_from(count).unwrap();
+    Body::Waveforms(vec![Waveform {
+        metric: Metric {
+            code: Code(0),
+            label: "wave".to_owned(),
+        },
+        unit: "mV".to_owned(),
+        rate_hz: 25.0,
+        gain: 1.0,
+        baseline: 0,
+        first_sample: u64::try_from(count).unwrap() * 25,
+        start_offset: Span::ZERO,
+        samples: (0..25).map(|n| Some(first * 7 + n * n % 31)).collect(),
+    }])
+}
