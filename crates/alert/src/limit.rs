@@ -152,6 +152,23 @@ impl LimitCondition {
         }
     }
 
+    /// Somebody has looked: what is latched is over, and what is present does not
+    /// latch unless it gets worse. The caller ends the alert of the former.
+    pub fn looked_at(&mut self, side: Side) {
+        let state = match side {
+            Side::Low => &mut self.low,
+            Side::High => &mut self.high,
+        };
+        match &mut state.shown {
+            Shown::Open {
+                phase: AlertPhase::Latched,
+                ..
+            } => state.shown = Shown::Nothing,
+            Shown::Open { latched, .. } => *latched = false,
+            Shown::Nothing => {}
+        }
+    }
+
     /// When something pending is to be raised.
     #[must_use]
     pub fn next_timeout(&self, rule: &LimitRule) -> Option<EngineTime> {
@@ -324,7 +341,8 @@ impl SideState {
         } else {
             self.warn_since.map(|_| Rank::Warn)
         };
-        let reached = now_at.and_then(|rank| bounds.level(rank));
+        let worse = now_at.filter(|rank| *rank > level);
+        let reached = worse.and_then(|rank| bounds.level(rank));
         let latched = latched || reached.is_some_and(|level| level.latching);
         let phase = match (now_at, latched) {
             (Some(_), _) => AlertPhase::Active,

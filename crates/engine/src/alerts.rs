@@ -6,7 +6,10 @@ use enroute_alert::limit::{Side, Step};
 use enroute_model::frame::{Metric, Priority};
 use enroute_model::ids::GatewayId;
 use enroute_model::reading::Reading;
-use enroute_model::state::{AlertKind, AlertPhase, AlertState, AlertTransition};
+use enroute_model::registry::AlertAction;
+use enroute_model::state::{
+    AlertKind, AlertNote, AlertPhase, AlertState, AlertTransition, Attention,
+};
 use enroute_model::time::EngineTime;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -48,12 +51,19 @@ impl Now {
 impl Alerts {
     /// Gives the condition its next state; a new one gets an id.
     pub(crate) fn set(&mut self, key: Key, now: Now, at: EngineTime, out: &mut Effects) {
-        let known = self.open.get(&key).map(|alert| alert.alert_id);
+        let known = self.open.get(&key).cloned();
         if known.is_none() && (now.phase == AlertPhase::Ended || !self.has_room()) {
             return;
         }
+        // More urgent than before, or back: it asks for attention anew.
+        let same_demand = known.filter(|alert| {
+            let back = alert.phase == AlertPhase::Latched && now.phase == AlertPhase::Active;
+            now.priority <= alert.priority && !back
+        });
+        let alert_id = self.open.get(&key).map(|alert| alert.alert_id);
+        let demand = same_demand.as_ref();
         let alert = AlertState {
-            alert_id: known.unwrap_or_else(|| self.fresh_id()),
+            alert_id: alert_id.unwrap_or_else(|| self.fresh_id()),
             gateway: key.0.clone(),
             kind: key.1.clone(),
             priority: now.priority,
@@ -61,6 +71,10 @@ impl Alerts {
             since: now.since,
             value: now.value,
             limit: now.limit,
+            raised: demand.map_or(self.last_ordinal.saturating_add(1), |alert| alert.raised),
+            acknowledged: demand.and_then(|alert| alert.acknowledged.clone()),
+            paused_until: demand.and_then(|alert| alert.paused_until),
+            note: self.open.get(&key).and_then(|alert| alert.note.clone()),
         };
         if now.phase == AlertPhase::Ended {
             self.open.remove(&key);
@@ -94,6 +108,34 @@ impl Alerts {
             limit: Some(step.limit),
         };
         self.set(key, now, at, out);
+    }
+
+    /// Books what a person did about an open alert.
+    pub(crate) fn attend(
+        &mut self,
+        alert_id: u64,
+        action: &AlertAction,
+        from: Attention,
+        out: &mut Effects,
+    ) {
+        let mut open = self.open.values_mut();
+        let Some(alert) = open.find(|alert| alert.alert_id == alert_id) else {
+            return;
+        };
+        let at = from.at;
+        match action {
+            AlertAction::Acknowledge => {
+                alert.acknowledged = Some(from);
+                alert.paused_until = None;
+            }
+            AlertAction::Pause { lasts } => alert.paused_until = Some(at.plus(*lasts)),
+            AlertAction::Note(text) => {
+                let text = text.clone();
+                alert.note = Some(AlertNote { from, text });
+            }
+        }
+        let alert = alert.clone();
+        self.tell(alert, at, out);
     }
 
     /// Ends one condition, if it is open.
@@ -132,14 +174,15 @@ impl Alerts {
             if !held || self.open.contains_key(key) {
                 continue;
             }
-            let now = Now {
-                phase: alert.phase,
-                priority: alert.priority,
-                since: alert.since,
-                value: alert.value,
-                limit: alert.limit,
-            };
-            self.set(key.clone(), now, at, out);
+            if self.has_room() {
+                let alert = AlertState {
+                    alert_id: self.fresh_id(),
+                    raised: self.last_ordinal.saturating_add(1),
+                    ..alert.clone()
+                };
+                self.open.insert(key.clone(), alert.clone());
+                self.tell(alert, at, out);
+            }
         }
         self.refused = self.refused.saturating_add(other.refused);
     }

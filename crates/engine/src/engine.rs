@@ -1,6 +1,7 @@
 //! The state machine's face: records in, deadlines fired before each.
 
 mod actions;
+mod attention;
 mod frames;
 mod join;
 mod view;
@@ -136,8 +137,11 @@ impl Engine {
                 Verdict::Applied
             }
             Entry::Registry {
-                action_id, action, ..
-            } => self.action(action_id, action, out),
+                action_id,
+                actor,
+                action,
+                ..
+            } => self.action(action_id, actor, action, out),
             Entry::Poisoned { reason } => {
                 self.poison(record.position, reason, out);
                 Verdict::Applied

@@ -1,5 +1,6 @@
 //! Timelines that a nurse could read, and properties over random traces.
 
+mod attention;
 mod ladder;
 mod ledger;
 mod properties;
@@ -16,7 +17,7 @@ use enroute_model::frame::{
 use enroute_model::ids::{Epoch, GatewayId, Lane, Position, Stream, TransferId};
 use enroute_model::reading::{Decimal, NoValue, Reading, Validity};
 use enroute_model::record::{Entry, Record};
-use enroute_model::registry::{AgeBand, Population, RegistryAction, TransferInfo};
+use enroute_model::registry::{AgeBand, AlertAction, Population, RegistryAction, TransferInfo};
 use enroute_model::state::{AlertKind, AlertTransition};
 use enroute_model::time::{EngineTime, GatewayTime, ServerTime, Span};
 use std::collections::BTreeMap;
@@ -215,6 +216,12 @@ fn action(words: &[&str]) -> RegistryAction {
         ["reopen"] => RegistryAction::Reopen,
         ["handover", to] => RegistryAction::HandOverTo(gateway(to)),
         ["join", to] => RegistryAction::JoinInto(transfer(to)),
+        ["acknowledge", id, seen] => alert(id, seen, AlertAction::Acknowledge),
+        ["pause", id, seen, seconds] => {
+            let lasts = Span::from_secs(seconds.parse().unwrap());
+            alert(id, seen, AlertAction::Pause { lasts })
+        }
+        ["note", id, text] => alert(id, "0", AlertAction::Note((*text).into())),
         ["hypercapnic"] => RegistryAction::Put(TransferInfo {
             conditions: vec!["hypercapnic_respiratory_failure".into()],
             ..Default::default()
@@ -224,6 +231,14 @@ fn action(words: &[&str]) -> RegistryAction {
             ..Default::default()
         }),
         other => panic!("no such action: {other:?}"),
+    }
+}
+
+fn alert(id: &str, seen: &str, action: AlertAction) -> RegistryAction {
+    RegistryAction::Alert {
+        alert_id: id.parse().unwrap(),
+        seen: seen.parse().unwrap(),
+        action,
     }
 }
 
@@ -296,8 +311,12 @@ fn line(transition: &AlertTransition) -> String {
         Some(Reading::Value { value, .. }) => format!(", value {value}"),
         Some(Reading::None(_)) | None => String::new(),
     };
+    let seen = alert.acknowledged.as_ref();
+    let seen = seen.map_or(String::new(), |seen| {
+        format!(", acknowledged by {}", seen.by)
+    });
     format!(
-        "{:>4} s  #{} {}: {what}: {:?}, {:?}{value}",
+        "{:>4} s  #{} {}: {what}: {:?}, {:?}{value}{seen}",
         transition.at.0 / 1_000_000,
         alert.alert_id,
         alert.gateway.as_ref().map_or("server", GatewayId::as_str),

@@ -254,6 +254,29 @@ pub(crate) enum TransferAction {
         #[arg(long, value_name = "GATEWAY")]
         to: String,
     },
+    /// See to an alert: acknowledge it, let its signals rest, or leave a remark
+    Alert(AlertArgs),
+}
+
+/// What to do about which alert.
+#[derive(Debug, Args)]
+pub(crate) struct AlertArgs {
+    /// Id or short code of the transfer
+    pub(crate) transfer: String,
+    /// The alert's number, as `transfer show` prints it
+    pub(crate) alert: u64,
+    /// Seen, and taken care of: its signals end, and what was only latched is over
+    #[arg(long, group = "doing", required_unless_present_any = ["pause", "note"])]
+    pub(crate) acknowledge: bool,
+    /// Let its signals rest for so many seconds; what becomes more urgent breaks through
+    #[arg(long, group = "doing", value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=1800))]
+    pub(crate) pause: Option<u32>,
+    /// A remark for whoever looks next; must not identify the patient
+    #[arg(long, group = "doing", value_name = "TEXT")]
+    pub(crate) note: Option<String>,
+    /// Who you are; recorded as unverified
+    #[arg(long = "as", value_name = "NAME", default_value = "")]
+    pub(crate) actor: String,
 }
 
 /// What people know of a transfer. Nothing here may identify the patient.

@@ -1,12 +1,15 @@
 //! `enroute transfer …`: the registry of a server from the command line.
 
-use crate::args::{Age, Grams, InfoArgs, LegArg, PlaceArg, TransferAction, TransferArgs};
+use crate::args::{
+    Age, AlertArgs, Grams, InfoArgs, LegArg, PlaceArg, TransferAction, TransferArgs,
+};
 use crate::client::{self, RESPONSE_BYTES_MAX};
 use crate::log::{self, Screen};
 use crate::watch::{json, words};
 use crate::{out, utc};
 use anyhow::{Context, Result, anyhow};
 use enroute_wire::v1;
+use enroute_wire::v1::alert_action;
 use enroute_wire::v1::live_client::LiveClient;
 use enroute_wire::v1::registry_action::Action;
 use enroute_wire::v1::transfers_client::TransfersClient;
@@ -44,6 +47,7 @@ pub(crate) async fn run(args: TransferArgs, log: Option<&str>) -> Result<ExitCod
             let done = format!("follows {to} now");
             server.act(&transfer, Action::HandOverTo(to), &done).await?;
         }
+        TransferAction::Alert(args) => server.attend(args).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -121,13 +125,53 @@ impl Server {
         self.act(&known.transfer, Action::Put(info), &done).await
     }
 
+    /// Speaks of the alert as the server shows it at this moment.
+    async fn attend(&self, args: AlertArgs) -> Result<()> {
+        let state = self.find(&args.transfer).await?;
+        let alert = state.alert.iter().find(|a| a.alert_id == args.alert);
+        let alert = alert.with_context(|| {
+            format!(
+                "alert {} is over or never was; `enroute transfer show {}` lists those that are open",
+                args.alert, args.transfer
+            )
+        })?;
+        let (doing, done) = if let Some(seconds) = args.pause {
+            let done = format!("rests for {seconds} s");
+            (alert_action::Action::PauseS(seconds), done)
+        } else if let Some(note) = args.note {
+            (alert_action::Action::Note(note), "has a remark".to_owned())
+        } else {
+            let action = alert_action::Action::Acknowledge(v1::Acknowledge {});
+            (action, "acknowledged".to_owned())
+        };
+        let action = Action::Alert(v1::AlertAction {
+            alert_id: alert.alert_id,
+            seen_ordinal: alert.raised_ordinal,
+            action: Some(doing),
+        });
+        let done = format!("alert {} {done}: {}", alert.alert_id, words::alert(alert));
+        self.act_as(&state.transfer, action, &done, args.actor)
+            .await
+    }
+
     async fn act(&self, transfer: &str, action: Action, done: &str) -> Result<()> {
+        self.act_as(transfer, action, done, String::new()).await
+    }
+
+    async fn act_as(
+        &self,
+        transfer: &str,
+        action: Action,
+        done: &str,
+        actor: String,
+    ) -> Result<()> {
         let request = v1::ActRequest {
             transfer: transfer.to_owned(),
             action_id: action_id()?,
             action: Some(v1::RegistryAction {
                 action: Some(action),
             }),
+            actor,
         };
         let response = TransfersClient::new(self.channel.clone())
             .act(request)
@@ -320,10 +364,12 @@ fn show_lines(state: &v1::TransferState) -> Vec<String> {
     for alert in &state.alert {
         let since = utc::rfc3339(alert.since_us);
         let mark = words::priority_mark(alert.priority()).trim();
+        let text = words::alert(alert);
         say(
             "alert",
-            format!("{mark} {} since {since}", words::alert(alert)),
+            format!("{} {mark} {text} since {since}", alert.alert_id),
         );
+        say("", words::attention(alert));
     }
     for source in &state.source {
         let link = match (source.active, source.link_up) {

@@ -13,6 +13,8 @@ use tonic::{Request, Response, Status};
 
 /// Who acts, as long as nobody has to say who they are.
 const ACTOR: &str = "unauthenticated";
+/// Characters of the name that somebody gives themselves.
+const NAME_CHARS_MAX: usize = 48;
 
 pub(crate) struct TransfersService {
     pub(crate) live: Live,
@@ -51,9 +53,10 @@ impl Service for TransfersService {
             registry::action_from(action).map_err(|error| convert::refusal("action", &error))?;
         let known = self.live.state(&request.transfer).await;
         known.map_err(|error| convert::lookup(&error))?;
+        let actor = actor(&request.actor)?;
         let acted = self
             .live
-            .act(&request.transfer, action, &request.action_id, ACTOR)
+            .act(&request.transfer, action, &request.action_id, &actor)
             .await;
         let acted = acted.map_err(|error| convert::act(&error))?;
         Ok(Response::new(v1::ActResponse {
@@ -74,6 +77,20 @@ impl TransfersService {
         let action = Some(Action::JoinInto(found.transfer.to_string()));
         Ok(v1::RegistryAction { action })
     }
+}
+
+/// The name is recorded as what it is: a claim.
+fn actor(name: &str) -> Result<String, Status> {
+    let name = name.trim();
+    if name.chars().count() > NAME_CHARS_MAX || name.chars().any(char::is_control) {
+        return Err(Status::invalid_argument(format!(
+            "actor: give at most {NAME_CHARS_MAX} characters, without control characters"
+        )));
+    }
+    if name.is_empty() {
+        return Ok(ACTOR.to_owned());
+    }
+    Ok(format!("{name} (unverified)"))
 }
 
 fn action_id(id: &str) -> Result<(), Status> {

@@ -130,6 +130,10 @@ impl Bench {
 }
 
 fn hr(transfer: &str, sequence: u64) -> Append {
+    hr_of(transfer, sequence, 80)
+}
+
+fn hr_of(transfer: &str, sequence: u64, rate: i64) -> Append {
     let vital = catalogue().vital_by_id("hr").unwrap();
     let second = i64::try_from(sequence).unwrap();
     let frame = Frame {
@@ -152,7 +156,7 @@ fn hr(transfer: &str, sequence: u64) -> Append {
             },
             unit: String::new(),
             reading: Reading::Value {
-                value: Decimal::new(80, 0).unwrap(),
+                value: Decimal::new(rate, 0).unwrap(),
                 validity: Validity::Measured,
             },
             interval: Span::from_secs(1),
@@ -180,6 +184,7 @@ fn act(transfer: &str, id: &str, action: Action) -> v1::ActRequest {
         action: Some(v1::RegistryAction {
             action: Some(action),
         }),
+        actor: String::new(),
     }
 }
 
@@ -377,6 +382,7 @@ async fn rubbish_about_transfers_is_refused() {
         transfer: "tx-a".to_owned(),
         action_id: "a".to_owned(),
         action: None,
+        actor: String::new(),
     };
     let cases = [
         (none, Code::InvalidArgument),
@@ -510,4 +516,46 @@ async fn shutdown_ends_every_watch_and_serving() {
     assert_eq!(ended.code(), Code::Unavailable);
     drop(stream);
     in_time(bench.served).await.unwrap();
+}
+
+async fn alert(stream: &mut Streaming<v1::WatchResponse>) -> v1::AlertTransition {
+    loop {
+        if let Some(Update::Alert(step)) = next(stream).await.unwrap().update {
+            return step;
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_alert_is_acknowledged_by_name_and_only_as_it_was_seen() {
+    let bench = Bench::new(quiet()).await;
+    bench.put(vec![hr_of("tx-a", 1, 30)]).await;
+    let mut stream = bench.watch(v1::WatchRequest::default()).await;
+    bench.put(vec![hr_of("tx-a", 9, 30)]).await;
+    let raised = alert(&mut stream).await;
+    let shown = raised.alert.unwrap();
+    let acknowledge = |id: &str, seen_ordinal| {
+        let doing = v1::alert_action::Action::Acknowledge(v1::Acknowledge {});
+        let alert = v1::AlertAction {
+            alert_id: shown.alert_id,
+            seen_ordinal,
+            action: Some(doing),
+        };
+        v1::ActRequest {
+            actor: "Dr Li".to_owned(),
+            ..act("tx-a", id, Action::Alert(alert))
+        }
+    };
+    let mut transfers = bench.transfers().await;
+    let unseen = in_time(transfers.act(acknowledge("one", raised.ordinal - 1)));
+    assert_eq!(unseen.await.unwrap_err().code(), Code::FailedPrecondition);
+    let seen = acknowledge("two", raised.ordinal);
+    in_time(transfers.act(seen.clone())).await.unwrap();
+    let step = alert(&mut stream).await;
+    let by = step.alert.unwrap().acknowledged.unwrap().by;
+    assert_eq!(by, "Dr Li (unverified)");
+    in_time(transfers.act(seen)).await.unwrap();
+    let state = in_time(bench.live.state("tx-a")).await.unwrap();
+    assert_eq!(state.alerts.len(), 1);
+    assert!(state.alerts[0].acknowledged.is_some());
 }

@@ -327,7 +327,8 @@ impl Shard {
             RegistryAction::Put(_)
             | RegistryAction::HandOverTo(_)
             | RegistryAction::Close
-            | RegistryAction::Reopen => action,
+            | RegistryAction::Reopen
+            | RegistryAction::Alert { .. } => action,
         };
         let handled = self.wait_for(found.clone(), action_id)?;
         let transfer = found;

@@ -1,7 +1,7 @@
 //! The small registry of transfers: who goes where, in which vehicle, how old.
 
 use crate::ids::{GatewayId, TransferId};
-use crate::time::ServerTime;
+use crate::time::{ServerTime, Span};
 use serde::{Deserialize, Serialize};
 
 /// Age decides the limits (bands as in the contract).
@@ -95,4 +95,28 @@ pub enum RegistryAction {
     Close,
     /// Closed by mistake, or the gateway came back.
     Reopen,
+    /// Somebody has seen to an alert.
+    Alert {
+        /// Which.
+        alert_id: u64,
+        /// The ordinal of the newest transition of this alert that the person
+        /// saw: what became more urgent since is not acknowledged by it.
+        seen: u64,
+        /// What.
+        action: AlertAction,
+    },
+}
+
+/// What a person does about an alert.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AlertAction {
+    /// Seen, and taken care of: its signals end, and what was only latched is over.
+    Acknowledge,
+    /// Its signals rest for a time; a new or more urgent condition breaks through.
+    Pause {
+        /// For how long.
+        lasts: Span,
+    },
+    /// A remark for whoever looks next.
+    Note(String),
 }

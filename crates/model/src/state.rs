@@ -328,6 +328,33 @@ pub struct AlertState {
     pub value: Option<Reading>,
     /// The limit it broke.
     pub limit: Option<f64>,
+    /// The ordinal of the step that last asked for attention: the first one, or
+    /// the last that made it more urgent or present again.
+    pub raised: u64,
+    /// Who acknowledged it since.
+    pub acknowledged: Option<Attention>,
+    /// Its signals rest until then, engine time.
+    pub paused_until: Option<EngineTime>,
+    /// The newest remark.
+    pub note: Option<AlertNote>,
+}
+
+/// Who saw to something, and when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attention {
+    /// As the server knows them.
+    pub by: String,
+    /// Engine time.
+    pub at: EngineTime,
+}
+
+/// A remark on an alert.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlertNote {
+    /// Who and when.
+    pub from: Attention,
+    /// What.
+    pub text: String,
 }
 
 /// Where an alert condition stands.

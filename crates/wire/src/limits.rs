@@ -25,6 +25,8 @@ pub const TEXT_CHARS_MAX: usize = 2_000;
 pub const LABEL_CHARS_MAX: usize = 64;
 /// Longest declared interval of a quantity: a day.
 pub const INTERVAL_MAX: Span = Span::from_secs(86_400);
+/// Longest pause of an alert's signals.
+pub const PAUSE_MAX: Span = Span::from_secs(1_800);
 /// Legs of a transfer.
 pub const LEGS_MAX: usize = 16;
 /// Conditions of a transfer.

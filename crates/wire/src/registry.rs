@@ -2,11 +2,11 @@
 
 use crate::events::{on_earth, population_from, population_to};
 use crate::frame::{Refusal, at_most, text};
-use crate::limits::{CONDITIONS_MAX, LABEL_CHARS_MAX, LEGS_MAX, TEXT_CHARS_MAX};
+use crate::limits::{CONDITIONS_MAX, LABEL_CHARS_MAX, LEGS_MAX, PAUSE_MAX, TEXT_CHARS_MAX};
 use crate::v1;
 use enroute_model::ids::{GatewayId, TransferId};
-use enroute_model::registry::{Leg, Mode, Place, RegistryAction, TransferInfo};
-use enroute_model::time::ServerTime;
+use enroute_model::registry::{AlertAction, Leg, Mode, Place, RegistryAction, TransferInfo};
+use enroute_model::time::{ServerTime, Span};
 
 /// Checks and converts what people entered about a transfer.
 ///
@@ -122,8 +122,39 @@ pub fn action_from(action: v1::RegistryAction) -> Result<RegistryAction, Refusal
             ),
             Wire::Close(v1::Close {}) => RegistryAction::Close,
             Wire::Reopen(v1::Reopen {}) => RegistryAction::Reopen,
+            Wire::Alert(alert) => RegistryAction::Alert {
+                alert_id: alert.alert_id,
+                seen: alert.seen_ordinal,
+                action: alert_action_from(alert.action)?,
+            },
         },
     )
+}
+
+fn alert_action_from(action: Option<v1::alert_action::Action>) -> Result<AlertAction, Refusal> {
+    use v1::alert_action::Action as Wire;
+    match action.ok_or(Refusal::Missing("what to do about the alert"))? {
+        Wire::Acknowledge(v1::Acknowledge {}) => Ok(AlertAction::Acknowledge),
+        Wire::PauseS(seconds) => {
+            let lasts = Span::from_secs(seconds.into());
+            if lasts <= Span::ZERO || lasts > PAUSE_MAX {
+                return Err(Refusal::Invalid("a pause lasts 1 to 1,800 seconds"));
+            }
+            Ok(AlertAction::Pause { lasts })
+        }
+        Wire::Note(note) => Ok(AlertAction::Note(text("note", note, TEXT_CHARS_MAX)?)),
+    }
+}
+
+fn alert_action_to(action: &AlertAction) -> v1::alert_action::Action {
+    use v1::alert_action::Action as Wire;
+    match action {
+        AlertAction::Acknowledge => Wire::Acknowledge(v1::Acknowledge {}),
+        AlertAction::Pause { lasts } => {
+            Wire::PauseS(u32::try_from(lasts.0 / 1_000_000).unwrap_or(u32::MAX))
+        }
+        AlertAction::Note(note) => Wire::Note(note.clone()),
+    }
 }
 
 /// An action in the contract's words.
@@ -136,6 +167,15 @@ pub fn action_to(action: &RegistryAction) -> v1::RegistryAction {
         RegistryAction::HandOverTo(gateway) => Wire::HandOverTo(gateway.to_string()),
         RegistryAction::Close => Wire::Close(v1::Close {}),
         RegistryAction::Reopen => Wire::Reopen(v1::Reopen {}),
+        RegistryAction::Alert {
+            alert_id,
+            seen,
+            action,
+        } => Wire::Alert(v1::AlertAction {
+            alert_id: *alert_id,
+            seen_ordinal: *seen,
+            action: Some(alert_action_to(action)),
+        }),
     };
     v1::RegistryAction {
         action: Some(action),

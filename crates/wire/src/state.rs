@@ -10,8 +10,8 @@ use crate::v1;
 use enroute_model::frame::Metric;
 use enroute_model::ids::{GatewayId, TransferId};
 use enroute_model::state::{
-    AlertKind, AlertPhase, AlertState, AlertTransition, Link, Phase, ScoreState, SourceState,
-    StreamCompleteness, TransferState, Travel, ValueState,
+    AlertKind, AlertPhase, AlertState, AlertTransition, Attention, Link, Phase, ScoreState,
+    SourceState, StreamCompleteness, TransferState, Travel, ValueState,
 };
 
 /// The whole state of a transfer.
@@ -184,6 +184,13 @@ fn travel_to(travel: &Travel) -> v1::Travel {
     }
 }
 
+fn attention_to(attention: &Attention) -> v1::Attention {
+    v1::Attention {
+        by: attention.by.clone(),
+        at_us: attention.at.0,
+    }
+}
+
 /// An alert condition.
 #[must_use]
 pub fn alert_to(alert: &AlertState) -> v1::Alert {
@@ -226,5 +233,12 @@ pub fn alert_to(alert: &AlertState) -> v1::Alert {
         decimals: reading.map_or(0, |r| r.1),
         state: reading.map_or(v1::ReadingState::Measured, |r| r.2).into(),
         limit: alert.limit,
+        raised_ordinal: alert.raised,
+        acknowledged: alert.acknowledged.as_ref().map(attention_to),
+        paused_until_us: alert.paused_until.map(|t| t.0),
+        note: alert.note.as_ref().map(|note| v1::AlertNote {
+            from: Some(attention_to(&note.from)),
+            text: note.text.clone(),
+        }),
     }
 }

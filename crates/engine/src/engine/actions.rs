@@ -13,6 +13,7 @@ impl Engine {
     pub(super) fn action(
         &mut self,
         action_id: &str,
+        actor: &str,
         action: &RegistryAction,
         out: &mut Effects,
     ) -> Verdict {
@@ -30,6 +31,11 @@ impl Engine {
             RegistryAction::HandOverTo(gateway) => return self.hand_over_to(gateway, out),
             RegistryAction::Close => self.close(out),
             RegistryAction::Reopen => self.reopen(out),
+            RegistryAction::Alert {
+                alert_id,
+                seen,
+                action,
+            } => return self.attend((*alert_id, *seen), action, actor, out),
         }
         Verdict::Applied
     }

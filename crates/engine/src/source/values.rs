@@ -250,6 +250,13 @@ impl Source {
         }
     }
 
+    /// Somebody has looked at a condition.
+    pub(crate) fn looked_at(&mut self, metric: &Metric, side: Side) {
+        if let Some(slot) = self.values.get_mut(metric) {
+            slot.condition.looked_at(side);
+        }
+    }
+
     /// Whether an inactive source left conditions open.
     pub(crate) fn has_open(&self) -> bool {
         self.values.values().any(|slot| !slot.condition.is_normal())

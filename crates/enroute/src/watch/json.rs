@@ -167,6 +167,10 @@ fn value(value: &v1::Value) -> Value {
     })
 }
 
+fn attention(attention: &v1::Attention) -> Value {
+    json!({ "by": attention.by, "at": rfc3339(attention.at_us) })
+}
+
 fn alert(alert: &v1::Alert) -> Value {
     json!({
         "alert_id": alert.alert_id,
@@ -181,6 +185,13 @@ fn alert(alert: &v1::Alert) -> Value {
         "since": rfc3339(alert.since_us),
         "value": alert.value.map(|value| words::number(value, alert.decimals)),
         "limit": alert.limit,
+        "raised_ordinal": alert.raised_ordinal,
+        "acknowledged": alert.acknowledged.as_ref().map(attention),
+        "paused_until": alert.paused_until_us.map(rfc3339),
+        "note": alert.note.as_ref().map(|note| json!({
+            "from": note.from.as_ref().map(attention),
+            "text": note.text,
+        })),
     })
 }
 

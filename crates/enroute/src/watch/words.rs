@@ -203,6 +203,26 @@ pub(crate) fn alert(alert: &v1::Alert) -> String {
     }
 }
 
+/// What people did about an alert; empty: nothing.
+pub(crate) fn attention(alert: &v1::Alert) -> String {
+    let mut parts = Vec::new();
+    if let Some(seen) = &alert.acknowledged {
+        let by = printable(&seen.by);
+        parts.push(format!(
+            "acknowledged by {by} at {}",
+            utc::rfc3339(seen.at_us)
+        ));
+    }
+    if let Some(until) = alert.paused_until_us {
+        parts.push(format!("signals rest until {}", utc::rfc3339(until)));
+    }
+    if let Some(note) = &alert.note {
+        let by = note.from.as_ref().map_or("", |from| from.by.as_str());
+        parts.push(format!("{}: {}", printable(by), printable(&note.text)));
+    }
+    parts.join("; ")
+}
+
 /// Where an alert stands, in a word; empty while it is plainly active.
 pub(crate) fn alert_phase(phase: v1::AlertPhase) -> &'static str {
     use v1::AlertPhase as P;

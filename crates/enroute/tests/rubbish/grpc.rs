@@ -7,8 +7,8 @@ use enroute_wire::v1::registry_action::Action;
 use enroute_wire::v1::transfers_client::TransfersClient;
 use enroute_wire::v1::watch_response::Update;
 use enroute_wire::v1::{
-    ActRequest, AddRequest, HistoryRequest, Leg, ListRequest, Place, RegistryAction, TransferInfo,
-    WatchRequest,
+    ActRequest, AddRequest, AlertAction, HistoryRequest, Leg, ListRequest, Place, RegistryAction,
+    TransferInfo, WatchRequest, alert_action,
 };
 use tonic::Code;
 use tonic::transport::Channel;
@@ -163,12 +163,19 @@ async fn registry(mut client: TransfersClient<Channel>, random: &mut Random) {
         Some(Action::JoinInto("x".repeat(1_000))),
         Some(Action::HandOverTo("No Id".to_owned())),
         Some(Action::Put(info(vec![leg], 0))),
+        Some(Action::Alert(AlertAction::default())),
+        Some(Action::Alert(AlertAction {
+            alert_id: u64::MAX,
+            seen_ordinal: u64::MAX,
+            action: Some(alert_action::Action::PauseS(u32::MAX)),
+        })),
     ];
     for action in actions {
         let request = ActRequest {
             transfer: "gw".to_owned(),
             action_id: format!("{:x}", random.next()),
             action: Some(RegistryAction { action }),
+            actor: String::new(),
         };
         let status = client.act(request).await.expect_err("wrong");
         let code = status.code();

@@ -1,0 +1,65 @@
+//! What people do about alerts.
+
+use super::{Bound, Engine};
+use crate::effects::Effects;
+use enroute_alert::limit::Side;
+use enroute_model::frame::Metric;
+use enroute_model::ids::GatewayId;
+use enroute_model::registry::AlertAction;
+use enroute_model::state::{AlertKind, AlertPhase, Attention, Verdict};
+
+impl Engine {
+    /// Refused when the alert is over, or asks for attention again since the
+    /// transition that the person saw.
+    pub(super) fn attend(
+        &mut self,
+        (alert_id, seen): (u64, u64),
+        action: &AlertAction,
+        actor: &str,
+        out: &mut Effects,
+    ) -> Verdict {
+        let Some(alert) = self.alerts.open().find(|alert| alert.alert_id == alert_id) else {
+            return Verdict::Refused("the alert is over");
+        };
+        if alert.raised > seen && !matches!(action, AlertAction::Note(_)) {
+            return Verdict::Refused("the alert asks for attention again since it was seen");
+        }
+        let (kind, gateway, phase) = (alert.kind.clone(), alert.gateway.clone(), alert.phase);
+        let from = Attention {
+            by: actor.to_owned(),
+            at: self.now,
+        };
+        self.alerts.attend(alert_id, action, from, out);
+        if *action == AlertAction::Acknowledge {
+            self.looked_at(gateway.as_ref(), &kind, phase, out);
+        }
+        self.bound = Bound::Unknown;
+        Verdict::Applied
+    }
+
+    /// A latching condition that is over ends, one that is present will not
+    /// latch when it ends: somebody has looked.
+    fn looked_at(
+        &mut self,
+        gateway: Option<&GatewayId>,
+        kind: &AlertKind,
+        phase: AlertPhase,
+        out: &mut Effects,
+    ) {
+        let (metric, side): (&Metric, Side) = match kind {
+            AlertKind::LimitLow(metric) => (metric, Side::Low),
+            AlertKind::LimitHigh(metric) => (metric, Side::High),
+            AlertKind::Stale(_)
+            | AlertKind::LinkLost
+            | AlertKind::Conflict(_)
+            | AlertKind::EngineDegraded
+            | AlertKind::NotRecorded => return,
+        };
+        let Some(gateway) = gateway else { return };
+        self.with_source(gateway, out, |source, _| source.looked_at(metric, side));
+        if phase == AlertPhase::Latched {
+            let key = (Some(gateway.clone()), kind.clone());
+            self.alerts.end(&key, self.now, out);
+        }
+    }
+}
