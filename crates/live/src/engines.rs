@@ -88,14 +88,11 @@ impl About {
                 lane: *lane,
                 captured_at: frame.header.captured_at,
             },
-            Entry::Presence { gateway, .. } => Self::Presence {
+            Entry::Presence { gateway, .. } | Entry::Rejected { gateway, .. } => Self::Presence {
                 gateway: gateway.clone(),
             },
             Entry::Registry { action_id, .. } => Self::Action {
                 id: action_id.clone(),
-            },
-            Entry::Rejected { gateway, .. } => Self::Presence {
-                gateway: gateway.clone(),
             },
             Entry::Poisoned { .. } | Entry::Unrecorded(_) => Self::Poisoned,
         }
