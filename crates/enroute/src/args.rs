@@ -47,6 +47,10 @@ pub(crate) enum Command {
     Transfer(TransferArgs),
     /// Watch transfers in the terminal, or as JSON
     Watch(WatchArgs),
+    /// Copy everything that a server has stored into one file, while it runs
+    Backup(BackupArgs),
+    /// Make a data directory of such a file
+    Restore(RestoreArgs),
     /// Run a journal through the engine again and compare the alerts
     Reevaluate(ReevaluateArgs),
 }
@@ -345,6 +349,68 @@ pub(crate) struct WatchArgs {
     /// Print one JSON object a line instead of opening the view
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Copy everything that a server has stored into one file.
+///
+/// Asks the running server: commits, alerts and viewers go on meanwhile, and the
+/// copy is of one moment. It holds all records, alerts, poison marks, snapshots and
+/// the registry of transfers; not the quarantine of refused publishes. The file is
+/// checked block by block while it is written, under a temporary name that becomes
+/// its own only when the copy is whole and on disk.
+///
+/// The file holds patient data in clear: keep it as safe as the server's disk.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  enroute backup /backup/enroute-monday
+  enroute backup /backup/enroute-monday --server http://10.0.0.5:7400
+  enroute backup /backup/enroute-monday --data /var/lib/enroute   # no server runs
+
+Exit codes: 0 the file is whole and on disk; 1 it is not, the last line says why;
+2 wrong arguments.")]
+pub(crate) struct BackupArgs {
+    /// The file to write; it must not exist
+    #[arg(value_name = "FILE")]
+    pub(crate) to: PathBuf,
+    /// The server's gRPC address
+    #[arg(long, default_value = DEFAULT_SERVER, value_name = "URL", conflicts_with = "data")]
+    pub(crate) server: String,
+    /// Copy this data directory of a server that does not run
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+}
+
+/// Make a server's data directory of a backup.
+///
+/// Needs no server and no network. The whole file is checked; the journal takes its
+/// place only when all of it was. It gets an incarnation of its own: gateways that
+/// see it send again what they still hold, and what nobody holds any more is shown
+/// as a gap; viewers get a new picture.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  enroute restore /backup/enroute-monday --data /var/lib/enroute
+  enroute restore /backup/enroute-monday --check            # reads the file only
+
+A journal that is there already is not touched unless --replace is given; then it is
+set aside in the data directory as journal.replaced-TIME, and nothing of it is deleted.
+
+Exit codes: 0 the journal is in its place (or the file is whole); 1 nothing has
+changed, the last line says why; 2 wrong arguments.")]
+pub(crate) struct RestoreArgs {
+    /// A file that `enroute backup` wrote
+    #[arg(value_name = "FILE")]
+    pub(crate) from: PathBuf,
+    /// The server's data directory, made if absent
+    #[arg(long, value_name = "DIR", required_unless_present = "check")]
+    pub(crate) data: Option<PathBuf>,
+    /// Set aside a journal that is there
+    #[arg(long)]
+    pub(crate) replace: bool,
+    /// Only read the file and say whether it is whole
+    #[arg(long, conflicts_with_all = ["data", "replace"])]
+    pub(crate) check: bool,
 }
 
 /// Run a journal through the engine again and compare the alerts, byte for byte.

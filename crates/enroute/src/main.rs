@@ -5,6 +5,7 @@
 //! Not here: anything about patients, frames or alerts; the other crates own that.
 
 mod args;
+mod backup;
 mod client;
 mod clock;
 mod config;
@@ -17,6 +18,7 @@ mod log;
 mod metrics;
 mod out;
 mod reevaluate;
+mod restore;
 mod serve;
 mod server;
 mod simulate;
@@ -56,6 +58,8 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Demo(args) => demo::run(args, log).await,
         Command::Serve(args) => serve::run(args, log).await,
+        Command::Backup(args) => backup::run(args, log).await,
+        Command::Restore(args) => restore::run(args, log).await,
         Command::Reevaluate(args) => reevaluate::run(args, log).await,
         Command::Gateway(args) => gateway::run(args, log).await,
         Command::Simulate(args) => simulate::run(args, log).await,

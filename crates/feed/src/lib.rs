@@ -8,6 +8,7 @@
 //! Start with [`Feed`]. Bounds are in [`Options`]; how many may watch at a time
 //! is `enroute_live::Options::viewers_max`.
 
+mod admin_service;
 mod convert;
 mod live_service;
 mod options;

@@ -1,11 +1,13 @@
 //! Routes and serving.
 
+use crate::admin_service::AdminService;
 use crate::live_service::LiveService;
 use crate::options::Options;
 use crate::transfers_service::TransfersService;
 use axum::routing::get;
 use enroute_live::{Health, Live};
 use enroute_wire::DESCRIPTORS;
+use enroute_wire::v1::admin_server::AdminServer;
 use enroute_wire::v1::live_server::LiveServer;
 use enroute_wire::v1::transfers_server::TransfersServer;
 use std::future::Future;
@@ -23,7 +25,7 @@ use tonic_web::GrpcWebLayer;
 const PAGE: &str = "\
 enroute: vital signs on their way to the ICU.
 
-This port speaks gRPC (enroute.v1.Live, enroute.v1.Transfers) and gRPC-Web, with
+This port speaks gRPC (enroute.v1.Live, Transfers, Admin) and gRPC-Web, with
 health checks and reflection. To look at patients: enroute watch --server URL.
 To list what there is: grpcurl -plaintext HOST:PORT list
 
@@ -82,8 +84,10 @@ impl Feed {
         let transfers = TransfersServer::new(TransfersService {
             live: self.live.clone(),
         });
+        let admin = AdminServer::new(AdminService::new(self.live.clone()));
         let routes = Routes::new(live.max_decoding_message_size(bytes_max))
             .add_service(transfers.max_decoding_message_size(bytes_max))
+            .add_service(admin.max_decoding_message_size(bytes_max))
             .add_service(health)
             .add_service(reflection);
         // The layer answers 400 to what is neither gRPC nor gRPC-Web, so it
@@ -162,7 +166,12 @@ async fn set(reporter: &HealthReporter, running: bool) {
     } else {
         tonic_health::ServingStatus::NotServing
     };
-    for service in ["", "enroute.v1.Live", "enroute.v1.Transfers"] {
+    for service in [
+        "",
+        "enroute.v1.Live",
+        "enroute.v1.Transfers",
+        "enroute.v1.Admin",
+    ] {
         reporter.set_service_status(service, status).await;
     }
 }

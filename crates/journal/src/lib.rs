@@ -68,12 +68,14 @@
 //! ```
 //!
 //! with the CRC-32 (ISO 3309) over the head before it and all that follows.
-//! The keyspaces of a log are in `src/log.rs`.
+//! The keyspaces of a log are in `src/log.rs`; the format of a backup is in
+//! `src/backup.rs`.
 //!
 //! Start reading with [`Journal`], then `committer.rs`, `queue.rs` and
 //! `repair.rs`.
 
 mod appender;
+mod backup;
 mod committer;
 mod error;
 mod head;
@@ -90,6 +92,7 @@ mod queue;
 mod reader;
 mod record;
 mod repair;
+mod restore;
 mod rewrite;
 mod scan;
 mod side;
@@ -101,6 +104,7 @@ mod tail;
 mod write_ahead;
 
 pub use appender::{Appender, Pending};
+pub use backup::{Backup, BackupError, Check, Counts, Head};
 pub use error::{AppendError, Failure, OpenError, ReadError, TrySubmitError};
 pub use journal::Journal;
 pub use log::{Log, LogAppend, LogOptions, Origin};
@@ -111,6 +115,7 @@ pub use meter::{Depth, Depths, Gauges, Meter};
 pub use options::{Options, Probe};
 pub use reader::Reader;
 pub use record::{Append, Class, Classes, Poison, Snapshot, Stored};
+pub use restore::restore;
 pub use scan::Scan;
 pub use side::Side;
 pub use tail::{Tail, TailItem};

@@ -17,7 +17,7 @@ use crate::store::{self, SMALL_TABLE_BYTES, Store, refused, shared};
 use bytes::Bytes;
 use enroute_model::ids::{Position, TransferId};
 use enroute_model::time::{EngineTime, ServerTime};
-use fjall::{Database, Keyspace, OwnedWriteBatch, PersistMode};
+use fjall::{Database, Keyspace, OwnedWriteBatch, PersistMode, Readable};
 use std::path::Path;
 
 const INCARNATION_KEY: &str = "incarnation";
@@ -84,6 +84,19 @@ impl Tables {
         let value = head::open(&shared(value)).map_err(damaged)?;
         let (position, _) = split_u64(&value.payload)
             .ok_or_else(|| damaged("it has fewer than 8 bytes".to_owned()))?;
+        Ok(Some((Position(position), value.at)))
+    }
+
+    /// The same as `view` sees it.
+    pub(crate) fn last_in(
+        &self,
+        view: &fjall::Snapshot,
+    ) -> Result<Option<(Position, EngineTime)>, ReadError> {
+        let Some(value) = view.get(&self.meta, LAST_KEY)? else {
+            return Ok(None);
+        };
+        let value = opened(Position(0), value)?;
+        let (position, _) = split_u64(&value.payload).ok_or_else(|| unfit("the last position"))?;
         Ok(Some((Position(position), value.at)))
     }
 

@@ -9,7 +9,7 @@ use crate::shard;
 use crate::subscription::{Common, Subscription};
 use crate::totals::Totals;
 use crate::update::Watch;
-use enroute_journal::{Append, AppendError, Appender, Class, Journal, ReadError, Tail};
+use enroute_journal::{Append, AppendError, Appender, Class, Journal, ReadError, Reader, Tail};
 use enroute_model::ids::{Position, TransferId};
 use enroute_model::registry::RegistryAction;
 use enroute_model::state::{TransferState, Verdict};
@@ -300,6 +300,12 @@ impl Live {
     pub fn requests_waiting(&self) -> (usize, usize) {
         let max = self.requests.max_capacity();
         (max.saturating_sub(self.requests.capacity()), max)
+    }
+
+    /// Reads the journal under it.
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        self.common.reader.clone()
     }
 
     /// Counters.

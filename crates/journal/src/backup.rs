@@ -1,0 +1,516 @@
+//! A copy of a journal as a stream of checked blocks: [`Reader::backup`] makes it
+//! while commits go on, [`Check`] reads it, [`crate::restore`] makes a journal of it.
+//!
+//! ```text
+//!  copy = magic (16 bytes), block*
+//!  block = kind u8 │ number u64 │ length u32 │ crc u32 │ body
+//! ```
+//!
+//! Big endian. Blocks are numbered from 0; the CRC-32 (ISO 3309) is of everything
+//! in front of it and of the body, so that neither a changed byte nor a block that
+//! is lost, repeated or moved goes unseen.
+//!
+//! | kind | body |
+//! | --- | --- |
+//! | 1 head, first | format u32, disk format u32, incarnation u64, created at i64, slice width u64, last position u64, its engine time i64 |
+//! | 2 space | name of the keyspace that the next rows belong to |
+//! | 3 rows | (key length u16, value length u32, key, value)* |
+//! | 4 end, last | rows u64, records u64, their bytes with heads u64 |
+//!
+//! Rows are copied as they lie on disk, with their own heads and checksums; a
+//! record that was damaged in the journal is damaged in the copy, under the same
+//! position, and reported by whoever reads it there. All rows are of one moment: the
+//! store gives one view over all keyspaces, and a commit is in it whole or not at
+//! all. Memory is one block, however large the journal.
+
+use crate::error::ReadError;
+use crate::keys;
+use crate::reader::Reader;
+use crate::store::{self, DISK_FORMAT, LARGE_TABLE_BYTES};
+use enroute_model::ids::Position;
+use enroute_model::time::{EngineTime, ServerTime};
+use fjall::Readable;
+use std::io::Read;
+
+/// What a copy begins with.
+const MAGIC: &[u8; 16] = b"enroute backup\r\n";
+/// Format of the copy.
+const FORMAT: u32 = 1;
+/// A block of rows is closed when it has so many bytes.
+const BLOCK_BYTES: usize = 256 << 10;
+/// No block is longer: the largest row is a snapshot of an engine.
+const BODY_BYTES_MAX: u32 = 64 << 20;
+/// Kind, number, length, checksum.
+const BLOCK_HEAD_BYTES: usize = 1 + 8 + 4 + 4;
+/// The keyspace of which only what the head names is copied.
+const META: &str = "meta";
+
+const HEAD: u8 = 1;
+const SPACE: u8 = 2;
+const ROWS: u8 = 3;
+const END: u8 = 4;
+
+/// Why a copy is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// It begins otherwise.
+    #[error("this is no backup of enroute")]
+    NoBackup,
+    /// A later version of this program made it.
+    #[error(
+        "the backup has format {found}, this program reads up to {known}: use the newer program"
+    )]
+    Newer {
+        /// Its format, or that of the journal in it.
+        found: u32,
+        /// The newest known here.
+        known: u32,
+    },
+    /// It ends too early.
+    #[error(
+        "the backup is cut off behind {blocks} whole blocks: make it again, or use another one"
+    )]
+    Truncated {
+        /// Whole blocks.
+        blocks: u64,
+    },
+    /// Something in it is not as it was written.
+    #[error("the backup is damaged in block {block}: {what}; use another one")]
+    Damaged {
+        /// Which, from 0.
+        block: u64,
+        /// What does not fit.
+        what: &'static str,
+    },
+    /// It cannot be read.
+    #[error("failed to read the backup: {0}")]
+    Read(#[from] std::io::Error),
+    /// The new journal cannot be written.
+    #[error("failed to write the journal: {0}")]
+    Write(String),
+}
+
+/// What a copy says of itself at its beginning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    /// The journal that was copied.
+    pub incarnation: u64,
+    /// When.
+    pub created_at: ServerTime,
+    /// The last record in it.
+    pub position: Position,
+    pub(crate) at: EngineTime,
+    pub(crate) slice_us: u64,
+}
+
+/// What a copy holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Rows of all keyspaces.
+    pub rows: u64,
+    /// Records among them.
+    pub records: u64,
+    /// Bytes of the records.
+    pub bytes: u64,
+}
+
+impl Counts {
+    fn add(&mut self, is_record: bool, value: &[u8]) {
+        self.rows = self.rows.saturating_add(1);
+        if is_record {
+            let bytes = u64::try_from(value.len()).unwrap_or(u64::MAX);
+            self.records = self.records.saturating_add(1);
+            self.bytes = self.bytes.saturating_add(bytes);
+        }
+    }
+}
+
+impl Reader {
+    /// A copy of everything that is stored at this moment, as blocks to be written
+    /// one after the other. Blocks on the disk: keep it off async threads. Space of
+    /// rows that are replaced meanwhile is freed only when it is dropped.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn backup(&self, created_at: ServerTime) -> Result<Backup, ReadError> {
+        let view = self.tables.db.snapshot();
+        let mut spaces = Vec::new();
+        for name in self.tables.db.list_keyspace_names() {
+            if &*name != META {
+                spaces.push(name.to_string());
+            }
+        }
+        spaces.sort_unstable_by(|a, b| b.cmp(a));
+        let (position, at) = self.tables.last_in(&view)?.unwrap_or_default();
+        let head = Head {
+            incarnation: self.tables.incarnation,
+            created_at,
+            position,
+            at,
+            slice_us: self.tables.slice_us,
+        };
+        Ok(Backup {
+            reader: self.clone(),
+            view,
+            head,
+            spaces,
+            rows: None,
+            counts: Counts::default(),
+            number: 0,
+            ended: false,
+        })
+    }
+}
+
+/// The blocks of a copy.
+pub struct Backup {
+    reader: Reader,
+    view: fjall::Snapshot,
+    head: Head,
+    /// Still to be copied, the next one last.
+    spaces: Vec<String>,
+    /// The keyspace that is being copied, and whether it holds records.
+    rows: Option<(fjall::Iter, bool)>,
+    counts: Counts,
+    number: u64,
+    ended: bool,
+}
+
+impl std::fmt::Debug for Backup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Backup")
+            .field("head", &self.head)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Backup {
+    /// What is copied so far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    fn step(&mut self) -> Result<Vec<u8>, ReadError> {
+        if self.number == 0 {
+            let mut first = MAGIC.to_vec();
+            let head = self.head.body();
+            first.extend(self.block(HEAD, &head));
+            return Ok(first);
+        }
+        while let Some((rows, records)) = self.rows.as_mut() {
+            let mut body = Vec::new();
+            for row in rows.by_ref() {
+                let (key, value) = row.into_inner()?;
+                self.counts.add(*records, &value);
+                put_row(&mut body, &key, &value)?;
+                if body.len() >= BLOCK_BYTES {
+                    break;
+                }
+            }
+            if body.is_empty() {
+                self.rows = None;
+            } else {
+                return Ok(self.block(ROWS, &body));
+            }
+        }
+        let Some(name) = self.spaces.pop() else {
+            self.ended = true;
+            let counts = [self.counts.rows, self.counts.records, self.counts.bytes];
+            let body = counts.map(u64::to_be_bytes).concat();
+            return Ok(self.block(END, &body));
+        };
+        let records = keys::parse_slice_name(&name).is_some();
+        let space = store::keyspace(&self.reader.tables.db, &name, LARGE_TABLE_BYTES)?;
+        self.rows = Some((self.view.iter(&space), records));
+        Ok(self.block(SPACE, name.as_bytes()))
+    }
+
+    fn block(&mut self, kind: u8, body: &[u8]) -> Vec<u8> {
+        let mut block = Vec::with_capacity(BLOCK_HEAD_BYTES.saturating_add(body.len()));
+        block.push(kind);
+        block.extend(self.number.to_be_bytes());
+        // Rows are refused before a body could be longer.
+        block.extend(u32::try_from(body.len()).unwrap_or(u32::MAX).to_be_bytes());
+        block.extend(checksum(&block, body).to_be_bytes());
+        block.extend(body);
+        self.number = self.number.saturating_add(1);
+        block
+    }
+}
+
+impl Iterator for Backup {
+    type Item = Result<Vec<u8>, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        let step = self.step();
+        self.ended |= step.is_err();
+        Some(step)
+    }
+}
+
+fn put_row(body: &mut Vec<u8>, key: &[u8], value: &[u8]) -> Result<(), ReadError> {
+    let half = usize::try_from(BODY_BYTES_MAX / 2).unwrap_or(usize::MAX);
+    let lengths = u16::try_from(key.len())
+        .ok()
+        .zip(u32::try_from(value.len()).ok());
+    let Some((key_length, value_length)) = lengths.filter(|_| value.len() < half) else {
+        return Err(ReadError::Store("a row is too large to be copied".into()));
+    };
+    body.extend(key_length.to_be_bytes());
+    body.extend(value_length.to_be_bytes());
+    body.extend(key);
+    body.extend(value);
+    Ok(())
+}
+
+fn checksum(head: &[u8], body: &[u8]) -> u32 {
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(head);
+    crc.update(body);
+    crc.finalize()
+}
+
+impl Head {
+    fn body(&self) -> Vec<u8> {
+        let mut body = Vec::new();
+        body.extend(FORMAT.to_be_bytes());
+        body.extend(DISK_FORMAT.to_be_bytes());
+        body.extend(self.incarnation.to_be_bytes());
+        body.extend(self.created_at.0.to_be_bytes());
+        body.extend(self.slice_us.to_be_bytes());
+        body.extend(self.position.0.to_be_bytes());
+        body.extend(self.at.0.to_be_bytes());
+        body
+    }
+
+    fn of(body: &[u8]) -> Result<Self, BackupError> {
+        let mut rest = body;
+        let damaged = |()| BackupError::Damaged {
+            block: 0,
+            what: "its head is too short",
+        };
+        let mut known = |known| {
+            let found = u32::from_be_bytes(take(&mut rest).map_err(damaged)?);
+            if found > known {
+                return Err(BackupError::Newer { found, known });
+            }
+            Ok(())
+        };
+        known(FORMAT)?;
+        known(DISK_FORMAT)?;
+        let mut next = || take::<8>(&mut rest).map_err(damaged);
+        Ok(Self {
+            incarnation: u64::from_be_bytes(next()?),
+            created_at: ServerTime(i64::from_be_bytes(next()?)),
+            slice_us: u64::from_be_bytes(next()?),
+            position: Position(u64::from_be_bytes(next()?)),
+            at: EngineTime(i64::from_be_bytes(next()?)),
+        })
+    }
+}
+
+fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], ()> {
+    let (first, behind) = rest.split_first_chunk::<N>().ok_or(())?;
+    *rest = behind;
+    Ok(*first)
+}
+
+/// What a block of a copy says.
+#[derive(Debug)]
+pub(crate) enum Part {
+    Head(Head),
+    Space(String),
+    /// Already known to be whole.
+    Rows(Vec<u8>),
+    End,
+}
+
+/// Reads a copy block by block and holds it against its checksums and counts.
+#[derive(Debug, Default)]
+pub struct Check {
+    number: u64,
+    head: Head,
+    counts: Counts,
+    is_records: bool,
+    ended: bool,
+}
+
+impl Check {
+    /// Reads whatever whole blocks are in `chunk`, such as one of [`Backup`].
+    ///
+    /// # Errors
+    /// When it is not what should come next.
+    pub fn chunk(&mut self, mut chunk: &[u8]) -> Result<(), BackupError> {
+        while !chunk.is_empty() {
+            self.part(&mut chunk)?;
+        }
+        Ok(())
+    }
+
+    /// Reads a whole copy; `told` hears of the progress.
+    ///
+    /// # Errors
+    /// When it is not whole, or cannot be read.
+    pub fn all(
+        mut self,
+        from: &mut impl Read,
+        mut told: impl FnMut(Counts),
+    ) -> Result<(Head, Counts), BackupError> {
+        while !self.ended {
+            self.part(from)?;
+            told(self.counts);
+        }
+        self.end(from)
+    }
+
+    /// What it holds, once it was whole.
+    ///
+    /// # Errors
+    /// When its end has not come.
+    pub fn whole(&self) -> Result<(Head, Counts), BackupError> {
+        if self.ended {
+            return Ok((self.head, self.counts));
+        }
+        let blocks = self.number;
+        Err(BackupError::Truncated { blocks })
+    }
+
+    /// What was read so far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Nothing may come behind the end.
+    pub(crate) fn end(&self, from: &mut impl Read) -> Result<(Head, Counts), BackupError> {
+        if from.read(&mut [0])? != 0 {
+            return Err(self.damaged("something follows its end"));
+        }
+        self.whole()
+    }
+
+    fn damaged(&self, what: &'static str) -> BackupError {
+        let block = self.number;
+        BackupError::Damaged { block, what }
+    }
+
+    /// The next block.
+    pub(crate) fn part(&mut self, from: &mut impl Read) -> Result<Part, BackupError> {
+        if self.ended {
+            return Err(self.damaged("something follows its end"));
+        }
+        if self.number == 0 {
+            let mut magic = [0; MAGIC.len()];
+            match from.read_exact(&mut magic) {
+                Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                    return Err(BackupError::NoBackup);
+                }
+                read => read?,
+            }
+            if magic != *MAGIC {
+                return Err(BackupError::NoBackup);
+            }
+        }
+        let (kind, body) = self.block(from)?;
+        let part = match kind {
+            HEAD if self.number == 0 => {
+                self.head = Head::of(&body)?;
+                Part::Head(self.head)
+            }
+            SPACE | ROWS | END if self.number == 0 => return Err(self.damaged("it has no head")),
+            SPACE => {
+                let name = String::from_utf8(body);
+                let name = name.map_err(|_| self.damaged("a name is no text"))?;
+                self.is_records = keys::parse_slice_name(&name).is_some();
+                Part::Space(name)
+            }
+            ROWS => {
+                for row in rows(&body) {
+                    let (_, value) = row.ok_or_else(|| self.damaged("a row is cut off"))?;
+                    self.counts.add(self.is_records, value);
+                }
+                Part::Rows(body)
+            }
+            END => {
+                let counts = [self.counts.rows, self.counts.records, self.counts.bytes];
+                if body != counts.map(u64::to_be_bytes).concat() {
+                    return Err(self.damaged("its counts do not agree with what it holds"));
+                }
+                self.ended = true;
+                Part::End
+            }
+            _ => return Err(self.damaged("a block is of no known kind")),
+        };
+        self.number = self.number.saturating_add(1);
+        Ok(part)
+    }
+
+    fn block(&self, from: &mut impl Read) -> Result<(u8, Vec<u8>), BackupError> {
+        let mut head = [0; BLOCK_HEAD_BYTES];
+        from.read_exact(&mut head)
+            .map_err(|error| self.cut(error))?;
+        let (covered, crc) = head.split_at(BLOCK_HEAD_BYTES - 4);
+        let mut rest = covered;
+        let short = |()| self.damaged("a head is cut off");
+        let [kind] = take(&mut rest).map_err(short)?;
+        let number = u64::from_be_bytes(take(&mut rest).map_err(short)?);
+        let length = u32::from_be_bytes(take(&mut rest).map_err(short)?);
+        if length > BODY_BYTES_MAX {
+            return Err(self.damaged("a length is not possible"));
+        }
+        // Allocates what is there, not what a damaged length says.
+        let mut body = Vec::new();
+        from.take(u64::from(length)).read_to_end(&mut body)?;
+        if u32::try_from(body.len()).ok() != Some(length) {
+            return Err(BackupError::Truncated {
+                blocks: self.number,
+            });
+        }
+        if checksum(covered, &body).to_be_bytes() != crc {
+            return Err(self.damaged("the checksum does not fit"));
+        }
+        if number != self.number {
+            return Err(self.damaged("another block stands here"));
+        }
+        Ok((kind, body))
+    }
+
+    fn cut(&self, error: std::io::Error) -> BackupError {
+        if error.kind() == std::io::ErrorKind::UnexpectedEof {
+            return BackupError::Truncated {
+                blocks: self.number,
+            };
+        }
+        error.into()
+    }
+}
+
+/// The rows of a block; `None` for one that is cut off.
+pub(crate) fn rows(mut body: &[u8]) -> impl Iterator<Item = Option<(&[u8], &[u8])>> {
+    std::iter::from_fn(move || {
+        if body.is_empty() {
+            return None;
+        }
+        let mut row = || {
+            let key = usize::from(u16::from_be_bytes(take(&mut body).ok()?));
+            let value = u32::from_be_bytes(take(&mut body).ok()?);
+            let (key, behind) = body.split_at_checked(key)?;
+            let (value, behind) = behind.split_at_checked(usize::try_from(value).ok()?)?;
+            body = behind;
+            Some((key, value))
+        };
+        let row = row();
+        if row.is_none() {
+            body = &[];
+        }
+        Some(row)
+    })
+}
