@@ -1,5 +1,5 @@
 //! A copy of a journal as a stream of checked blocks: [`Reader::backup`] makes it
-//! while commits go on, [`Check`] reads it, [`crate::restore`] makes a journal of it.
+//! while commits go on, [`crate::Check`] reads it, [`crate::restore`] makes a journal of it.
 //!
 //! ```text
 //!  copy = magic (16 bytes), block*
@@ -24,31 +24,33 @@
 //! all. Memory is one block, however large the journal.
 
 use crate::error::ReadError;
+use crate::journal::Shared;
 use crate::keys;
 use crate::reader::Reader;
+use crate::spaces::Lease;
 use crate::store::{self, DISK_FORMAT, LARGE_TABLE_BYTES};
 use enroute_model::ids::Position;
 use enroute_model::time::{EngineTime, ServerTime};
-use fjall::Readable;
-use std::io::Read;
+use fjall::{Database, Readable};
+use std::sync::{Arc, PoisonError};
 
 /// What a copy begins with.
-const MAGIC: &[u8; 16] = b"enroute backup\r\n";
+pub(crate) const MAGIC: &[u8; 16] = b"enroute backup\r\n";
 /// Format of the copy.
-const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 1;
 /// A block of rows is closed when it has so many bytes.
 const BLOCK_BYTES: usize = 256 << 10;
 /// No block is longer: the largest row is a snapshot of an engine.
-const BODY_BYTES_MAX: u32 = 64 << 20;
+pub(crate) const BODY_BYTES_MAX: u32 = 64 << 20;
 /// Kind, number, length, checksum.
-const BLOCK_HEAD_BYTES: usize = 1 + 8 + 4 + 4;
+pub(crate) const BLOCK_HEAD_BYTES: usize = 1 + 8 + 4 + 4;
 /// The keyspace of which only what the head names is copied.
 const META: &str = "meta";
 
-const HEAD: u8 = 1;
-const SPACE: u8 = 2;
-const ROWS: u8 = 3;
-const END: u8 = 4;
+pub(crate) const HEAD: u8 = 1;
+pub(crate) const SPACE: u8 = 2;
+pub(crate) const ROWS: u8 = 3;
+pub(crate) const END: u8 = 4;
 
 /// Why a copy is refused.
 #[derive(Debug, thiserror::Error)]
@@ -115,7 +117,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    fn add(&mut self, is_record: bool, value: &[u8]) {
+    pub(crate) fn add(&mut self, is_record: bool, value: &[u8]) {
         self.rows = self.rows.saturating_add(1);
         if is_record {
             let bytes = u64::try_from(value.len()).unwrap_or(u64::MAX);
@@ -128,77 +130,101 @@ impl Counts {
 impl Reader {
     /// A copy of everything that is stored at this moment, as blocks to be written
     /// one after the other. Blocks on the disk: keep it off async threads. Space of
-    /// rows that are replaced meanwhile is freed only when it is dropped.
+    /// rows that are replaced meanwhile is freed only when it is dropped. When the
+    /// journal fails meanwhile the copy ends with that.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub fn backup(&self, created_at: ServerTime) -> Result<Backup, ReadError> {
-        let view = self.tables.db.snapshot();
-        let mut spaces = Vec::new();
-        for name in self.tables.db.list_keyspace_names() {
-            if &*name != META {
-                spaces.push(name.to_string());
-            }
-        }
-        spaces.sort_unstable_by(|a, b| b.cmp(a));
-        let (position, at) = self.tables.last_in(&view)?.unwrap_or_default();
+        let spaces = self.shared.spaces().map_err(ReadError::Failed)?;
+        let tables = &spaces.tables;
+        let view = tables.db.snapshot();
+        let names = tables.db.list_keyspace_names();
+        let mut names: Vec<String> = names
+            .iter()
+            .map(|name| name.to_string())
+            .filter(|name| name != META)
+            .collect();
+        names.sort_unstable_by(|a, b| b.cmp(a));
+        let (position, at) = tables.last_in(&view)?.unwrap_or_default();
         let head = Head {
-            incarnation: self.tables.incarnation,
+            incarnation: tables.incarnation,
             created_at,
             position,
             at,
-            slice_us: self.tables.slice_us,
+            slice_us: tables.slice_us,
+        };
+        let held = Held {
+            db: tables.db.clone(),
+            view,
+            names,
+            rows: None,
         };
         Ok(Backup {
-            reader: self.clone(),
-            view,
-            head,
-            spaces,
-            rows: None,
-            counts: Counts::default(),
-            number: 0,
-            ended: false,
+            shared: Arc::clone(&self.shared),
+            lease: spaces.lend(held),
+            blocks: Blocks {
+                head,
+                counts: Counts::default(),
+                number: 0,
+                ended: false,
+            },
         })
     }
 }
 
 /// The blocks of a copy.
+#[derive(Debug)]
 pub struct Backup {
-    reader: Reader,
+    shared: Arc<Shared>,
+    lease: Arc<Lease<Held>>,
+    blocks: Blocks,
+}
+
+/// What a copy holds of the store.
+struct Held {
+    db: Database,
     view: fjall::Snapshot,
-    head: Head,
     /// Still to be copied, the next one last.
-    spaces: Vec<String>,
+    names: Vec<String>,
     /// The keyspace that is being copied, and whether it holds records.
     rows: Option<(fjall::Iter, bool)>,
+}
+
+impl std::fmt::Debug for Held {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Held")
+            .field("names", &self.names)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Numbers and counts what is copied.
+#[derive(Debug)]
+struct Blocks {
+    head: Head,
     counts: Counts,
     number: u64,
     ended: bool,
-}
-
-impl std::fmt::Debug for Backup {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Backup")
-            .field("head", &self.head)
-            .finish_non_exhaustive()
-    }
 }
 
 impl Backup {
     /// What is copied so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        self.counts
+        self.blocks.counts
     }
+}
 
-    fn step(&mut self) -> Result<Vec<u8>, ReadError> {
+impl Blocks {
+    fn step(&mut self, held: &mut Held) -> Result<Vec<u8>, ReadError> {
         if self.number == 0 {
             let mut first = MAGIC.to_vec();
             let head = self.head.body();
             first.extend(self.block(HEAD, &head));
             return Ok(first);
         }
-        while let Some((rows, records)) = self.rows.as_mut() {
+        while let Some((rows, records)) = held.rows.as_mut() {
             let mut body = Vec::new();
             for row in rows.by_ref() {
                 let (key, value) = row.into_inner()?;
@@ -209,20 +235,20 @@ impl Backup {
                 }
             }
             if body.is_empty() {
-                self.rows = None;
+                held.rows = None;
             } else {
                 return Ok(self.block(ROWS, &body));
             }
         }
-        let Some(name) = self.spaces.pop() else {
+        let Some(name) = held.names.pop() else {
             self.ended = true;
             let counts = [self.counts.rows, self.counts.records, self.counts.bytes];
             let body = counts.map(u64::to_be_bytes).concat();
             return Ok(self.block(END, &body));
         };
         let records = keys::parse_slice_name(&name).is_some();
-        let space = store::keyspace(&self.reader.tables.db, &name, LARGE_TABLE_BYTES)?;
-        self.rows = Some((self.view.iter(&space), records));
+        let space = store::keyspace(&held.db, &name, LARGE_TABLE_BYTES)?;
+        held.rows = Some((held.view.iter(&space), records));
         Ok(self.block(SPACE, name.as_bytes()))
     }
 
@@ -243,11 +269,15 @@ impl Iterator for Backup {
     type Item = Result<Vec<u8>, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.ended {
+        if self.blocks.ended {
             return None;
         }
-        let step = self.step();
-        self.ended |= step.is_err();
+        let mut held = self.lease.lock().unwrap_or_else(PoisonError::into_inner);
+        let step = match held.as_mut() {
+            Some(held) => self.blocks.step(held),
+            None => Err(ReadError::Failed(self.shared.why_not_open())),
+        };
+        self.blocks.ended |= step.is_err();
         Some(step)
     }
 }
@@ -267,7 +297,7 @@ fn put_row(body: &mut Vec<u8>, key: &[u8], value: &[u8]) -> Result<(), ReadError
     Ok(())
 }
 
-fn checksum(head: &[u8], body: &[u8]) -> u32 {
+pub(crate) fn checksum(head: &[u8], body: &[u8]) -> u32 {
     let mut crc = crc32fast::Hasher::new();
     crc.update(head);
     crc.update(body);
@@ -287,7 +317,7 @@ impl Head {
         body
     }
 
-    fn of(body: &[u8]) -> Result<Self, BackupError> {
+    pub(crate) fn of(body: &[u8]) -> Result<Self, BackupError> {
         let mut rest = body;
         let damaged = |()| BackupError::Damaged {
             block: 0,
@@ -313,204 +343,9 @@ impl Head {
     }
 }
 
-fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], ()> {
+/// The first bytes of `rest`, which then begins behind them.
+pub(crate) fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], ()> {
     let (first, behind) = rest.split_first_chunk::<N>().ok_or(())?;
     *rest = behind;
     Ok(*first)
-}
-
-/// What a block of a copy says.
-#[derive(Debug)]
-pub(crate) enum Part {
-    Head(Head),
-    Space(String),
-    /// Already known to be whole.
-    Rows(Vec<u8>),
-    End,
-}
-
-/// Reads a copy block by block and holds it against its checksums and counts.
-#[derive(Debug, Default)]
-pub struct Check {
-    number: u64,
-    head: Head,
-    counts: Counts,
-    is_records: bool,
-    ended: bool,
-}
-
-impl Check {
-    /// Reads whatever whole blocks are in `chunk`, such as one of [`Backup`].
-    ///
-    /// # Errors
-    /// When it is not what should come next.
-    pub fn chunk(&mut self, mut chunk: &[u8]) -> Result<(), BackupError> {
-        while !chunk.is_empty() {
-            self.part(&mut chunk)?;
-        }
-        Ok(())
-    }
-
-    /// Reads a whole copy; `told` hears of the progress.
-    ///
-    /// # Errors
-    /// When it is not whole, or cannot be read.
-    pub fn all(
-        mut self,
-        from: &mut impl Read,
-        mut told: impl FnMut(Counts),
-    ) -> Result<(Head, Counts), BackupError> {
-        while !self.ended {
-            self.part(from)?;
-            told(self.counts);
-        }
-        self.end(from)
-    }
-
-    /// What it holds, once it was whole.
-    ///
-    /// # Errors
-    /// When its end has not come.
-    pub fn whole(&self) -> Result<(Head, Counts), BackupError> {
-        if self.ended {
-            return Ok((self.head, self.counts));
-        }
-        let blocks = self.number;
-        Err(BackupError::Truncated { blocks })
-    }
-
-    /// What was read so far.
-    #[must_use]
-    pub fn counts(&self) -> Counts {
-        self.counts
-    }
-
-    pub(crate) fn has_ended(&self) -> bool {
-        self.ended
-    }
-
-    /// Nothing may come behind the end.
-    pub(crate) fn end(&self, from: &mut impl Read) -> Result<(Head, Counts), BackupError> {
-        if from.read(&mut [0])? != 0 {
-            return Err(self.damaged("something follows its end"));
-        }
-        self.whole()
-    }
-
-    fn damaged(&self, what: &'static str) -> BackupError {
-        let block = self.number;
-        BackupError::Damaged { block, what }
-    }
-
-    /// The next block.
-    pub(crate) fn part(&mut self, from: &mut impl Read) -> Result<Part, BackupError> {
-        if self.ended {
-            return Err(self.damaged("something follows its end"));
-        }
-        if self.number == 0 {
-            let mut magic = [0; MAGIC.len()];
-            match from.read_exact(&mut magic) {
-                Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-                    return Err(BackupError::NoBackup);
-                }
-                read => read?,
-            }
-            if magic != *MAGIC {
-                return Err(BackupError::NoBackup);
-            }
-        }
-        let (kind, body) = self.block(from)?;
-        let part = match kind {
-            HEAD if self.number == 0 => {
-                self.head = Head::of(&body)?;
-                Part::Head(self.head)
-            }
-            SPACE | ROWS | END if self.number == 0 => return Err(self.damaged("it has no head")),
-            SPACE => {
-                let name = String::from_utf8(body);
-                let name = name.map_err(|_| self.damaged("a name is no text"))?;
-                self.is_records = keys::parse_slice_name(&name).is_some();
-                Part::Space(name)
-            }
-            ROWS => {
-                for row in rows(&body) {
-                    let (_, value) = row.ok_or_else(|| self.damaged("a row is cut off"))?;
-                    self.counts.add(self.is_records, value);
-                }
-                Part::Rows(body)
-            }
-            END => {
-                let counts = [self.counts.rows, self.counts.records, self.counts.bytes];
-                if body != counts.map(u64::to_be_bytes).concat() {
-                    return Err(self.damaged("its counts do not agree with what it holds"));
-                }
-                self.ended = true;
-                Part::End
-            }
-            _ => return Err(self.damaged("a block is of no known kind")),
-        };
-        self.number = self.number.saturating_add(1);
-        Ok(part)
-    }
-
-    fn block(&self, from: &mut impl Read) -> Result<(u8, Vec<u8>), BackupError> {
-        let mut head = [0; BLOCK_HEAD_BYTES];
-        from.read_exact(&mut head)
-            .map_err(|error| self.cut(error))?;
-        let (covered, crc) = head.split_at(BLOCK_HEAD_BYTES - 4);
-        let mut rest = covered;
-        let short = |()| self.damaged("a head is cut off");
-        let [kind] = take(&mut rest).map_err(short)?;
-        let number = u64::from_be_bytes(take(&mut rest).map_err(short)?);
-        let length = u32::from_be_bytes(take(&mut rest).map_err(short)?);
-        if length > BODY_BYTES_MAX {
-            return Err(self.damaged("a length is not possible"));
-        }
-        // Allocates what is there, not what a damaged length says.
-        let mut body = Vec::new();
-        from.take(u64::from(length)).read_to_end(&mut body)?;
-        if u32::try_from(body.len()).ok() != Some(length) {
-            return Err(BackupError::Truncated {
-                blocks: self.number,
-            });
-        }
-        if checksum(covered, &body).to_be_bytes() != crc {
-            return Err(self.damaged("the checksum does not fit"));
-        }
-        if number != self.number {
-            return Err(self.damaged("another block stands here"));
-        }
-        Ok((kind, body))
-    }
-
-    fn cut(&self, error: std::io::Error) -> BackupError {
-        if error.kind() == std::io::ErrorKind::UnexpectedEof {
-            return BackupError::Truncated {
-                blocks: self.number,
-            };
-        }
-        error.into()
-    }
-}
-
-/// The rows of a block; `None` for one that is cut off.
-pub(crate) fn rows(mut body: &[u8]) -> impl Iterator<Item = Option<(&[u8], &[u8])>> {
-    std::iter::from_fn(move || {
-        if body.is_empty() {
-            return None;
-        }
-        let mut row = || {
-            let key = usize::from(u16::from_be_bytes(take(&mut body).ok()?));
-            let value = u32::from_be_bytes(take(&mut body).ok()?);
-            let (key, behind) = body.split_at_checked(key)?;
-            let (value, behind) = behind.split_at_checked(usize::try_from(value).ok()?)?;
-            body = behind;
-            Some((key, value))
-        };
-        let row = row();
-        if row.is_none() {
-            body = &[];
-        }
-        Some(row)
-    })
 }

@@ -76,6 +76,7 @@
 
 mod appender;
 mod backup;
+mod check;
 mod committer;
 mod error;
 mod head;
@@ -104,7 +105,8 @@ mod tail;
 mod write_ahead;
 
 pub use appender::{Appender, Pending};
-pub use backup::{Backup, BackupError, Check, Counts, Head};
+pub use backup::{Backup, BackupError, Counts, Head};
+pub use check::Check;
 pub use error::{AppendError, Failure, OpenError, ReadError, TrySubmitError};
 pub use journal::Journal;
 pub use log::{Log, LogAppend, LogOptions, Origin};

@@ -1,6 +1,7 @@
 //! A new journal out of a copy.
 
-use crate::backup::{BackupError, Check, Counts, Head, Part, rows};
+use crate::backup::{BackupError, Counts, Head};
+use crate::check::{Check, Part, rows};
 use crate::error::OpenError;
 use crate::keys;
 use crate::store::{self, LARGE_TABLE_BYTES, SMALL_TABLE_BYTES};

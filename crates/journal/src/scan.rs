@@ -17,7 +17,7 @@ use std::sync::{Arc, PoisonError};
 pub struct Scan {
     shared: Arc<Shared>,
     /// Empty when the journal has failed since, or had before it began.
-    lease: Option<Arc<Lease>>,
+    lease: Option<Arc<Lease<Rows>>>,
     ended: bool,
 }
 

@@ -3,7 +3,6 @@
 //! nobody has it any more.
 
 use crate::error::OpenError;
-use crate::scan::Rows;
 use crate::slices::Slices;
 use crate::tables::Tables;
 use std::path::Path;
@@ -12,8 +11,19 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 /// Scans remembered before the ended ones are first forgotten.
 const SCANS_MIN: usize = 64;
 
-/// What a scan holds of the store; taken away when the store is let go.
-pub(crate) type Lease = Mutex<Option<Rows>>;
+/// What a reader holds of the store; taken away when the store is let go.
+pub(crate) type Lease<T> = Mutex<Option<T>>;
+
+/// A lease that can be taken back, of whatever.
+trait Revoke: Send + Sync + std::fmt::Debug {
+    fn revoke(&self);
+}
+
+impl<T: Send + std::fmt::Debug> Revoke for Lease<T> {
+    fn revoke(&self) {
+        drop(self.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
 
 /// The keyspaces of one opening of the store, and who reads them.
 #[derive(Debug)]
@@ -25,7 +35,7 @@ pub(crate) struct Spaces {
 
 #[derive(Debug, Default)]
 struct Leases {
-    given: Vec<Weak<Lease>>,
+    given: Vec<Weak<dyn Revoke>>,
     /// Length at which the ended ones are forgotten.
     tidy_at: usize,
 }
@@ -42,15 +52,19 @@ impl Spaces {
         })
     }
 
-    /// Lends `rows` to a scan.
-    pub(crate) fn lend(&self, rows: Rows) -> Arc<Lease> {
+    /// Lends `rows` to a reader.
+    pub(crate) fn lend<T>(&self, rows: T) -> Arc<Lease<T>>
+    where
+        T: Send + std::fmt::Debug + 'static,
+    {
         let lease = Arc::new(Mutex::new(Some(rows)));
         let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
         if leases.given.len() >= leases.tidy_at.max(SCANS_MIN) {
             leases.given.retain(|lease| lease.strong_count() > 0);
             leases.tidy_at = leases.given.len().saturating_mul(2);
         }
-        leases.given.push(Arc::downgrade(&lease));
+        let given: Arc<dyn Revoke> = lease.clone();
+        leases.given.push(Arc::downgrade(&given));
         lease
     }
 
@@ -59,7 +73,7 @@ impl Spaces {
     pub(crate) fn revoke(&self) {
         let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
         for lease in leases.given.drain(..).filter_map(|lease| lease.upgrade()) {
-            drop(lease.lock().unwrap_or_else(PoisonError::into_inner).take());
+            lease.revoke();
         }
     }
 }
