@@ -12,8 +12,10 @@
     reason = "a failure here is a failed test"
 )]
 
+pub mod http;
 pub mod mosquitto;
 pub mod numbered;
+pub mod openmetrics;
 pub mod process;
 pub mod recordings;
 pub mod stack;

@@ -87,6 +87,14 @@ impl Stack {
         (self.server, self.address) = serve(&self.binary, self.dir.path());
     }
 
+    /// Kills the server without warning, does something to its data, and starts it
+    /// again.
+    pub fn replace_server(&mut self, meanwhile: impl FnOnce()) {
+        self.server.kill();
+        meanwhile();
+        (self.server, self.address) = serve(&self.binary, self.dir.path());
+    }
+
     /// Kills the broker without warning and starts it again, with what it had
     /// saved or as if it had never been.
     ///

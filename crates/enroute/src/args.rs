@@ -51,6 +51,9 @@ pub(crate) enum Command {
     Backup(BackupArgs),
     /// Make a data directory of such a file
     Restore(RestoreArgs),
+    /// Measure this build on this machine
+    #[command(hide = true)]
+    Bench(BenchArgs),
     /// Run a journal through the engine again and compare the alerts
     Reevaluate(ReevaluateArgs),
 }
@@ -411,6 +414,41 @@ pub(crate) struct RestoreArgs {
     /// Only read the file and say whether it is whole
     #[arg(long, conflicts_with_all = ["data", "replace"])]
     pub(crate) check: bool,
+}
+
+/// Measure this build on this machine. For whoever works on enroute.
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// What to measure.
+    #[command(subcommand)]
+    pub(crate) kind: BenchKind,
+}
+
+/// What can be measured.
+#[derive(Debug, Subcommand)]
+pub(crate) enum BenchKind {
+    /// How long a server takes to come back after its power was cut
+    Restart(RestartArgs),
+}
+
+/// The journal to come back from.
+#[derive(Debug, Args)]
+pub(crate) struct RestartArgs {
+    /// Active transfers
+    #[arg(long, default_value_t = 1_000, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) transfers: u16,
+    /// How long they have been under way, 12 numerics each second
+    #[arg(long, default_value_t = 9, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=600))]
+    pub(crate) minutes: u16,
+    /// With three waveforms at 250 Hz as well
+    #[arg(long)]
+    pub(crate) waveforms: bool,
+    /// Keep the journal here, and use the one that is there
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Run a journal through the engine again and compare the alerts, byte for byte.

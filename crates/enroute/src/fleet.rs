@@ -2,6 +2,7 @@
 //! with its own spool, behind a proxy that treats its connection as the leg's radio
 //! link would.
 
+use crate::metrics::gateway::pages;
 use crate::stop::Stop;
 use anyhow::{Context, Result};
 use enroute_gateway::{Config, Gateway, Left, Source, Stats};
@@ -190,7 +191,7 @@ impl Running {
         config.page.listen = Some(free_addr(self.page));
         let source = Simulated(self.leg.emissions(Detail::Waveforms));
         let clock = Arc::clone(&self.ground.clock);
-        let gateway = Gateway::start(config, Box::new(source), clock)
+        let gateway = Gateway::start_with(config, Box::new(source), clock, pages)
             .await
             .with_context(|| format!("gateway {id}"))?;
         let vehicle = Vehicle {

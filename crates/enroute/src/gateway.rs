@@ -5,6 +5,7 @@ use crate::clock::SystemClock;
 use crate::config::gateway::{GatewayFile, SourceConfig};
 use crate::fleet::Simulated;
 use crate::log::{self, Screen};
+use crate::metrics::gateway::pages;
 use crate::{config, out, stop};
 use anyhow::{Context, Result, anyhow, bail};
 use enroute_gateway::{Gateway, Source, WfdbSource};
@@ -29,7 +30,7 @@ pub(crate) async fn run(args: GatewayArgs, log: Option<&str>) -> Result<ExitCode
         .with_context(|| args.config.display().to_string())?;
     let (_stopper, mut stop) = stop::on_signals()?;
     let config = file.gateway.into_inner();
-    let gateway = Gateway::start(config.clone(), source, clock).await?;
+    let gateway = Gateway::start_with(config.clone(), source, clock, pages).await?;
     out::line(format!(
         "gateway {} sends to mqtt://{}:{}, spool in {}",
         config.id,

@@ -6,6 +6,7 @@
 
 mod args;
 mod backup;
+mod bench;
 mod client;
 mod clock;
 mod config;
@@ -58,6 +59,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Demo(args) => demo::run(args, log).await,
         Command::Serve(args) => serve::run(args, log).await,
+        Command::Bench(args) => bench::run(args, log).await,
         Command::Backup(args) => backup::run(args, log).await,
         Command::Restore(args) => restore::run(args, log).await,
         Command::Reevaluate(args) => reevaluate::run(args, log).await,

@@ -7,6 +7,7 @@
 //!
 //! Start with [`Page`]; what is written is in `server` and `gateway`.
 
+pub(crate) mod gateway;
 pub(crate) mod server;
 
 use crate::latency::Times;

@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::desk::{Desk, Item, Status};
 use crate::page;
 use crate::pump;
+use crate::readings::Monitor;
 use crate::source::Source;
 use crate::spool::{Spool, SpoolError};
 use crate::stats::Stats;
@@ -99,6 +100,19 @@ impl Gateway {
         source: Box<dyn Source>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StartError> {
+        Self::start_with(config, source, clock, |_| axum::Router::new()).await
+    }
+
+    /// As [`Gateway::start`], with more pages beside the crew's, under its guard.
+    ///
+    /// # Errors
+    /// As [`Gateway::start`].
+    pub async fn start_with(
+        config: Config,
+        source: Box<dyn Source>,
+        clock: Arc<dyn Clock>,
+        more: impl FnOnce(Monitor) -> axum::Router,
+    ) -> Result<Self, StartError> {
         let listener = match config.page.listen {
             Some(addr) => {
                 let listener = TcpListener::bind(addr).await;
@@ -135,7 +149,11 @@ impl Gateway {
         ))];
         let page = listener.as_ref().and_then(|l| l.local_addr().ok());
         if let Some(listener) = listener {
-            let app = page::router(Arc::clone(&desk), &config);
+            let more = more(Monitor {
+                desk: Arc::clone(&desk),
+                within: Span::from_secs(config.page.receiving_within_s.into()),
+            });
+            let app = page::router(Arc::clone(&desk), &config, more);
             others.push(Task::spawn(page::serve(listener, app)));
         }
         let pump = pump::run(source, config.speed, Arc::clone(&desk));

@@ -18,6 +18,7 @@ mod desk;
 pub mod gateway;
 mod page;
 mod pump;
+mod readings;
 pub mod source;
 mod spool;
 pub mod stats;
@@ -25,6 +26,7 @@ mod uplink;
 
 pub use config::Config;
 pub use gateway::{Gateway, Left, StartError};
+pub use readings::{Monitor, Readings};
 pub use source::Source;
 pub use source::wfdb::{WfdbConfig, WfdbSource};
 pub use spool::SpoolError;

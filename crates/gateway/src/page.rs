@@ -39,7 +39,8 @@ pub(crate) struct Page {
     config: PageConfig,
 }
 
-pub(crate) fn router(desk: Arc<Desk>, config: &Config) -> Router {
+/// The page, and `more` beside it, which must not have its routes.
+pub(crate) fn router(desk: Arc<Desk>, config: &Config, more: Router) -> Router {
     let page = Arc::new(Page {
         desk,
         gateway: config.id.clone(),
@@ -58,9 +59,10 @@ pub(crate) fn router(desk: Arc<Desk>, config: &Config) -> Router {
         .route("/api/state", get(state))
         .route("/act/{action}", post(act_by_form))
         .route("/api/act/{action}", post(act_by_json))
+        .with_state(Arc::clone(&page))
+        .merge(more)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .layer(middleware::from_fn_with_state(Arc::clone(&page), guard))
-        .with_state(page)
+        .layer(middleware::from_fn_with_state(page, guard))
 }
 
 pub(crate) async fn serve(listener: TcpListener, app: Router) {

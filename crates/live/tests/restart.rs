@@ -236,3 +236,68 @@ async fn a_rerun_reaches_the_deadlines_behind_the_last_record() {
     assert!(again.stored > 0, "silence raises alerts");
     assert_eq!(again.differences, Vec::new());
 }
+
+/// Seconds that each of the many is under way.
+const SECONDS: u32 = 24;
+
+/// One of many patients: each begins at another moment, some get worse, and every
+/// tenth joins the one before.
+fn of_many(number: u32) -> Vec<Append> {
+    let sender = Sender {
+        transfer: format!("tx-{number}").leak(),
+        gateway: format!("gw-{number}").leak(),
+        epoch: u64::from(number) + 1,
+    };
+    let mut records = Vec::new();
+    for second in 0..SECONDS {
+        let (sequence, at) = (u64::from(second) + 1, i64::from(second + number % 7));
+        let bad = number.is_multiple_of(3) && second > 8;
+        records.push(sender.hr(sequence, at, if bad { 190 } else { 80 }));
+        records.push(sender.wave(sequence, at));
+    }
+    if number % 10 == 1 {
+        let before = tx(&format!("tx-{}", number - 1));
+        let (id, at) = (sender.transfer, i64::from(SECONDS + 8));
+        records.push(action(id, at, "join", &RegistryAction::JoinInto(before)));
+    }
+    records
+}
+
+#[tokio::test]
+async fn many_transfers_and_their_viewers_come_back_where_they_were() {
+    let mut records: Vec<Append> = (0..150).flat_map(of_many).collect();
+    records.sort_by_key(|record| record.at);
+    let mut bench = Bench::new(every(13)).await;
+    for some in records.chunks(100) {
+        bench.put(some.to_vec()).await;
+    }
+    let (states, derived) = (bench.states().await, bench.derived());
+    assert_eq!(states.len(), 135, "every tenth has joined");
+    assert!(derived.values().filter(|steps| !steps.is_empty()).count() > 40);
+    let watch = Watch {
+        transfers: vec!["tx-3".to_owned()],
+        samples: true,
+        waveforms: true,
+        resume: None,
+    };
+    let mut viewer = bench.watch(watch.clone()).await;
+    let token = common::next(&mut viewer).await.unwrap().token;
+    drop(viewer);
+    for clean in [false, true, false] {
+        bench = bench.restart(clean, every(13)).await;
+        assert_eq!(bench.states().await, states, "clean {clean}");
+        assert_eq!(bench.derived(), derived, "clean {clean}");
+        let resume = Some(token.clone());
+        let mut viewer = bench
+            .watch(Watch {
+                resume,
+                ..watch.clone()
+            })
+            .await;
+        let missed = until(&mut viewer, |update| match update {
+            Update::Snapshot(snapshot) => Some(snapshot.missed),
+            _ => None,
+        });
+        assert_eq!(missed.await, None, "clean {clean}");
+    }
+}

@@ -52,7 +52,10 @@ async fn start() -> Box {
     ));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
-    tokio::spawn(serve(listener, router(Arc::clone(&desk), &config)));
+    tokio::spawn(serve(
+        listener,
+        router(Arc::clone(&desk), &config, Router::new()),
+    ));
     Box {
         addr,
         desk,
