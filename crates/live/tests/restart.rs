@@ -278,7 +278,7 @@ async fn many_transfers_and_their_viewers_come_back_where_they_were() {
         transfers: vec!["tx-3".to_owned()],
         samples: true,
         waveforms: true,
-        resume: None,
+        ..Watch::default()
     };
     let mut viewer = bench.watch(watch.clone()).await;
     let token = common::next(&mut viewer).await.unwrap().token;
