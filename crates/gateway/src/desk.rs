@@ -1,7 +1,7 @@
 //! Where everything that is recorded passes: the source, the crew's page, the
 //! link reports. Puts it on disk, then hands it to the uplink, in one order.
 
-use crate::spool::{Draft, Spool, SpoolError, Spooled};
+use crate::spool::{Draft, Moment, Spool, SpoolError, Spooled};
 use crate::stats::Stats;
 use crate::uplink::core::LinkView;
 use enroute_model::frame::{Body, ClockOffsets, CrewEvent};
@@ -116,8 +116,14 @@ impl Desk {
         work: impl FnOnce(&mut Spool) -> Result<T, SpoolError> + Send + 'static,
     ) -> Result<T, SpoolError> {
         let (spool, status) = (Arc::clone(&self.spool), Arc::clone(&self.status));
+        let moment = Moment {
+            captured_at: self.wall(),
+            monotonic: self.monotonic(),
+            exercise: self.exercise,
+        };
         let done = tokio::task::spawn_blocking(move || {
             let mut spool = lock(&spool);
+            spool.set_moment(moment);
             let done = work(&mut spool);
             // Told before the lock is let go: an older word never follows a newer.
             tell(&status, Summary::of(&spool));

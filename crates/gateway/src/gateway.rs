@@ -229,7 +229,7 @@ impl Gateway {
         let left = Left {
             unconfirmed_frames: self.unconfirmed_frames(),
         };
-        if let Err(error) = self.desk.spool(|spool| spool.close()).await {
+        if let Err(error) = self.desk.spool(Spool::close).await {
             tracing::error!(%error, "the spool was not closed cleanly");
         }
         left

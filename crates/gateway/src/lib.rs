@@ -35,7 +35,8 @@ pub use stats::Stats;
 /// The pure parts, for simulations: the caller does the I/O.
 #[doc(hidden)]
 pub mod simulation {
-    pub use crate::spool::{Appended, Draft, Picked, Spool, Spooled, StreamLife, Wanted};
+    pub use crate::spool::{
+        Appended, Draft, Heard, Picked, Spool, Spooled, StreamLife, Wanted, Word,
+    };
     pub use crate::uplink::core::{Core, Input, LinkView, Now, Output};
-    pub use crate::uplink::receipts::Durable;
 }

@@ -1,31 +1,43 @@
 //! The spool: frames on disk from before they are published until a receipt
-//! covers them (I3). Numbers them, knows which transfer each belongs to, and
-//! sheds when the disk's share is full.
+//! covers them (I3), and after that for as long as there is room: a server that
+//! is restored from an older copy is sent them again. Numbers them, knows which
+//! transfer each belongs to, and sheds when the disk's share is full.
 //!
 //! Synchronous and without a clock: every method that reaches the disk blocks.
 //! Held in memory is only what is gone, as ranges; a frame's bytes are read
 //! back from disk when it is sent again.
 //!
-//! `legs` says which sequences belong to which transfer, `shed` holds the shed
-//! records; both are small values of the log, written before what relies on them.
+//! `life` has the states of a number, `receipt` what a receipt changes and `trust`
+//! which receipts are believed, `room` what goes first. `legs` says which sequences
+//! belong to which transfer, `shed` holds the shed records. Legs, shed records and
+//! what is freed are small values of the log, written before what relies on them.
 
 mod legs;
+mod life;
 mod open;
 mod pick;
+mod receipt;
 mod report;
+mod room;
 mod shed;
+mod trust;
+mod word;
 
 use legs::Leg;
+use life::Life;
 pub use pick::{Picked, Wanted};
+pub use receipt::Heard;
+pub use word::Word;
 
 use crate::spool::shed::ShedRecord;
+use crate::spool::trust::Trust;
 use bytes::Bytes;
 use enroute_journal::{Failure, Log, LogAppend, OpenError, ReadError};
 use enroute_model::frame::{Body, ClockOffsets, Frame, Header};
 use enroute_model::ids::{Epoch, Stream, TransferId};
-use enroute_model::ranges::RangeSet;
 use enroute_model::time::{DeviceTime, GatewayTime, Span};
 use enroute_wire::frame as wire;
+use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// Why the spool cannot go on.
@@ -92,27 +104,15 @@ pub struct Appended {
     pub shed: u64,
 }
 
-/// Which numbers of a stream are used, and which of them need nothing more.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Life {
-    /// The number of the next frame.
-    next: u64,
-    /// Freed, or covered by a shed record (whose own number is not gone before
-    /// a receipt covers it).
-    gone: RangeSet,
-}
-
-impl Life {
-    /// The last number given out.
-    fn last(&self) -> u64 {
-        self.next.saturating_sub(1)
-    }
-
-    fn held(&self) -> u64 {
-        self.next
-            .saturating_sub(1)
-            .saturating_sub(self.gone.count())
-    }
+/// When the spool is used, for what it has to say itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Moment {
+    /// Our wall clock.
+    pub(crate) captured_at: GatewayTime,
+    /// Since the gateway started.
+    pub(crate) monotonic: Span,
+    /// Simulated or published again.
+    pub(crate) exercise: bool,
 }
 
 /// The spool.
@@ -129,10 +129,17 @@ pub struct Spool {
     /// By stream, life and their own number.
     shed: BTreeMap<(StreamLife, u64), ShedRecord>,
     shed_frames: u64,
+    /// Frames that the disk could not give back since it was opened.
+    damaged_frames: u64,
+    trust: Trust,
+    moment: Moment,
+    /// Sizes of the notes.
+    note_bytes: BTreeMap<&'static str, usize>,
 }
 
 impl Spool {
     /// The last number used in each stream of this life.
+    #[must_use]
     pub fn through(&self) -> BTreeMap<Stream, u64> {
         let lives = self.lives.iter().filter(|(life, _)| life.0 == self.epoch);
         lives
@@ -140,23 +147,42 @@ impl Spool {
             .collect()
     }
 
-    /// Payload bytes held, and the most that may be.
+    /// What it says from now on, it says of this moment.
+    pub(crate) fn set_moment(&mut self, moment: Moment) {
+        self.moment = moment;
+    }
+
+    /// Bytes of frames and notes on disk, and the most there may be.
+    #[must_use]
     pub fn bytes(&self) -> (u64, u64) {
-        (self.log.bytes(), self.bytes_max)
+        let notes: usize = self.note_bytes.values().sum();
+        let notes = u64::try_from(notes).unwrap_or(u64::MAX);
+        (self.log.bytes().saturating_add(notes), self.bytes_max)
     }
 
     /// Frames that no receipt covers.
+    #[must_use]
     pub fn unconfirmed(&self) -> u64 {
         self.lives.values().map(Life::held).sum()
     }
 
-    /// Frames given up since it was opened.
+    /// Frames given up for want of space, in this life of the spool.
+    #[must_use]
     pub fn shed_frames(&self) -> u64 {
         self.shed_frames
     }
 
+    /// Frames that the disk could not give back, since it was opened.
+    #[must_use]
+    pub fn damaged_frames(&self) -> u64 {
+        self.damaged_frames
+    }
+
     /// Numbers the drafts, makes room, and writes them with one sync. Starts a
     /// leg with a fresh transfer if none goes on.
+    ///
+    /// # Errors
+    /// When the spool fails.
     pub fn append(&mut self, drafts: &[Draft]) -> Result<Appended, SpoolError> {
         let mut done = Appended::default();
         let started = !self.active;
@@ -179,12 +205,16 @@ impl Spool {
             }
         }
         if let Some(draft) = drafts.last() {
-            let bytes = appends
-                .iter()
-                .map(|a| u64::try_from(a.payload.len()).unwrap_or(0));
-            done.shed = self.make_room(bytes.sum(), draft)?;
+            self.moment = Moment {
+                captured_at: draft.captured_at,
+                monotonic: draft.monotonic,
+                exercise: draft.exercise,
+            };
         }
         let legs = self.legs_note()?;
+        self.note_bytes.insert(legs::NOTE, legs.len());
+        let bytes = { appends.iter() }.map(|a| u64::try_from(a.payload.len()).unwrap_or(0));
+        done.shed = self.make_room(bytes.sum())?;
         let meta = [(legs::NOTE, legs.as_slice())];
         let meta = if started { meta.as_slice() } else { &[] };
         if !appends.is_empty() {
@@ -227,32 +257,21 @@ impl Spool {
         })
     }
 
-    /// Frees what is durable at the server; gives how many frames went.
-    pub fn free(&mut self, life: StreamLife, durable: &RangeSet) -> Result<u64, SpoolError> {
-        let Some(entry) = self.lives.get_mut(&life) else {
-            return Ok(0);
-        };
-        let last = entry.next.saturating_sub(1);
-        let mut freed = Vec::new();
-        for (from, to) in durable.iter() {
-            freed.extend(entry.gone.missing(from.max(1), to.min(last)));
+    /// Writes a note; what the disk has of it is replaced.
+    fn put_note<T: Serialize>(
+        &mut self,
+        key: &'static str,
+        note: &T,
+        synced: bool,
+    ) -> Result<(), SpoolError> {
+        let bytes = serde_json::to_vec(note).map_err(|e| SpoolError::Notes(e.to_string()))?;
+        self.note_bytes.insert(key, bytes.len());
+        if synced {
+            self.log.put_meta(key, &bytes)?;
+        } else {
+            self.log.put_meta_unsynced(key, &bytes)?;
         }
-        let mut shed_changed = false;
-        for (from, to) in &freed {
-            self.log.remove(life.1, life.0, *from..=*to)?;
-            entry.gone.insert(*from, *to);
-            let covered = |key: &(StreamLife, u64)| key.0 == life && (*from..=*to).contains(&key.1);
-            let before = self.shed.len();
-            self.shed.retain(|key, _| !covered(key));
-            shed_changed |= self.shed.len() < before;
-        }
-        if entry.held() == 0 && life.0 != self.epoch {
-            self.lives.remove(&life);
-        }
-        if shed_changed {
-            self.write_shed()?;
-        }
-        Ok(freed.iter().map(|(from, to)| to - from + 1).sum())
+        Ok(())
     }
 }
 

@@ -185,23 +185,18 @@ impl Uplink {
                 self.wanted = Some(wanted);
                 None
             }
-            Output::Free(durable) => {
+            Output::Hear(word) => {
                 let stats = Arc::clone(&self.desk.stats);
                 stats.receipts.add(1);
-                let freed = self.desk.spool(move |spool| {
-                    let mut frames = 0;
-                    for (life, set) in &durable {
-                        frames += spool.free(*life, set)?;
-                    }
-                    stats.freed.add(frames);
-                    Ok(frames)
+                let now = self.desk.wall();
+                let heard = self.desk.spool(move |spool| {
+                    let heard = spool.hear(&word, now)?;
+                    stats.freed.add(heard.freed);
+                    Ok(heard)
                 });
-                let frames = freed.await.unwrap_or(0);
+                let heard = heard.await.unwrap_or_default();
                 let unconfirmed = self.desk.status().borrow().unconfirmed;
-                Some(Input::Freed {
-                    frames,
-                    unconfirmed,
-                })
+                Some(Input::Freed { heard, unconfirmed })
             }
             Output::UseTransfer {
                 instead_of,

@@ -175,9 +175,33 @@ impl Log {
         LogScan::new(self.inner.store.db.snapshot(), spaces, &range)
     }
 
+    /// One frame, if it is there.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is damaged.
+    pub fn get(
+        &self,
+        stream: Stream,
+        epoch: Epoch,
+        sequence: u64,
+    ) -> Result<Option<Bytes>, ReadError> {
+        let spaces = self
+            .lock()
+            .notes
+            .spaces(stream, epoch, &(sequence..=sequence));
+        for space in spaces {
+            if let Some(value) = space.get(sequence.to_be_bytes())? {
+                let value = tables::opened(Position(sequence), value)?;
+                return Ok(Some(value.payload));
+            }
+        }
+        Ok(None)
+    }
+
     /// Removes the frames in `range` and gives the payload bytes freed. Slices
     /// wholly in it are dropped, which costs little, except the one that is
-    /// still being filled. Not synced: after a crash some may be there again.
+    /// still being filled. Not synced: after a crash some may be there again. What
+    /// the disk cannot give back stays, until its slice is dropped.
     ///
     /// # Errors
     /// When the log has failed.
@@ -243,6 +267,19 @@ impl Log {
         let key = format!("{USER_PREFIX}{key}");
         batch.insert(&self.inner.store.meta, key, head::seal_plain(value));
         state.commit(batch)
+    }
+
+    /// Stores a small value without a sync: durable with whatever is synced next,
+    /// never later than that.
+    ///
+    /// # Errors
+    /// When the log has failed.
+    pub fn put_meta_unsynced(&self, key: &str, value: &[u8]) -> Result<(), Failure> {
+        let mut state = self.working()?;
+        let mut batch = self.inner.store.db.batch();
+        let key = format!("{USER_PREFIX}{key}");
+        batch.insert(&self.inner.store.meta, key, head::seal_plain(value));
+        store::commit(batch, PersistMode::Buffer).map_err(|failure| state.fail(&failure.reason()))
     }
 
     /// Reads a small value.
@@ -345,9 +382,13 @@ impl Log {
             let mut batch = self.inner.store.db.batch();
             let mut freed = (0, 0);
             for row in rows.by_ref().take(REMOVE_FRAMES_MAX) {
-                let (key, value) = row
-                    .into_inner()
-                    .map_err(|error| state.fail(&store::describe(&error)))?;
+                let (key, value) = match row.into_inner() {
+                    Ok(row) => row,
+                    Err(error) => {
+                        tracing::warn!(%error, "damaged frames stay until their slice is dropped");
+                        break;
+                    }
+                };
                 freed.0 += 1;
                 freed.1 += stored_bytes(value.len());
                 batch.remove(&space, key);

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// Key of the note that holds the legs.
 pub(super) const NOTE: &str = "legs";
+/// Legs remembered, beside those with frames that no receipt covers.
+const LEGS_MAX: usize = 256;
 /// Hexadecimal digits of a fresh transfer id: 2^64 values.
 const ID_BYTES: usize = 8;
 
@@ -42,6 +44,7 @@ pub(super) struct Note {
 
 impl Spool {
     /// The transfer of the leg that goes on.
+    #[must_use]
     pub fn transfer(&self) -> Option<&TransferId> {
         self.legs
             .last()
@@ -64,22 +67,25 @@ impl Spool {
             transfer,
             first: Stream::ALL.map(next),
         };
-        // Legs without a frame left are forgotten, so that the note stays small.
-        let used: Vec<bool> = self.legs.iter().map(|leg| self.is_used(leg)).collect();
-        let mut used = used.into_iter();
-        self.legs.retain(|_| used.next().unwrap_or(false));
+        self.forget_legs();
         self.legs.push(leg);
         self.active = true;
         Ok(())
     }
 
     /// Starts a leg, durably.
+    ///
+    /// # Errors
+    /// When the spool fails.
     pub fn start_leg(&mut self, transfer: Option<TransferId>) -> Result<(), SpoolError> {
         self.begin_leg(transfer)?;
         self.write_legs()
     }
 
     /// Ends the leg that goes on, durably.
+    ///
+    /// # Errors
+    /// When the spool fails.
     pub fn end_leg(&mut self) -> Result<(), SpoolError> {
         self.active = false;
         self.write_legs()
@@ -87,6 +93,9 @@ impl Spool {
 
     /// Publishes this leg under another id from now on, durably. Says whether
     /// the leg that goes on was known as `instead_of`.
+    ///
+    /// # Errors
+    /// When the spool fails.
     pub fn use_transfer(
         &mut self,
         instead_of: &TransferId,
@@ -121,14 +130,32 @@ impl Spool {
         next.min().map_or(u64::MAX, |first| first - 1)
     }
 
-    fn is_used(&self, leg: &Leg) -> bool {
+    /// Legs that no receipt is awaited for are forgotten, the oldest first, so
+    /// that the note stays small; what is left of them on board only waits to be
+    /// evicted. So are earlier lives of the spool without a leg.
+    fn forget_legs(&mut self) {
+        let mut surplus = self.legs.len().saturating_sub(LEGS_MAX);
+        let waits: Vec<bool> = self.legs.iter().map(|leg| self.waits(leg)).collect();
+        let mut waits = waits.into_iter();
+        self.legs.retain(|_| {
+            let keep = waits.next().unwrap_or(true) || surplus == 0;
+            surplus = surplus.saturating_sub(usize::from(!keep));
+            keep
+        });
+        let epoch = self.epoch;
+        let legs = &self.legs;
+        let has_leg = |of: Epoch| legs.iter().any(|leg| leg.epoch == of);
+        self.lives
+            .retain(|life, entry| life.0 == epoch || entry.held() > 0 || has_leg(life.0));
+    }
+
+    /// Whether no receipt covers some of its frames.
+    fn waits(&self, leg: &Leg) -> bool {
         Stream::ALL.iter().any(|stream| {
             let first = leg.first(*stream);
             let life = self.lives.get(&(leg.epoch, *stream));
             life.is_some_and(|life| {
-                let last = self
-                    .leg_end(leg.epoch, *stream, first)
-                    .min(life.next.saturating_sub(1));
+                let last = self.leg_end(leg.epoch, *stream, first).min(life.last());
                 life.gone.missing(first, last).next().is_some()
             })
         })
@@ -142,8 +169,10 @@ impl Spool {
         serde_json::to_vec(&note).map_err(|e| SpoolError::Notes(e.to_string()))
     }
 
-    fn write_legs(&self) -> Result<(), SpoolError> {
-        Ok(self.log.put_meta(NOTE, &self.legs_note()?)?)
+    pub(super) fn write_legs(&mut self) -> Result<(), SpoolError> {
+        let note = self.legs_note()?;
+        self.note_bytes.insert(NOTE, note.len());
+        Ok(self.log.put_meta(NOTE, &note)?)
     }
 }
 

@@ -2,10 +2,12 @@
 
 use super::legs::{self, Note};
 use super::shed::{self, ShedRecord};
-use super::{Life, Spool, SpoolError};
+use super::trust::Trust;
+use super::{Life, Moment, Spool, SpoolError, receipt};
 use crate::config::SpoolConfig;
 use enroute_journal::{Log, LogOptions, Origin};
 use enroute_model::ids::{Epoch, Stream, TransferId};
+use enroute_model::ranges::RangeSet;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -27,6 +29,9 @@ struct LifeNote {
 impl Spool {
     /// Opens the spool in `config.dir`, a new one if there is none. The leg that
     /// went on goes on, unless another transfer is configured.
+    ///
+    /// # Errors
+    /// When the spool fails.
     pub fn open(config: &SpoolConfig, transfer: Option<&TransferId>) -> Result<Self, SpoolError> {
         Self::open_as(config, transfer, getrandom::u64)
     }
@@ -57,51 +62,81 @@ impl Spool {
             legs: Vec::new(),
             active: false,
             shed: BTreeMap::new(),
+            damaged_frames: 0,
+            trust: Trust::default(),
+            moment: Moment::default(),
+            note_bytes: BTreeMap::new(),
             log,
         };
         let next = last.map_or([1; 3], |note| note.next);
-        spool.find_held(next)?;
+        spool.read_lives(next)?;
         spool.go_on(transfer)?;
         spool.write_life()?;
         Ok(spool)
     }
 
-    /// Rebuilds from the slices which numbers are held. A freed number inside a
-    /// slice counts as held until it is found missing.
-    fn find_held(&mut self, next: [u64; 3]) -> Result<(), SpoolError> {
+    /// Which numbers there are, from the slices and the notes. A number that no
+    /// note accounts for counts as held: should the disk not give it back, it is
+    /// declared as damaged.
+    fn read_lives(&mut self, next: [u64; 3]) -> Result<(), SpoolError> {
+        let note: Option<receipt::Note> = read_note(&self.log, receipt::NOTE)?;
         for (stream, next) in Stream::ALL.into_iter().zip(next) {
-            let mut ends: BTreeMap<Epoch, Vec<(u64, u64)>> = BTreeMap::new();
-            ends.insert(self.epoch, Vec::new());
-            for slice in self.log.slices(stream) {
-                if slice.frames > 0 {
-                    let held = ends.entry(slice.epoch).or_default();
-                    held.push((slice.first, slice.last));
-                }
-            }
-            for (epoch, held) in ends {
-                let after = held.iter().map(|(_, last)| last.saturating_add(1));
-                let known = if epoch == self.epoch { next.max(1) } else { 1 };
-                let mut life = Life {
-                    next: after.max().unwrap_or(1).max(known),
-                    ..Life::default()
-                };
-                let mut from = 1;
-                for (first, last) in held {
-                    life.gone.insert(from, first.saturating_sub(1));
-                    from = last.saturating_add(1);
-                }
-                life.gone.insert(from, life.next.saturating_sub(1));
-                self.lives.insert((epoch, stream), life);
-            }
+            self.life((self.epoch, stream)).next = next.max(1);
+        }
+        for known in note.iter().flat_map(|note| &note.lives) {
+            let life = self.life((known.epoch, known.stream));
+            life.next = life.next.max(known.next);
+            life.freed = known.freed.clone();
+            life.evicted = known.evicted.clone();
+        }
+        let slices: Vec<_> = { Stream::ALL.iter() }
+            .flat_map(|stream| self.log.slices(*stream))
+            .collect();
+        for slice in slices {
+            let life = self.life((slice.epoch, slice.stream));
+            life.next = life.next.max(slice.last.saturating_add(1));
         }
         let shed: Vec<ShedRecord> = read_note(&self.log, shed::NOTE)?.unwrap_or_default();
         for record in shed {
-            // After a crash between the note and the drop, they are still there.
-            let (epoch, stream) = record.life();
-            self.log.remove(stream, epoch, record.range())?;
-            self.hold_shed(record);
+            let ((epoch, stream), (first, last)) = (record.life(), record.numbers());
+            if record.may_remain() {
+                self.log.remove(stream, epoch, first..=last)?;
+            }
+            let life = self.life((epoch, stream));
+            life.next = life.next.max(last.saturating_add(1));
+            self.shed.insert(((epoch, stream), last), record);
+        }
+        if let Some(note) = note {
+            self.trust = note.trust;
+        } else {
+            self.forget_absent();
+            self.write_freed()?;
+        }
+        let lives: Vec<_> = self.lives.keys().copied().collect();
+        for life in lives {
+            self.settle(life);
         }
         Ok(())
+    }
+
+    fn life(&mut self, life: (Epoch, Stream)) -> &mut Life {
+        self.lives.entry(life).or_default()
+    }
+
+    /// Without a note of what was freed, what is not there was.
+    fn forget_absent(&mut self) {
+        for ((epoch, stream), life) in &mut self.lives {
+            let mut there = RangeSet::default();
+            for slice in self.log.slices(*stream) {
+                if slice.epoch == *epoch {
+                    there.insert(slice.first, slice.last);
+                }
+            }
+            for (from, to) in there.missing(1, life.last()) {
+                life.freed.insert(from, to);
+                life.evicted.insert(from, to);
+            }
+        }
     }
 
     fn go_on(&mut self, transfer: Option<&TransferId>) -> Result<(), SpoolError> {
@@ -117,15 +152,14 @@ impl Spool {
                 if let Some(last) = self.legs.last_mut() {
                     last.began_as = leg.began_as;
                 }
-                let note = self.legs_note()?;
-                Ok(self.log.put_meta(legs::NOTE, &note)?)
+                self.write_legs()
             }
             (None, Some(wanted)) => self.start_leg(Some(wanted.clone())),
             _ => Ok(()),
         }
     }
 
-    fn write_life(&self) -> Result<(), SpoolError> {
+    fn write_life(&mut self) -> Result<(), SpoolError> {
         let next = |stream| self.lives.get(&(self.epoch, stream)).map_or(1, |l| l.next);
         let note = LifeNote {
             epoch: self.epoch,
@@ -133,12 +167,14 @@ impl Spool {
             next: Stream::ALL.map(next),
             shed_frames: self.shed_frames,
         };
-        let bytes = serde_json::to_vec(&note).map_err(|e| SpoolError::Notes(e.to_string()))?;
-        Ok(self.log.put_meta(NOTE, &bytes)?)
+        self.put_note(NOTE, &note, true)
     }
 
     /// Closes it cleanly: the next start goes on with the same life.
-    pub fn close(&self) -> Result<(), SpoolError> {
+    ///
+    /// # Errors
+    /// When the spool fails.
+    pub fn close(&mut self) -> Result<(), SpoolError> {
         self.write_life()?;
         Ok(self.log.close()?)
     }

@@ -4,10 +4,14 @@ use super::{Spool, SpoolError, StreamLife};
 use crate::config::HistoryOrder;
 use bytes::Bytes;
 use enroute_journal::ReadError;
+use enroute_model::frame::GapCause;
 use enroute_model::ids::{Stream, TransferId};
 use enroute_model::ranges::RangeSet;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// Frames read one by one in one step, where the disk gives errors.
+const SINGLY_MAX: u64 = 256;
 
 /// Which frames may be picked.
 #[derive(Debug)]
@@ -39,6 +43,9 @@ pub struct Picked {
 impl Spool {
     /// The next frames for the history lane: events before numerics before
     /// waveforms, as they would be kept.
+    ///
+    /// # Errors
+    /// When the spool fails.
     pub fn pick(&mut self, wanted: &Wanted) -> Result<Option<Picked>, SpoolError> {
         for stream in Stream::ALL {
             let lives: Vec<StreamLife> = self
@@ -76,7 +83,7 @@ impl Spool {
             if picked.is_some() {
                 return Ok(picked);
             }
-            // Nothing was there: the numbers are known to be gone now.
+            // What was not there is declared, and comes next.
         }
         Ok(None)
     }
@@ -116,65 +123,127 @@ impl Spool {
         to: u64,
         wanted: &Wanted,
     ) -> Result<Option<Picked>, SpoolError> {
-        let leg = self.leg_of(life.0, life.1, from);
-        let transfer = leg.map(|l| l.transfer.clone());
-        let (frames, through) = self.collect(life, from, to, wanted)?;
-        // Freed before a restart, or unreadable: nothing will ever be sent.
+        let (frames, through) = self.collect(life, from, to, wanted);
         let mut found = RangeSet::default();
         for (sequence, _) in &frames {
             found.insert(*sequence, *sequence);
         }
-        if let Some(entry) = self.lives.get_mut(&life) {
-            for (from, to) in found.missing(from, through) {
-                entry.gone.insert(from, to);
-            }
+        let mut damaged = RangeSet::default();
+        for (from, to) in found.missing(from, through) {
+            damaged.insert(from, to);
         }
-        let Some(transfer) = transfer.filter(|_| !frames.is_empty()) else {
+        if damaged.count() > 0 {
+            self.note_damaged(life, &damaged)?;
+        }
+        let leg = self.leg_of(life.0, life.1, from);
+        let Some(transfer) = leg.map(|leg| leg.transfer.clone()) else {
+            // Of a transfer that nobody remembers: it can never be sent.
             if let Some(entry) = self.lives.get_mut(&life) {
                 entry.gone.insert(from, through);
             }
             return Ok(None);
         };
-        Ok(Some(Picked {
+        Ok((!frames.is_empty()).then_some(Picked {
             life,
             transfer,
             frames,
         }))
     }
 
-    /// Frames from `from` on, and the number through which all was looked at.
+    /// What the disk cannot give back is declared, and the record sent instead.
+    fn note_damaged(&mut self, life: StreamLife, damaged: &RangeSet) -> Result<(), SpoolError> {
+        let frames = damaged.count();
+        self.damaged_frames = self.damaged_frames.saturating_add(frames);
+        let ranges: Vec<(u64, u64)> = damaged.iter().collect();
+        tracing::error!(stream = ?life.1, ?ranges, "spooled frames are damaged and given up");
+        self.declare(life, damaged, GapCause::Damaged)
+    }
+
+    /// Frames from `from` on, and the number through which all was looked at: what
+    /// is not among them cannot be read.
     fn collect(
         &self,
         life: StreamLife,
         from: u64,
         to: u64,
         wanted: &Wanted,
-    ) -> Result<(Vec<(u64, Bytes)>, u64), SpoolError> {
-        let mut frames: Vec<(u64, Bytes)> = Vec::new();
-        let mut bytes = 0;
+    ) -> (Vec<(u64, Bytes)>, u64) {
         if let Some(record) = self.shed.get(&(life, from)) {
-            return Ok((vec![(from, record.payload())], from));
+            return (vec![(from, record.payload())], from);
         }
         let shed = self.shed.range((life, from)..=(life, to)).next();
         let to = shed.map_or(to, |((_, number), _)| number - 1);
+        let mut frames = Frames::new(wanted);
         for item in self.log.scan(life.1, life.0, from..=to) {
-            let (sequence, payload) = match item {
-                Ok(frame) => frame,
-                Err(ReadError::Record { position, what }) => {
-                    tracing::error!(sequence = position.0, %what, "a spooled frame is damaged");
-                    continue;
+            match item {
+                Ok((sequence, payload)) => {
+                    if !frames.take(sequence, payload) {
+                        return frames.through();
+                    }
                 }
-                Err(error) => return Err(error.into()),
-            };
-            let full =
-                bytes + payload.len() > wanted.bytes_max || frames.len() >= wanted.frames_max;
-            if full && !frames.is_empty() {
-                let through = frames.last().map_or(from, |(last, _)| *last);
-                return Ok((frames, through));
+                Err(ReadError::Record { .. }) => {}
+                // A part of a file: what lies in it is found one by one.
+                Err(ReadError::Store(error)) if frames.list.is_empty() => {
+                    tracing::error!(%error, "the spool's disk gives read errors");
+                    return self.collect_singly(life, from, to, wanted);
+                }
+                Err(ReadError::Store(_)) => return frames.through(),
             }
-            bytes += payload.len();
-            frames.push((sequence, payload));
         }
-        Ok((frames, to))
+        (frames.list, to)
+    }
+
+    fn collect_singly(
+        &self,
+        life: StreamLife,
+        from: u64,
+        to: u64,
+        wanted: &Wanted,
+    ) -> (Vec<(u64, Bytes)>, u64) {
+        let to = to.min(from.saturating_add(SINGLY_MAX - 1));
+        let mut frames = Frames::new(wanted);
+        for sequence in from..=to {
+            if let Ok(Some(payload)) = self.log.get(life.1, life.0, sequence)
+                && !frames.take(sequence, payload)
+            {
+                return frames.through();
+            }
+        }
+        (frames.list, to)
+    }
+}
+
+/// Frames as they are collected.
+struct Frames<'a> {
+    wanted: &'a Wanted,
+    bytes: usize,
+    list: Vec<(u64, Bytes)>,
+}
+
+impl<'a> Frames<'a> {
+    fn new(wanted: &'a Wanted) -> Self {
+        Self {
+            wanted,
+            bytes: 0,
+            list: Vec::new(),
+        }
+    }
+
+    /// False: there is no room.
+    fn take(&mut self, sequence: u64, payload: Bytes) -> bool {
+        let full = self.bytes + payload.len() > self.wanted.bytes_max
+            || self.list.len() >= self.wanted.frames_max;
+        if full && !self.list.is_empty() {
+            return false;
+        }
+        self.bytes += payload.len();
+        self.list.push((sequence, payload));
+        true
+    }
+
+    /// All up to the last one was looked at.
+    fn through(self) -> (Vec<(u64, Bytes)>, u64) {
+        let through = self.list.last().map_or(0, |(last, _)| *last);
+        (self.list, through)
     }
 }

@@ -7,12 +7,12 @@ use enroute_wire::limits::LINK_STREAMS_MAX;
 
 impl Spool {
     /// What was produced in this life, and in earlier ones that still hold
-    /// frames which no receipt covers: the server takes a life that is no longer
+    /// frames which no receipt covers, or may have to declare some: the server takes a life that is no longer
     /// named as lost. `sent` is the uplink's to say.
     pub(crate) fn streams(&self) -> Vec<StreamReport> {
         let now = Stream::ALL.map(|stream| (self.epoch, stream));
         let before = self.lives.iter();
-        let before = before.filter(|(life, entry)| life.0 != self.epoch && entry.held() > 0);
+        let before = before.filter(|(life, entry)| life.0 != self.epoch && entry.matters());
         now.into_iter()
             .chain(before.map(|(life, _)| *life))
             .take(LINK_STREAMS_MAX)

@@ -1,23 +1,28 @@
-//! Giving up the oldest when there is no room, with a record of what went.
+//! What will never come, said so: there was no room for it, the disk cannot give
+//! it back, or it was dropped after the server had it, and the server lost it.
 //!
 //! A shed record is a frame whose number is the last of the range it replaces.
 //! The log takes only growing numbers, so the records are a note of their own,
-//! written before what they replace is dropped.
+//! written before what they replace is dropped. A record that a receipt covers
+//! stays, as a frame does, so that it can be said again.
 
-use super::{Draft, Spool, SpoolError, StreamLife};
+use super::{Spool, SpoolError, StreamLife};
 use bytes::Bytes;
-use enroute_journal::LogSlice;
 use enroute_model::frame::{Body, Frame, GapCause, Header, Shed};
 use enroute_model::ids::{Epoch, Stream};
+use enroute_model::ranges::RangeSet;
 use enroute_model::time::GatewayTime;
 use enroute_wire::frame as wire;
 use serde::{Deserialize, Serialize};
 
 /// Key of the note that holds the shed records.
 pub(super) const NOTE: &str = "shed";
-/// Most records that wait for a receipt; beyond it, neighbours of one leg are
-/// joined even if what lies between them was not given up.
-const RECORDS_MAX: usize = 1_024;
+/// Most records; beyond it, those that a receipt covers are forgotten, then
+/// neighbours of one leg are joined even if what lies between them was not given up.
+const RECORDS_MAX: usize = 256;
+
+/// Frames looked at to learn when a lost one was captured.
+const CAPTURED_LOOKED_AT: usize = 16;
 
 /// A range that was given up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,14 +33,15 @@ pub(super) struct ShedRecord {
     first: u64,
     last: u64,
     first_captured_at: GatewayTime,
+    cause: GapCause,
     /// The frame that says so, encoded once: its identity has one content.
     frame: Vec<u8>,
 }
 
 impl ShedRecord {
-    /// The numbers that it stands for.
-    pub(super) fn range(&self) -> std::ops::RangeInclusive<u64> {
-        self.first..=self.last
+    /// The first and last number that it stands for.
+    pub(super) fn numbers(&self) -> (u64, u64) {
+        (self.first, self.last)
     }
 
     pub(super) fn life(&self) -> StreamLife {
@@ -45,122 +51,137 @@ impl ShedRecord {
     pub(super) fn payload(&self) -> Bytes {
         Bytes::copy_from_slice(&self.frame)
     }
+
+    /// Whether the frames may still be on disk, after a crash between the note and
+    /// the drop. What is damaged is better left alone.
+    pub(super) fn may_remain(&self) -> bool {
+        self.cause == GapCause::SpoolFull
+    }
 }
 
 impl Spool {
-    /// Drops slices until `bytes` more fit; gives how many frames went.
-    pub(super) fn make_room(&mut self, bytes: u64, now: &Draft) -> Result<u64, SpoolError> {
-        let mut shed = 0;
-        while self.log.bytes().saturating_add(bytes) > self.bytes_max {
-            let order = [Stream::Waveforms, Stream::Numerics, Stream::Events];
-            let oldest = order
-                .iter()
-                .find_map(|s| self.log.slices(*s).first().copied());
-            let Some(slice) = oldest else { break };
-            shed += self.give_up(&slice, now)?;
-        }
-        self.shed_frames = self.shed_frames.saturating_add(shed);
-        Ok(shed)
-    }
-
-    fn give_up(&mut self, slice: &LogSlice, now: &Draft) -> Result<u64, SpoolError> {
-        let life = (slice.epoch, slice.stream);
-        let held: Vec<(u64, u64)> = self.lives.get(&life).map_or_else(Vec::new, |entry| {
-            entry.gone.missing(slice.first, slice.last).collect()
-        });
-        let mut went = 0;
-        for (from, to) in held {
+    /// Says, durably, that these numbers will never come.
+    pub(super) fn declare(
+        &mut self,
+        life: StreamLife,
+        lost: &RangeSet,
+        cause: GapCause,
+    ) -> Result<(), SpoolError> {
+        for (from, to) in lost.iter() {
             let mut from = from;
             while from <= to {
-                let end = self.leg_end(slice.epoch, slice.stream, from).min(to);
-                self.add_shed(life, from, end, now);
-                went += end - from + 1;
-                from = end + 1;
+                let end = self.leg_end(life.0, life.1, from).min(to);
+                self.add_shed(life, from, end, cause);
+                from = end.saturating_add(1);
             }
         }
-        self.write_shed()?;
-        self.log.drop_slice(slice)?;
-        Ok(went)
+        self.settle(life);
+        self.write_shed()
     }
 
-    fn add_shed(&mut self, life: StreamLife, from: u64, to: u64, now: &Draft) {
+    fn add_shed(&mut self, life: StreamLife, from: u64, to: u64, cause: GapCause) {
+        self.forget_covered();
         let (epoch, stream) = life;
-        let leg_first = self
-            .leg_of(epoch, stream, from)
-            .map_or(1, |leg| leg.first(stream));
-        let captured = self.captured_at(life, from).unwrap_or(now.captured_at);
-        let crowded = self.shed.len() >= RECORDS_MAX;
-        let before = self.shed.range(..(life, from)).next_back();
-        let before = before.filter(|((l, last), record)| {
-            *l == life && record.leg_first == leg_first && (last + 1 == from || crowded)
-        });
-        let before = before.map(|(key, record)| (*key, record.clone()));
-        let (first, first_captured_at) = match before {
-            Some((key, record)) => {
-                self.shed.remove(&key);
-                (record.first, record.first_captured_at)
+        let leg_first = { self.leg_of(epoch, stream, from) }.map_or(1, |leg| leg.first(stream));
+        let mut first = from;
+        let mut first_captured_at = None;
+        for key in self.to_absorb(life, (from, to), leg_first, cause) {
+            if let Some(record) = self.shed.remove(&key)
+                && record.first <= first
+            {
+                (first, first_captured_at) = (record.first, Some(record.first_captured_at));
             }
-            None => (from, captured),
-        };
+        }
+        let first_captured_at = first_captured_at.unwrap_or_else(|| self.captured_at(life, from));
         let body = Body::Shed(Shed {
             first,
             last: to,
             first_captured_at,
-            cause: Some(GapCause::SpoolFull),
+            cause: Some(cause),
         });
         let header = Header {
             epoch,
             stream,
             sequence: to,
             leg_first,
-            captured_at: now.captured_at,
+            captured_at: self.moment.captured_at,
             observed_at: None,
             boot: self.boot,
-            monotonic: now.monotonic,
+            monotonic: self.moment.monotonic,
             clocks: None,
-            exercise: now.exercise,
+            exercise: self.moment.exercise,
         };
-        self.hold_shed(ShedRecord {
+        let record = ShedRecord {
             epoch,
             stream,
             leg_first,
             first,
             last: to,
             first_captured_at,
+            cause,
             frame: wire::encode(&Frame { header, body }),
-        });
+        };
+        self.shed.insert((life, to), record);
     }
 
-    /// Takes a record into account: its range is gone, its own number is held.
-    pub(super) fn hold_shed(&mut self, record: ShedRecord) {
-        let life = (record.epoch, record.stream);
-        let entry = self.lives.entry(life).or_default();
-        entry.next = entry.next.max(record.last.saturating_add(1));
-        // Rebuilt without the record's own number, which a restart marks as gone.
-        let all = std::mem::take(&mut entry.gone);
-        for (from, to) in all.iter() {
-            entry
-                .gone
-                .insert(from, to.min(record.last.saturating_sub(1)));
-            entry
-                .gone
-                .insert(from.max(record.last.saturating_add(1)), to);
+    /// The records that a new one takes the place of: those in its range, and the
+    /// one just before it, if it says the same and no receipt covers it.
+    fn to_absorb(
+        &self,
+        life: StreamLife,
+        (from, to): (u64, u64),
+        leg_first: u64,
+        cause: GapCause,
+    ) -> Vec<(StreamLife, u64)> {
+        let inside = self.shed.range((life, from)..=(life, to));
+        let mut keys: Vec<_> = inside.map(|(key, _)| *key).collect();
+        let crowded = self.shed.len() >= RECORDS_MAX;
+        if let Some((key, before)) = self.shed.range(..(life, from)).next_back() {
+            let same_leg = key.0 == life && before.leg_first == leg_first;
+            let next = key.1.saturating_add(1) == from && before.cause == cause;
+            if same_leg && (next || crowded) && !self.is_covered(*key) {
+                keys.push(*key);
+            }
         }
-        entry
-            .gone
-            .insert(record.first, record.last.saturating_sub(1));
-        self.shed.insert((life, record.last), record);
+        keys
     }
 
-    pub(super) fn write_shed(&self) -> Result<(), SpoolError> {
-        let records: Vec<&ShedRecord> = self.shed.values().collect();
-        let bytes = serde_json::to_vec(&records).map_err(|e| SpoolError::Notes(e.to_string()))?;
-        Ok(self.log.put_meta(NOTE, &bytes)?)
+    /// What a receipt covers makes room for what none does.
+    fn forget_covered(&mut self) {
+        while self.shed.len() >= RECORDS_MAX {
+            let covered = self.shed.keys().copied().find(|key| self.is_covered(*key));
+            let Some(record) = covered.and_then(|key| self.shed.remove(&key)) else {
+                return;
+            };
+            if let Some(entry) = self.lives.get_mut(&record.life()) {
+                entry.evicted.insert(record.first, record.last);
+            }
+        }
     }
 
-    fn captured_at(&self, life: StreamLife, sequence: u64) -> Option<GatewayTime> {
-        let mut scan = self.log.scan(life.1, life.0, sequence..=sequence);
-        let (_, payload) = scan.next()?.ok()?;
-        Some(wire::decode(&payload).ok()?.header.captured_at)
+    fn is_covered(&self, (life, number): (StreamLife, u64)) -> bool {
+        let entry = self.lives.get(&life);
+        entry.is_some_and(|entry| entry.freed.contains(number))
+    }
+
+    /// Works out again which numbers need not be sent.
+    pub(super) fn settle(&mut self, life: StreamLife) {
+        let records = self.shed.range((life, 0)..=(life, u64::MAX));
+        let records = records.map(|(_, record)| record);
+        self.lives.entry(life).or_default().settle(records);
+    }
+
+    pub(super) fn write_shed(&mut self) -> Result<(), SpoolError> {
+        let records: Vec<ShedRecord> = self.shed.values().cloned().collect();
+        self.put_note(NOTE, &records, true)
+    }
+
+    /// When the first frame from here on that can be read was captured.
+    fn captured_at(&self, life: StreamLife, sequence: u64) -> GatewayTime {
+        let found = { self.log.scan(life.1, life.0, sequence..=u64::MAX) }
+            .take(CAPTURED_LOOKED_AT)
+            .filter_map(Result::ok)
+            .find_map(|(_, payload)| wire::decode_header(&payload).ok());
+        found.map_or(self.moment.captured_at, |header| header.captured_at)
     }
 }

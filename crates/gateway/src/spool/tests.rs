@@ -5,11 +5,13 @@
     reason = "a failure here is a failed test"
 )]
 
+mod model;
+
+use super::word::Part;
 use super::*;
 use crate::config::{HistoryOrder, SpoolConfig};
 use enroute_model::frame::{Code, CrewEvent, Metric, Waveform};
-use proptest::prelude::*;
-use std::collections::BTreeSet;
+use enroute_model::ranges::RangeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -87,87 +89,33 @@ fn sent_by(
     all
 }
 
+/// A receipt for the leg that begins with `first`; the `at`-th of journal 1.
+fn word(life: StreamLife, first: u64, durable: &[(u64, u64)], at: i64) -> Word {
+    Word {
+        journal: 1,
+        answers: GatewayTime(at),
+        sent_at: enroute_model::time::ServerTime(at),
+        parts: vec![Part {
+            life,
+            first,
+            durable: ranges(durable),
+            told_through: u64::MAX,
+        }],
+    }
+}
+
+/// Frees all of one leg through a number.
+fn free_through(spool: &mut Spool, life: StreamLife, last: u64, at: i64) -> u64 {
+    let word = word(life, 1, &[(1, last)], at);
+    spool.hear(&word, GatewayTime(at)).unwrap().freed
+}
+
 fn ranges(list: &[(u64, u64)]) -> RangeSet {
     let mut set = RangeSet::default();
     for (a, b) in list {
         set.insert(*a, *b);
     }
     set
-}
-
-#[derive(Clone, Debug)]
-enum Action {
-    Append(u8),
-    Receipt { first: u64, last: u64 },
-    NewLeg,
-    Close,
-    Crash,
-}
-
-fn action() -> impl Strategy<Value = Action> {
-    prop_oneof![
-        5 => (1..6_u8).prop_map(Action::Append),
-        3 => (1..30_u64, 0..9_u64).prop_map(|(first, n)| Action::Receipt { first, last: first + n }),
-        1 => Just(Action::NewLeg),
-        1 => Just(Action::Close),
-        1 => Just(Action::Crash),
-    ]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
-
-    #[test]
-    fn what_is_held_is_what_no_receipt_covered(actions in prop::collection::vec(action(), 1..25)) {
-        let dir = tempfile::tempdir().unwrap();
-        let open = || Spool::open(&config(dir.path(), 1 << 30), None).unwrap();
-        let mut spool = open();
-        let mut held: BTreeMap<(StreamLife, u64), (TransferId, Bytes)> = BTreeMap::new();
-        let mut appended = false;
-        let mut epochs = BTreeSet::from([spool.epoch]);
-        for action in actions {
-            match action {
-                Action::Append(count) => {
-                    appended = true;
-                    let drafts: Vec<Draft> = (0..count).map(|n| note(&n.to_string())).collect();
-                    for frame in spool.append(&drafts).unwrap().frames {
-                        held.insert((frame.life, frame.sequence), (frame.transfer, frame.payload));
-                    }
-                }
-                Action::Receipt { first, last } => {
-                    let life = (spool.epoch, Stream::Events);
-                    let covered = held.keys().filter(|k| k.0 == life && (first..=last).contains(&k.1)).count();
-                    let freed = spool.free(life, &ranges(&[(first, last)])).unwrap();
-                    // After a restart, a number freed before it may count once more.
-                    prop_assert!(freed >= covered as u64);
-                    held.retain(|k, _| k.0 != life || !(first..=last).contains(&k.1));
-                }
-                Action::NewLeg => spool.start_leg(None).unwrap(),
-                Action::Close => {
-                    spool.close().unwrap();
-                    drop(spool);
-                    spool = open();
-                    appended = false;
-                    prop_assert!(epochs.contains(&spool.epoch), "a clean restart keeps the epoch");
-                }
-                Action::Crash => {
-                    drop(spool);
-                    spool = open();
-                    // Without an append since the last clean end, no number can be in doubt.
-                    let new = epochs.insert(spool.epoch);
-                    prop_assert!(new || !appended, "a crash begins a new epoch");
-                    appended = false;
-                }
-            }
-        }
-        for order in [HistoryOrder::Newest, HistoryOrder::Oldest] {
-            // Nothing is lost; what was freed may be there again after a crash.
-            let found = sent_by(&mut spool, order);
-            for (key, frame) in &held {
-                prop_assert_eq!(found.get(key), Some(frame));
-            }
-        }
-    }
 }
 
 #[test]
@@ -218,8 +166,8 @@ fn the_oldest_waveforms_go_first_and_leave_a_record() {
         })
         .unwrap();
     let before = spool.unconfirmed();
-    assert_eq!(spool.free(life, &ranges(&[(1, shed)])).unwrap(), 1);
-    assert_eq!((spool.unconfirmed(), spool.shed.len()), (before - 1, 0));
+    assert_eq!(free_through(&mut spool, life, shed, 1), 1);
+    assert_eq!(spool.unconfirmed(), before - 1);
 }
 
 #[test]
@@ -265,13 +213,10 @@ fn a_receipt_for_what_was_never_sent_changes_nothing() {
     let mut spool = Spool::open(&config(dir.path(), 1 << 30), None).unwrap();
     spool.append(&[note("a")]).unwrap();
     let life = (spool.epoch, Stream::Events);
-    assert_eq!(spool.free(life, &ranges(&[(2, u64::MAX)])).unwrap(), 0);
-    assert_eq!(
-        spool
-            .free((Epoch(1), Stream::Events), &ranges(&[(1, 9)]))
-            .unwrap(),
-        0
-    );
+    let never = word(life, 2, &[(2, u64::MAX)], 1);
+    assert_eq!(spool.hear(&never, GatewayTime(1)).unwrap().freed, 0);
+    let other = (Epoch(1), Stream::Events);
+    assert_eq!(free_through(&mut spool, other, 9, 2), 0);
     let next = spool.append(&[note("b")]).unwrap();
     assert_eq!((next.frames[0].sequence, spool.unconfirmed()), (2, 2));
 }

@@ -12,10 +12,10 @@
 //! bytes of the configuration, one question to the spool at a time.
 
 use super::clocks::{Exchange, ServerClock};
-use super::receipts::{self, Durable};
+use super::receipts;
 use super::sent::Sent;
 use crate::config::{Config, UplinkConfig};
-use crate::spool::{Picked, Spooled, StreamLife, Wanted};
+use crate::spool::{Heard, Picked, Spooled, StreamLife, Wanted, Word};
 use bytes::Bytes;
 use enroute_model::frame::ClockOffsets;
 use enroute_model::ids::{GatewayId, Lane, Stream, TransferId};
@@ -73,10 +73,11 @@ pub enum Input {
     },
     /// The answer to [`Output::Pick`]; nothing is left, or the spool failed.
     Picked(Option<Picked>),
-    /// The answer to [`Output::Free`].
+    /// The answer to [`Output::Hear`].
     Freed {
-        /// Frames freed.
-        frames: u64,
+        /// What became of the frames; after the server lost its past, what is on
+        /// its way is sent again.
+        heard: Heard,
         /// Frames that no receipt covers.
         unconfirmed: u64,
     },
@@ -103,8 +104,8 @@ pub enum Output {
     /// Ask the spool; the answer is [`Input::Picked`]. Nothing is asked before
     /// that. What was to be freed earlier is freed first.
     Pick(Wanted),
-    /// Free these; the answer is [`Input::Freed`].
-    Free(Durable),
+    /// Free what this says is durable; the answer is [`Input::Freed`].
+    Hear(Word),
     /// Publish the leg that goes on under another transfer; if it was known under
     /// this one, [`Input::Transfer`] follows.
     UseTransfer {
@@ -167,7 +168,6 @@ pub struct Core {
     /// last word then.
     outdated: bool,
     clock: ServerClock,
-    journal: Option<u64>,
     transfer: Option<TransferId>,
     announced: Announced,
 }
@@ -196,7 +196,6 @@ impl Core {
             exhausted: false,
             outdated: false,
             clock: ServerClock::default(),
-            journal: None,
             transfer: None,
             announced: Announced::Nothing,
         }
@@ -240,10 +239,13 @@ impl Core {
             Input::Unsent { token, too_large } => self.on_unsent(token, too_large),
             Input::Message { topic, payload } => self.on_message(now, &topic, &payload, out),
             Input::Picked(picked) => self.on_picked(now, picked, out),
-            Input::Freed {
-                frames,
-                unconfirmed,
-            } => self.on_freed(now, frames > 0 || unconfirmed == 0),
+            Input::Freed { heard, unconfirmed } => {
+                if heard.restored {
+                    self.sent.clear();
+                }
+                self.changed();
+                self.on_freed(now, heard.freed > 0 || unconfirmed == 0);
+            }
             Input::Transfer(transfer) => {
                 self.transfer = transfer;
                 self.announce(out);
@@ -437,19 +439,14 @@ impl Core {
             // journal would have everything sent again.
             return tracing::warn!("a receipt says nothing");
         }
-        let before = self.journal.replace(receipt.journal);
-        if before.is_some_and(|journal| journal != receipt.journal) {
-            tracing::warn!("the server's journal is another one: all that is held is sent again");
-            self.sent.clear();
-        }
-        let durable = receipts::durable(&receipt);
-        for (life, set) in &durable {
-            self.sent.durable(*life, set);
+        let word = Word::of(&receipt);
+        for (life, set) in word.durable() {
+            self.sent.durable(life, set);
         }
         // Before anyone can see that all is confirmed.
         self.observe_clock(now, &receipt, out);
         self.changed();
-        out.push(Output::Free(durable));
+        out.push(Output::Hear(word));
     }
 
     fn on_freed(&mut self, now: Now, covered: bool) {
