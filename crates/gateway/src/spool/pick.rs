@@ -123,7 +123,7 @@ impl Spool {
         to: u64,
         wanted: &Wanted,
     ) -> Result<Option<Picked>, SpoolError> {
-        let (frames, through) = self.collect(life, from, to, wanted);
+        let (frames, through) = self.collect(life, from, to, wanted)?;
         let mut found = RangeSet::default();
         for (sequence, _) in &frames {
             found.insert(*sequence, *sequence);
@@ -167,9 +167,9 @@ impl Spool {
         from: u64,
         to: u64,
         wanted: &Wanted,
-    ) -> (Vec<(u64, Bytes)>, u64) {
+    ) -> Result<(Vec<(u64, Bytes)>, u64), SpoolError> {
         if let Some(record) = self.shed.get(&(life, from)) {
-            return (vec![(from, record.payload())], from);
+            return Ok((vec![(from, record.payload())], from));
         }
         let shed = self.shed.range((life, from)..=(life, to)).next();
         let to = shed.map_or(to, |((_, number), _)| number - 1);
@@ -178,19 +178,20 @@ impl Spool {
             match item {
                 Ok((sequence, payload)) => {
                     if !frames.take(sequence, payload) {
-                        return frames.through();
+                        return Ok(frames.through());
                     }
                 }
                 Err(ReadError::Record { .. }) => {}
                 // A part of a file: what lies in it is found one by one.
                 Err(ReadError::Store(error)) if frames.list.is_empty() => {
                     tracing::error!(%error, "the spool's disk gives read errors");
-                    return self.collect_singly(life, from, to, wanted);
+                    return Ok(self.collect_singly(life, from, to, wanted));
                 }
-                Err(ReadError::Store(_)) => return frames.through(),
+                Err(ReadError::Store(_)) => return Ok(frames.through()),
+                Err(error @ ReadError::Failed(_)) => return Err(error.into()),
             }
         }
-        (frames.list, to)
+        Ok((frames.list, to))
     }
 
     fn collect_singly(
