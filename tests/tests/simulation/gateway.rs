@@ -328,15 +328,13 @@ impl World {
                 self.at(self.now + wait, Event::Pick(number, life));
                 None
             }
-            Output::Free(durable) => {
-                self.model.freed(number, &durable);
-                let spool = &mut self.gateways[number].on.as_mut().unwrap().spool;
-                let mut frames = 0;
-                for (life, set) in &durable {
-                    frames += spool.free(*life, set).expect("the spool frees");
-                }
+            Output::Hear(word) => {
+                self.model.freed(number, word.durable());
+                let it = &mut self.gateways[number];
+                let now = GatewayTime(it.wall.at(self.now));
+                let spool = &mut it.on.as_mut().unwrap().spool;
                 Some(Input::Freed {
-                    frames,
+                    heard: spool.hear(&word, now).expect("the spool frees"),
                     unconfirmed: spool.unconfirmed(),
                 })
             }

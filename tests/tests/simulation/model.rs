@@ -173,9 +173,13 @@ impl Model {
     }
 
     /// The gateway is about to free these (I3).
-    pub(crate) fn freed(&self, gateway: usize, ranges: &BTreeMap<(Epoch, Stream), RangeSet>) {
+    pub(crate) fn freed<'a>(
+        &self,
+        gateway: usize,
+        ranges: impl Iterator<Item = ((Epoch, Stream), &'a RangeSet)>,
+    ) {
         for ((epoch, stream), set) in ranges {
-            let line = (gateway, epoch.0, stream_number(*stream));
+            let line = (gateway, epoch.0, stream_number(stream));
             for range in set.iter() {
                 self.must_be_accounted(line, range, "freed");
             }

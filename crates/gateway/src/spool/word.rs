@@ -45,7 +45,7 @@ impl Word {
     }
 
     /// What is durable, by stream and life.
-    pub(crate) fn durable(&self) -> impl Iterator<Item = (StreamLife, &RangeSet)> {
+    pub fn durable(&self) -> impl Iterator<Item = (StreamLife, &RangeSet)> {
         self.parts.iter().map(|part| (part.life, &part.durable))
     }
 }
