@@ -3,8 +3,12 @@ import { mount } from "svelte";
 import App from "./app/App.svelte";
 import "./app/style.css";
 import { store } from "./picture/store.svelte";
+import { sound } from "./signals/sound.svelte";
+import { startBackfill } from "./trend/backfill";
 
 const target = document.getElementById("app");
 if (!target) throw new Error("index.html has no #app");
 store.start();
+sound.start();
+startBackfill();
 mount(App, { target });

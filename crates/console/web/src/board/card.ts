@@ -4,6 +4,7 @@ import type { Source, TransferState } from "../../gen/proto/enroute/v1/live_pb";
 import type { Leg } from "../../gen/proto/enroute/v1/transfers_pb";
 import { minutes, clock, span, type Zone } from "../units/times";
 import { ms } from "../values/values";
+import { idOf } from "../catalogue/catalogue";
 import { activeSources } from "../picture/picture";
 import { text, isKey } from "../words/words";
 import type { Language } from "../words/languages";
@@ -89,6 +90,24 @@ function within(left: number, language: Language): string {
 export function inMinutes(spanMs: number, language: Language): string {
   const { hours: h, minutes: m } = minutes(spanMs);
   return h > 0 ? text(language, "span.hours", { h, m }) : text(language, "span.minutes", { m });
+}
+
+export interface ScoreShown {
+  /** `5`, or `5–9` while something is missing. */
+  readonly points: string;
+  readonly missing: number;
+  readonly red: boolean;
+}
+
+/** The early warning score of the active source, with what is not certain. */
+export function news2(state: TransferState): ScoreShown | null {
+  for (const source of activeSources(state)) {
+    const score = source.score.find((one) => idOf(one.code) === "news2");
+    if (!score) continue;
+    const points = score.high === score.low ? String(score.low) : `${score.low}–${score.high}`;
+    return { points, missing: score.missing, red: score.singleRed };
+  }
+  return null;
 }
 
 /** Age band and weight in a few words. */

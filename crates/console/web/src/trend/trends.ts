@@ -2,6 +2,7 @@
 // the page is told. Bounded: by quantity, and by the transfers that are open.
 import type { TransferState } from "../../gen/proto/enroute/v1/live_pb";
 import { BOARD, measuredAt, newest, numberOf } from "../values/values";
+import type { Numeric } from "./numerics";
 import { Series } from "./series";
 
 const SLOT_MS = 10_000;
@@ -31,6 +32,11 @@ export class Trends {
     let one = series.get(id);
     if (!one) series.set(id, (one = new Series(SLOT_MS, SLOTS, "newest")));
     one.add(at, number, late);
+  }
+
+  /** Takes the values of a transfer's history. */
+  adder(transfer: string): (numeric: Numeric) => void {
+    return ({ id, at, number, late }) => this.add(transfer, id, at, number, late);
   }
 
   of(transfer: string, id: string): Series | null {

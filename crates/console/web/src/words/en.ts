@@ -138,6 +138,10 @@ export const en = {
   "alert.physiological": "physiological",
   "alert.source": "from {gateway}",
 
+  "score.missing": { one: "{n} item missing", other: "{n} items missing" },
+  "score.red": "one item at 3",
+  "score.assumed": "adult assumed",
+
   "state.questionable": "doubtful",
   "state.calibrating": "calibrating",
   "state.test": "test mode",
@@ -366,6 +370,9 @@ export const en = {
   "v.shock_index": "Shock index",
   "v.map_derived": "MAP derived",
   "v.apnea_time": "Apnoea",
+  "v.news2": "NEWS2",
+  "v.mews": "MEWS",
+  "v.qsofa": "qSOFA",
   "v.ecg_i": "ECG I",
   "v.ecg_ii": "ECG II",
   "v.ecg_iii": "ECG III",

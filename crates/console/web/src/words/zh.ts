@@ -138,6 +138,10 @@ export const zh: Catalogue = {
   "alert.physiological": "生理",
   "alert.source": "来自 {gateway}",
 
+  "score.missing": { other: "缺 {n} 项" },
+  "score.red": "有单项 3 分",
+  "score.assumed": "按成人（假定）",
+
   "state.questionable": "可疑",
   "state.calibrating": "校准中",
   "state.test": "测试模式",
@@ -366,6 +370,9 @@ export const zh: Catalogue = {
   "v.shock_index": "休克指数",
   "v.map_derived": "推算平均压",
   "v.apnea_time": "呼吸暂停",
+  "v.news2": "NEWS2",
+  "v.mews": "MEWS",
+  "v.qsofa": "qSOFA",
   "v.ecg_i": "心电 I",
   "v.ecg_ii": "心电 II",
   "v.ecg_iii": "心电 III",
