@@ -1,6 +1,7 @@
 //! One gateway's part of a transfer: identity of its frames, its link, its
 //! values, its device's alarms.
 
+mod clocks;
 mod deadlines;
 pub(crate) mod derived;
 mod epochs;
@@ -10,14 +11,15 @@ use crate::alerts::{Alerts, Now};
 use crate::bounds::{DEVICE_ALARMS_MAX, LIVE_INTERVAL_MAX, Overflow};
 use crate::effects::Effects;
 use crate::value::{Order, Origin, Slot};
+use clocks::Clocks;
 use derived::Patient;
 use enroute_alert::limit::Side;
 use enroute_alert::profile::Profile;
 use enroute_alert::technical::LinkCondition;
 use enroute_model::frame::{ClockOffsets, DeviceAlarm, Header, LinkReport, Metric};
 use enroute_model::ids::{Epoch, GatewayId, Lane, Stream};
-use enroute_model::state::{AlertKind, ClockState, Link, ScoreState, SourceState};
-use enroute_model::time::{EngineTime, Span};
+use enroute_model::state::{AlertKind, Link, ScoreState, SourceState};
+use enroute_model::time::{EngineTime, ServerTime, Span};
 use epochs::{Life, Rejected};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -60,7 +62,7 @@ pub(crate) struct Source {
     /// When scores were last computed.
     derived_at: Option<EngineTime>,
     scores: Vec<ScoreState>,
-    clocks: ClockOffsets,
+    clocks: Clocks,
     pub(crate) values: BTreeMap<Metric, Slot>,
     device_alarms: Vec<HeldAlarm>,
     epochs: BTreeMap<Epoch, Life>,
@@ -90,7 +92,7 @@ impl Source {
             rejected: Rejected::default(),
             derived_at: None,
             scores: Vec::new(),
-            clocks: ClockOffsets::default(),
+            clocks: Clocks::default(),
             values: BTreeMap::new(),
             device_alarms: Vec::new(),
             epochs: BTreeMap::new(),
@@ -132,6 +134,7 @@ impl Source {
             order,
             observed_at: header.observed_at,
             captured_at: header.captured_at,
+            measured_at: None,
             late: of_the_past,
         }
     }
@@ -156,15 +159,20 @@ impl Source {
     }
 
     pub(crate) fn clocks(&self) -> ClockOffsets {
-        self.clocks
+        self.clocks.offsets()
     }
 
-    pub(crate) fn note_clocks(&mut self, clocks: ClockOffsets, ctx: &mut Ctx) {
-        self.clocks = ClockOffsets {
-            monitor: clocks.monitor.or(self.clocks.monitor),
-            gateway: clocks.gateway.or(self.clocks.gateway),
-        };
-        ctx.out.changed.source(ctx.gateway);
+    /// What a live frame says of the clocks. Gives when it was measured, on the
+    /// server's clock.
+    pub(crate) fn note_clocks(
+        &mut self,
+        header: &Header,
+        ctx: &mut Ctx,
+    ) -> Option<(ServerTime, Span)> {
+        if self.clocks.note(header, ctx.at) {
+            ctx.out.changed.source(ctx.gateway);
+        }
+        self.clocks.measured_at(header)
     }
 
     /// Says whether deadlines moved.
@@ -363,7 +371,7 @@ impl Source {
             active: self.active,
             link: self.link_state(),
             report: self.report.clone(),
-            clocks: self.clocks,
+            clocks: self.clocks.offsets(),
             values: self
                 .values
                 .iter()
@@ -377,7 +385,7 @@ impl Source {
             completeness: self.completeness(),
             rejected_publishes: self.rejected.publishes(),
             scores: self.scores(),
-            clock_state: ClockState::default(),
+            clock_state: self.clocks.flags(),
         }
     }
 

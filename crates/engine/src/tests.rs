@@ -1,6 +1,7 @@
 //! Timelines that a nurse could read, and properties over random traces.
 
 mod attention;
+mod clocks;
 mod ladder;
 mod ledger;
 mod properties;

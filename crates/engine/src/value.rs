@@ -10,7 +10,7 @@ use enroute_model::frame::Metric;
 use enroute_model::ids::{Epoch, Stream};
 use enroute_model::reading::{Reading, Validity};
 use enroute_model::state::ValueState;
-use enroute_model::time::{DeviceTime, EngineTime, GatewayTime, Span};
+use enroute_model::time::{DeviceTime, EngineTime, GatewayTime, ServerTime, Span};
 use serde::{Deserialize, Serialize};
 
 /// Order in which a source produced things, whatever any clock says: epochs by
@@ -30,6 +30,8 @@ pub(crate) struct Origin {
     pub(crate) order: Order,
     pub(crate) observed_at: Option<DeviceTime>,
     pub(crate) captured_at: GatewayTime,
+    /// On the server's clock, and how uncertain that is.
+    pub(crate) measured_at: Option<(ServerTime, Span)>,
     pub(crate) late: bool,
 }
 
@@ -199,7 +201,7 @@ impl Slot {
             reading: self.reading,
             implausible: self.is_implausible(),
             observed_at: self.origin.observed_at,
-            measured_at: None,
+            measured_at: self.origin.measured_at,
             captured_at: self.origin.captured_at,
             heard_at: self.heard_at,
             stale: self.stale,

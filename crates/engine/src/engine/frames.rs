@@ -61,13 +61,13 @@ impl Engine {
     ) -> bool {
         let (header, now) = (&frame.header, self.now);
         let placed = self.with_source(gateway, out, |source, ctx| {
-            let origin = source.place(header, lane, now);
+            let mut origin = source.place(header, lane, now);
             let excused = source.excused;
             if lane == Lane::Live {
                 source.heard(ctx);
             }
-            if let Some(clocks) = header.clocks.filter(|_| !origin.late) {
-                source.note_clocks(clocks, ctx);
+            if !origin.late {
+                origin.measured_at = source.note_clocks(header, ctx);
             }
             (origin, excused && !source.excused)
         });
