@@ -5,7 +5,7 @@ use crate::args::{
 };
 use crate::client::{self, RESPONSE_BYTES_MAX};
 use crate::log::{self, Screen};
-use crate::watch::{json, words};
+use crate::watch::{account, json, words};
 use crate::{out, utc};
 use anyhow::{Context, Result, anyhow};
 use enroute_wire::v1;
@@ -378,18 +378,13 @@ fn show_lines(state: &v1::TransferState) -> Vec<String> {
             (true, false) => "link lost",
         };
         say("source", format!("{} {link}", source.gateway));
-        for stream in &source.completeness {
-            let text = format!(
-                "{:<10} {} durable, {} missing, {} shed, {} duplicate, {} in conflict",
-                words::stream(stream.stream()),
-                stream.durable,
-                stream.missing,
-                stream.shed,
-                stream.duplicates,
-                stream.conflicts
-            );
-            say("", text);
+        for line in account::lines(source) {
+            say("", line);
         }
+    }
+    for time in &state.unrecorded {
+        let (from, to) = (utc::rfc3339(time.since_us), utc::rfc3339(time.until_us));
+        say("unrecorded", format!("{from} to {to}: {}", time.reason));
     }
     lines
 }

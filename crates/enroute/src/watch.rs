@@ -1,8 +1,10 @@
 //! `enroute watch`: the terminal view, or a line of JSON for each update.
 
+pub(crate) mod account;
 mod app;
 mod board;
 mod chrome;
+mod data;
 pub(crate) mod json;
 mod patient;
 mod picture;

@@ -2,7 +2,7 @@
 
 use super::chrome::{self, DIM};
 use super::picture::{self, Picture};
-use super::words;
+use super::{account, words};
 use crate::utc;
 use enroute_model::time::Span;
 use enroute_wire::v1;
@@ -14,13 +14,45 @@ use ratatui::widgets::Paragraph;
 
 /// Lines of a transfer.
 const ROW_LINES: u16 = 3;
-/// Width of a vital sign's cell.
-const CELL: usize = 13;
-/// Width of the column that says who comes.
-const WHO: usize = 34;
+/// Width of the arrival, the link and the data in full.
+const ARRIVAL: usize = 40;
+/// Width of the arrival and the link alone.
+const ARRIVAL_SHORT: usize = 17;
 
-/// Width of where to and by what, on the second line.
-const WHERE: usize = WHO + CELL;
+/// What there is room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Columns {
+    /// Width of who comes.
+    who: usize,
+    /// Width of a vital sign's cell.
+    cell: usize,
+    /// How many of the vital signs.
+    count: usize,
+    /// Arrival with its time of day, and what is missing beside the link.
+    full: bool,
+}
+
+impl Columns {
+    fn of(width: u16) -> Self {
+        let width = usize::from(width);
+        let (who, cell) = if width < 110 { (24, 11) } else { (34, 13) };
+        let room = width.saturating_sub(4 + who);
+        let full = room >= COLUMNS.len() * cell + ARRIVAL;
+        let arrival = if full { ARRIVAL } else { ARRIVAL_SHORT };
+        let count = (room.saturating_sub(arrival) / cell).min(COLUMNS.len());
+        Self {
+            who,
+            cell,
+            count,
+            full,
+        }
+    }
+
+    /// Those shown.
+    fn shown(self) -> impl Iterator<Item = &'static Column> {
+        COLUMNS.iter().take(self.count)
+    }
+}
 
 /// A column of vital signs: the first of its ids that is known is shown.
 struct Column {
@@ -75,7 +107,7 @@ pub(crate) fn draw(frame: &mut Frame, picture: &Picture, selected: Option<&str>,
         head.push(chrome::exercise_line(page.head.width));
     }
     head.push(title(picture));
-    head.push(columns());
+    head.push(titles(Columns::of(page.head.width)));
     frame.render_widget(Paragraph::new(head), page.head);
     rows(frame, page.body, picture, selected, now);
     if picture.silent(now) {
@@ -113,12 +145,17 @@ fn title(picture: &Picture) -> Line<'static> {
     line
 }
 
-fn columns() -> Line<'static> {
-    let mut text = format!("    {:<WHO$}", "who and where to");
-    for column in &COLUMNS {
-        text = format!("{text}{:<CELL$}", column.title);
+fn titles(columns: Columns) -> Line<'static> {
+    let Columns { who, cell, .. } = columns;
+    let mut text = format!("    {:<who$}", "who and where to");
+    for column in columns.shown() {
+        text = format!("{text}{:<cell$}", column.title);
     }
-    text.push_str("arrival, link, data");
+    text.push_str(if columns.full {
+        "arrival, link, data"
+    } else {
+        "arrival, link"
+    });
     Line::styled(
         text,
         Style::new().fg(DIM).add_modifier(Modifier::UNDERLINED),
@@ -153,7 +190,11 @@ fn rows(frame: &mut Frame, area: Rect, picture: &Picture, selected: Option<&str>
         };
         let top = u16::try_from(line).unwrap_or(0) * ROW_LINES;
         let row = Rect::new(area.x, area.y + top, area.width, ROW_LINES - 1).intersection(area);
-        frame.render_widget(Paragraph::new(row_lines(&transfer.state, now_us)), row);
+        let width = usize::from(row.width);
+        let columns = Columns::of(row.width);
+        let lines = row_lines(&transfer.state, columns, now_us).into_iter();
+        let lines: Vec<_> = lines.map(|line| chrome::cut(line, width)).collect();
+        frame.render_widget(Paragraph::new(lines), row);
         if index == chosen && selected.is_some() {
             let style = Style::new().bg(Color::Rgb(38, 44, 62));
             frame.buffer_mut().set_style(row, style);
@@ -167,20 +208,27 @@ fn rows(frame: &mut Frame, area: Rect, picture: &Picture, selected: Option<&str>
     }
 }
 
-fn row_lines(state: &v1::TransferState, now_us: i64) -> Vec<Line<'static>> {
+fn row_lines(state: &v1::TransferState, columns: Columns, now_us: i64) -> Vec<Line<'static>> {
     let top = picture::top_alert(state);
     let colour = top.map_or(DIM, |alert| words::priority_colour(alert.priority()));
     let mark = top.map_or("   ", |alert| words::priority_mark(alert.priority()));
     let bar = Text::styled(format!("{mark} "), Style::new().fg(colour).bold());
     let mut first = Line::from(bar);
-    first.push_span(who(state));
-    for column in &COLUMNS {
-        first.extend(cell(state, column));
+    first.push_span(who(state, columns.who));
+    for column in columns.shown() {
+        first.extend(cell(state, column, columns.cell));
     }
-    first.extend(arrival(state, now_us));
+    first.extend(arrival(state, columns, now_us));
     let mut second = Line::from(Text::raw("    "));
-    second.push_span(where_to(state));
+    second.push_span(where_to(state, columns.who + columns.cell));
     second.extend(alert_text(state, now_us));
+    if !columns.full && !state.closed {
+        second.extend(data(state));
+    }
+    if let Some(thin) = account::thinnest(state).and_then(account::thin) {
+        let text = format!("   link thin: {thin}");
+        second.push_span(Text::styled(text, Style::new().fg(Color::Yellow)));
+    }
     vec![first, second]
 }
 
@@ -193,7 +241,7 @@ fn fit(text: &str, width: usize) -> String {
     format!("{cut:<width$}")
 }
 
-fn who(state: &v1::TransferState) -> Text<'static> {
+fn who(state: &v1::TransferState, width: usize) -> Text<'static> {
     let concern = state
         .info
         .as_ref()
@@ -201,10 +249,10 @@ fn who(state: &v1::TransferState) -> Text<'static> {
         .filter(|concern| !concern.is_empty())
         .unwrap_or_else(|| "no headline yet".into());
     let text = format!("{}  {concern}", words::short_code(&state.short_code));
-    Text::styled(fit(&text, WHO), Style::new().bold())
+    Text::styled(fit(&text, width), Style::new().bold())
 }
 
-fn where_to(state: &v1::TransferState) -> Text<'static> {
+fn where_to(state: &v1::TransferState, width: usize) -> Text<'static> {
     let info = state.info.clone().unwrap_or_default();
     let hospital = if info.hospital.is_empty() {
         "UNASSIGNED".to_owned()
@@ -221,7 +269,7 @@ fn where_to(state: &v1::TransferState) -> Text<'static> {
         })
         .unwrap_or_default();
     Text::styled(
-        fit(&format!("{hospital}{vehicle}"), WHERE),
+        fit(&format!("{hospital}{vehicle}"), width),
         Style::new().fg(Color::Gray),
     )
 }
@@ -241,17 +289,17 @@ pub(crate) fn current_leg(state: &v1::TransferState) -> Option<&v1::Leg> {
     state.info.as_ref()?.leg.get(usize::try_from(leg).ok()?)
 }
 
-fn cell(state: &v1::TransferState, column: &Column) -> Vec<Text<'static>> {
+fn cell(state: &v1::TransferState, column: &Column, width: usize) -> Vec<Text<'static>> {
     let find = |ids: &[&str]| {
         ids.iter()
             .find_map(|id| picture::value(state, id).map(|(_, value)| value.clone()))
     };
     let Some(value) = find(column.ids) else {
-        return vec![Text::styled(fit("·", CELL), Style::new().fg(DIM))];
+        return vec![Text::styled(fit("·", width), Style::new().fg(DIM))];
     };
     let colour = words::colour(words::id(value.code));
     let Some(mut digits) = words::value_digits(&value) else {
-        let text = fit(words::state(value.state()), CELL);
+        let text = fit(words::state(value.state()), width);
         return vec![Text::styled(text, Style::new().fg(Color::Yellow))];
     };
     let second = find(column.second).and_then(|value| words::value_digits(&value));
@@ -265,7 +313,7 @@ fn cell(state: &v1::TransferState, column: &Column) -> Vec<Text<'static>> {
                 Style::new().fg(DIM).add_modifier(Modifier::CROSSED_OUT),
             ),
             Text::styled(
-                fit(" stale", CELL.saturating_sub(digits.chars().count())),
+                fit(" stale", width.saturating_sub(digits.chars().count())),
                 Style::new().fg(DIM),
             ),
         ];
@@ -277,7 +325,7 @@ fn cell(state: &v1::TransferState, column: &Column) -> Vec<Text<'static>> {
     };
     let rest = fit(
         &format!(" {}", words::arrow(&value)),
-        CELL.saturating_sub(digits.chars().count()),
+        width.saturating_sub(digits.chars().count()),
     );
     vec![
         Text::styled(digits, style),
@@ -285,7 +333,7 @@ fn cell(state: &v1::TransferState, column: &Column) -> Vec<Text<'static>> {
     ]
 }
 
-fn arrival(state: &v1::TransferState, now_us: i64) -> Vec<Text<'static>> {
+fn arrival(state: &v1::TransferState, columns: Columns, now_us: i64) -> Vec<Text<'static>> {
     let mut parts = Vec::new();
     if state.closed {
         return vec![Text::styled("closed", Style::new().fg(DIM))];
@@ -294,32 +342,43 @@ fn arrival(state: &v1::TransferState, now_us: i64) -> Vec<Text<'static>> {
     let eta = travel.eta_us.map_or_else(
         || "no ETA".to_owned(),
         |eta| {
-            format!(
-                "in {} ({})",
-                utc::span(eta.saturating_sub(now_us)),
-                short_time(eta)
-            )
+            let left = utc::span(eta.saturating_sub(now_us));
+            if columns.full {
+                format!("in {left} ({})", short_time(eta))
+            } else {
+                left
+            }
         },
     );
-    parts.push(Text::raw(format!("{eta:<17}")));
+    let width = if columns.full { 17 } else { 8 };
+    parts.push(Text::raw(format!("{eta:<width$}")));
+    let thin = account::thinnest(state).is_some();
     parts.push(match picture::link_up(state) {
+        Some(true) if thin => Text::styled("link thin", Style::new().fg(Color::Yellow)),
         Some(true) => Text::styled("link up  ", Style::new().fg(Color::Green)),
         Some(false) => Text::styled("LINK LOST", Style::new().fg(Color::LightRed).bold()),
         None => Text::styled("no link  ", Style::new().fg(DIM)),
     });
-    let (_, missing, shed, _) = picture::completeness(state);
-    if missing > 0 {
-        let text = format!("  {missing} missing");
-        parts.push(Text::styled(text, Style::new().fg(Color::Yellow)));
-    } else if shed > 0 {
-        parts.push(Text::styled(
-            format!("  {shed} shed"),
-            Style::new().fg(Color::Yellow),
-        ));
-    } else {
-        parts.push(Text::styled("  complete", Style::new().fg(DIM)));
+    if columns.full {
+        parts.extend(data(state));
+        if parts.len() == 2 {
+            parts.push(Text::styled("  complete", Style::new().fg(DIM)));
+        }
     }
     parts
+}
+
+/// What is not there, if anything.
+fn data(state: &v1::TransferState) -> Option<Text<'static>> {
+    let (_, missing, shed, _) = picture::completeness(state);
+    let text = if missing > 0 {
+        format!("  {missing} missing")
+    } else if shed > 0 {
+        format!("  {shed} shed")
+    } else {
+        return None;
+    };
+    Some(Text::styled(text, Style::new().fg(Color::Yellow)))
 }
 
 fn short_time(us: i64) -> String {

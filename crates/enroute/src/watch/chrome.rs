@@ -53,7 +53,10 @@ pub(crate) fn foot(frame: &mut Frame, area: Rect, picture: &Picture, now: Span, 
     let [server, notice] =
         Layout::vertical([Constraint::Length(1), Constraint::Length(1)]).areas(area);
     frame.render_widget(
-        Paragraph::new(server_line(picture, now, server.width)),
+        Paragraph::new(cut(
+            server_line(picture, now, server.width),
+            usize::from(server.width),
+        )),
         server,
     );
     let text = " The monitor at the patient is the primary alarm; this is a second view.";
@@ -119,6 +122,36 @@ fn server_line(picture: &Picture, now: Span, width: u16) -> Line<'static> {
             .bg(Color::Red)
             .add_modifier(Modifier::BOLD),
     )
+}
+
+/// The frame of a panel.
+pub(crate) fn panel(title: &'static str) -> Block<'static> {
+    Block::bordered()
+        .border_type(BorderType::Rounded)
+        .border_style(Style::new().fg(DIM))
+        .title(format!(" {title} "))
+}
+
+/// A line of no more than `width` characters; what is cut off leaves a mark.
+pub(crate) fn cut(line: Line<'static>, width: usize) -> Line<'static> {
+    if line.width() <= width {
+        return line;
+    }
+    let mut room = width.saturating_sub(1);
+    let style = line.style;
+    let mut kept = Vec::new();
+    for span in line.spans {
+        let long = span.content.chars().count();
+        if long <= room {
+            room -= long;
+            kept.push(span);
+            continue;
+        }
+        let text: String = span.content.chars().take(room).collect();
+        kept.push(Text::styled(format!("{text}…"), span.style));
+        break;
+    }
+    Line::from(kept).style(style)
 }
 
 /// Greys what is drawn in `area`, once it must not be taken for the present.

@@ -44,6 +44,10 @@ pub(crate) fn response(response: &v1::WatchResponse) -> Option<Value> {
         "server_time".into(),
         rfc3339(response.server_time_us).into(),
     );
+    if let Some(failed) = &response.not_recorded {
+        let told = json!({ "since": rfc3339(failed.since_us), "reason": failed.reason });
+        line.insert("not_recorded".into(), told);
+    }
     if let Value::Object(body) = body {
         line.extend(body);
     }
@@ -74,6 +78,15 @@ pub(crate) fn transfer(state: &v1::TransferState) -> Value {
         "alerts": state.alert.iter().map(alert).collect::<Vec<_>>(),
         "sources": state.source.iter().map(source).collect::<Vec<_>>(),
         "poisoned": state.poisoned.len(),
+        "unrecorded": state.unrecorded.iter().map(unrecorded).collect::<Vec<_>>(),
+    })
+}
+
+fn unrecorded(time: &v1::Unrecorded) -> Value {
+    json!({
+        "since": rfc3339(time.since_us),
+        "until": rfc3339(time.until_us),
+        "reason": time.reason,
     })
 }
 
@@ -123,28 +136,90 @@ fn travel(travel: &v1::Travel) -> Value {
 }
 
 fn source(source: &v1::Source) -> Value {
-    let stream = |stream: &v1::StreamCompleteness| {
-        json!({
-            "epoch": format!("{:016x}", stream.epoch),
-            "stream": words::stream(stream.stream()),
-            "first": stream.first,
-            "highest": stream.highest,
-            "durable": stream.durable,
-            "shed": stream.shed,
-            "missing": stream.missing,
-            "duplicates": stream.duplicates,
-            "conflicts": stream.conflicts,
-            "gaps": stream.gap.iter().map(|gap| [gap.first, gap.last]).collect::<Vec<_>>(),
-        })
-    };
     json!({
         "gateway": source.gateway,
         "active": source.active,
         "link_up": source.link_up,
         "last_heard": source.last_heard_us.map(rfc3339),
         "lost_since": source.lost_since_us.map(rfc3339),
+        "report": source.report.as_ref().map(report),
+        "clocks": clocks(source),
+        "rejected_publishes": source.rejected_publishes,
         "values": source.value.iter().map(value).collect::<Vec<_>>(),
         "completeness": source.completeness.iter().map(stream).collect::<Vec<_>>(),
+    })
+}
+
+fn report(report: &v1::LinkReport) -> Value {
+    json!({
+        "degradation_level": report.degradation_level,
+        "numerics_interval_ms": report.numerics_interval_ms,
+        "spool_bytes": report.spool_bytes,
+        "spool_bytes_max": report.spool_bytes_max,
+        "unconfirmed_frames": report.unconfirmed_frames,
+        "battery_percent": report.battery_percent,
+    })
+}
+
+/// Differences in microseconds: the gateway's to the server's, the monitor's to
+/// the gateway's.
+fn clocks(source: &v1::Source) -> Value {
+    let (offsets, state) = (
+        source.clocks.unwrap_or_default(),
+        source.clock_state.unwrap_or_default(),
+    );
+    let clock = |offset: Option<i64>, uncertainty: u64, wrong: bool, unsteady: bool| {
+        json!({
+            "offset_us": offset,
+            "uncertainty_us": offset.map(|_| uncertainty),
+            "wrong": wrong,
+            "unsteady": unsteady,
+        })
+    };
+    json!({
+        "gateway": clock(
+            offsets.gateway_us,
+            offsets.gateway_uncertainty_us,
+            state.gateway_wrong,
+            state.gateway_unsteady,
+        ),
+        "monitor": clock(
+            offsets.monitor_us,
+            offsets.monitor_uncertainty_us,
+            state.monitor_wrong,
+            state.monitor_unsteady,
+        ),
+    })
+}
+
+fn stream(stream: &v1::StreamCompleteness) -> Value {
+    let gap = |gap: &v1::Gap| {
+        json!({
+            "first": gap.first,
+            "last": gap.last,
+            "from": gap.from_us.map(rfc3339),
+            "to": gap.to_us.map(rfc3339),
+            "cause": match gap.cause() {
+                v1::GapCause::Unspecified => None,
+                known => Some(word(known.as_str_name())),
+            },
+        })
+    };
+    json!({
+        "epoch": format!("{:016x}", stream.epoch),
+        "stream": words::stream(stream.stream()),
+        "first": stream.first,
+        "highest": stream.highest,
+        "sent": stream.sent,
+        "received": stream.received,
+        "durable": stream.durable,
+        "shed": stream.shed,
+        "missing": stream.missing,
+        "duplicates": stream.duplicates,
+        "conflicts": stream.conflicts,
+        "gaps": stream.gap.iter().map(|gap| [gap.first, gap.last]).collect::<Vec<_>>(),
+        "gap_details": stream.gap.iter().map(gap).collect::<Vec<_>>(),
+        "more_gaps": stream.more_gaps,
     })
 }
 
@@ -163,6 +238,8 @@ fn value(value: &v1::Value) -> Value {
         "observed_at": value.observed_at_us.map(rfc3339),
         "captured_at": rfc3339(value.captured_at_us),
         "heard_at": rfc3339(value.heard_at_us),
+        "measured_at": value.measured_at_us.map(rfc3339),
+        "measured_uncertainty_us": value.measured_at_us.map(|_| value.measured_uncertainty_us),
         "slope_per_min": value.slope_per_min,
     })
 }
@@ -198,12 +275,13 @@ fn alert(alert: &v1::Alert) -> Value {
 /// The word of an enum value without the enum's name: `ALERT_KIND_LIMIT_LOW` is
 /// `limit_low`.
 pub(crate) fn word(name: &str) -> String {
-    const PREFIXES: [&str; 7] = [
+    const PREFIXES: [&str; 8] = [
         "ALERT_KIND_",
         "ALERT_PHASE_",
         "READING_STATE_",
         "PRIORITY_",
         "AGE_BAND_",
+        "GAP_CAUSE_",
         "STREAM_",
         "MODE_",
     ];

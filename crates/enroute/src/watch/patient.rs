@@ -4,7 +4,7 @@
 use super::chrome::{self, DIM};
 use super::picture::{Picture, Transfer};
 use super::wave::{Channel, Trace};
-use super::{board, tiles, words};
+use super::{account, board, data, tiles, words};
 use crate::utc;
 use enroute_model::time::Span;
 use enroute_wire::v1;
@@ -12,7 +12,7 @@ use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Style, Stylize};
 use ratatui::text::{Line, Span as Text};
-use ratatui::widgets::{Block, BorderType, Paragraph};
+use ratatui::widgets::Paragraph;
 
 /// Waveforms without a new sample for this long are taken off the screen.
 const NO_SAMPLES_AFTER: Span = Span::from_secs(3);
@@ -100,7 +100,9 @@ fn title(state: &v1::TransferState, now_us: i64) -> Vec<Line<'static>> {
 fn body(frame: &mut Frame, area: Rect, transfer: &Transfer, now: Span, now_us: i64) {
     let state = &transfer.state;
     let panels = if area.height >= 30 {
-        11
+        let parts = if area.width >= WIDE { 3 } else { 2 };
+        let wanted = data::height(state, now_us, area.width / parts).saturating_add(2);
+        wanted.clamp(11, area.height * 2 / 5)
     } else {
         area.height / 3
     };
@@ -112,18 +114,19 @@ fn body(frame: &mut Frame, area: Rect, transfer: &Transfer, now: Span, now_us: i
             Layout::horizontal([Constraint::Fill(1), Constraint::Length(numbers)]).areas(upper);
         waves(frame, left, transfer, now, now_us);
         tiles::draw(frame, right, state, now_us);
-        let [alerts, data, journey] = Layout::horizontal([Constraint::Fill(1); 3]).areas(lower);
+        let [alerts, data_area, journey] =
+            Layout::horizontal([Constraint::Fill(1); 3]).areas(lower);
         alert_panel(frame, alerts, state, now_us);
-        data_panel(frame, data, state, now_us);
+        data::draw(frame, data_area, state, now_us);
         journey_panel(frame, journey, state, now_us);
     } else {
         let [above, below] =
             Layout::vertical([Constraint::Percentage(40), Constraint::Fill(1)]).areas(upper);
         waves(frame, above, transfer, now, now_us);
         tiles::draw(frame, below, state, now_us);
-        let [alerts, data] = Layout::horizontal([Constraint::Fill(1); 2]).areas(lower);
+        let [alerts, data_area] = Layout::horizontal([Constraint::Fill(1); 2]).areas(lower);
         alert_panel(frame, alerts, state, now_us);
-        data_panel(frame, data, state, now_us);
+        data::draw(frame, data_area, state, now_us);
     }
 }
 
@@ -142,9 +145,14 @@ fn waves(frame: &mut Frame, area: Rect, transfer: &Transfer, now: Span, now_us: 
         .into_iter()
         .filter(|(channel, _)| active(channel))
         .collect();
+    let thin = account::thinnest(&transfer.state).is_some();
     if traces.is_empty() {
-        let text = Paragraph::new("  no waveforms received").fg(DIM);
-        frame.render_widget(text, area);
+        let text = if thin {
+            "  no waveforms live: the link is thin"
+        } else {
+            "  no waveforms received"
+        };
+        frame.render_widget(Paragraph::new(text).fg(DIM), area);
         return;
     }
     let height = (usize::from(area.height) / traces.len()).clamp(3, 12);
@@ -154,12 +162,12 @@ fn waves(frame: &mut Frame, area: Rect, transfer: &Transfer, now: Span, now_us: 
         };
         let row = Rect::new(area.x, area.y + top, area.width.saturating_sub(2), height);
         if row.intersection(area) == row {
-            wave(frame, row, (channel, trace), now, now_us);
+            wave(frame, row, (channel, trace), thin, now, now_us);
         }
     }
 }
 
-fn wave(frame: &mut Frame, row: Rect, of: (&Channel, &Trace), now: Span, now_us: i64) {
+fn wave(frame: &mut Frame, row: Rect, of: (&Channel, &Trace), thin: bool, now: Span, now_us: i64) {
     let (channel, trace) = of;
     let colour = words::colour(words::id(channel.code));
     let (bottom, top) = trace.scale();
@@ -179,9 +187,14 @@ fn wave(frame: &mut Frame, row: Rect, of: (&Channel, &Trace), now: Span, now_us:
     if silence > NO_SAMPLES_AFTER {
         let since = utc::time_of_day(now_us.saturating_sub(silence.0));
         lines.push(Line::default());
+        let (text, colour) = if thin {
+            ("not sent live since", DIM)
+        } else {
+            ("no samples since", Color::Yellow)
+        };
         lines.push(Line::styled(
-            format!("   no samples since {since}, {}", utc::span(silence.0)),
-            Style::new().fg(Color::Yellow),
+            format!("   {text} {since}, {}", utc::span(silence.0)),
+            Style::new().fg(colour),
         ));
     } else {
         let width = usize::from(row.width);
@@ -190,13 +203,6 @@ fn wave(frame: &mut Frame, row: Rect, of: (&Channel, &Trace), now: Span, now_us:
         lines.extend(sweep.map(|row| Line::styled(row, Style::new().fg(colour))));
     }
     frame.render_widget(Paragraph::new(lines), row);
-}
-
-fn panel(title: &'static str) -> Block<'static> {
-    Block::bordered()
-        .border_type(BorderType::Rounded)
-        .border_style(Style::new().fg(DIM))
-        .title(format!(" {title} "))
 }
 
 fn alert_panel(frame: &mut Frame, area: Rect, state: &v1::TransferState, now_us: i64) {
@@ -238,133 +244,7 @@ fn alert_panel(frame: &mut Frame, area: Rect, state: &v1::TransferState, now_us:
     if lines.is_empty() {
         lines.push(Line::styled("no alert", Style::new().fg(DIM)));
     }
-    frame.render_widget(Paragraph::new(lines).block(panel("Alerts")), area);
-}
-
-fn data_panel(frame: &mut Frame, area: Rect, state: &v1::TransferState, now_us: i64) {
-    let mut lines = Vec::new();
-    for source in &state.source {
-        lines.push(source_line(source, now_us));
-        if let Some(report) = source.report.as_ref().filter(|_| source.active) {
-            lines.push(report_line(report));
-        }
-        for stream in source.completeness.iter().filter(|_| source.active) {
-            lines.push(stream_line(stream));
-        }
-        if let Some(clocks) = source.clocks.filter(|_| source.active) {
-            lines.extend(clock_line(&clocks));
-        }
-    }
-    frame.render_widget(
-        Paragraph::new(lines).block(panel("Link and completeness")),
-        area,
-    );
-}
-
-fn source_line(source: &v1::Source, now_us: i64) -> Line<'static> {
-    let mut line = Line::from(Text::raw(format!(
-        "{}  ",
-        words::printable(&source.gateway)
-    )));
-    let heard = source.last_heard_us.map_or_else(
-        || "nothing live yet".to_owned(),
-        |at| format!("heard {} ago", words::age(now_us, at)),
-    );
-    line.push_span(match (source.active, source.link_up) {
-        (false, _) => Text::styled("handed over", Style::new().fg(DIM)),
-        (true, true) => Text::styled("link up", Style::new().fg(Color::Green)),
-        (true, false) => {
-            let since = source
-                .lost_since_us
-                .map(|at| format!(" for {}", words::age(now_us, at)))
-                .unwrap_or_default();
-            Text::styled(
-                format!("LINK LOST{since}"),
-                Style::new().fg(Color::LightRed).bold(),
-            )
-        }
-    });
-    line.push_span(Text::styled(format!("  {heard}"), Style::new().fg(DIM)));
-    line
-}
-
-fn report_line(report: &v1::LinkReport) -> Line<'static> {
-    let level = match report.degradation_level {
-        0 => "sends everything",
-        1 => "sends no waveforms",
-        2 => "sends numerics less often",
-        _ => "sends alarms and a summary only",
-    };
-    let battery = report
-        .battery_percent
-        .map(|percent| format!(", battery {percent} %"))
-        .unwrap_or_default();
-    Line::styled(
-        format!(
-            "  {level}, {} unconfirmed on board{battery}",
-            report.unconfirmed_frames
-        ),
-        Style::new().fg(Color::Gray),
-    )
-}
-
-fn stream_line(stream: &v1::StreamCompleteness) -> Line<'static> {
-    let name = words::stream(stream.stream());
-    let mut line = Line::from(Text::styled(
-        format!("  {name:<10} {:>7} durable", stream.durable),
-        Style::new().fg(Color::Gray),
-    ));
-    let notable = [
-        (stream.missing, "missing", Color::Yellow),
-        (stream.shed, "shed", Color::Yellow),
-        (stream.duplicates, "twice", DIM),
-        (stream.conflicts, "contradict", Color::LightRed),
-    ];
-    for (count, word, colour) in notable {
-        if count > 0 {
-            line.push_span(Text::styled(
-                format!("  {count} {word}"),
-                Style::new().fg(colour),
-            ));
-        }
-    }
-    line
-}
-
-fn clock_line(clocks: &v1::ClockOffsets) -> Option<Line<'static>> {
-    let one = |name: &str, offset: Option<i64>, uncertainty: u64| {
-        offset.map(|offset| {
-            let uncertainty = i64::try_from(uncertainty).unwrap_or(i64::MAX);
-            format!(
-                "{name} {} ± {}",
-                signed(offset),
-                signed(uncertainty).trim_start_matches('+')
-            )
-        })
-    };
-    let parts: Vec<String> = [
-        one("monitor", clocks.monitor_us, clocks.monitor_uncertainty_us),
-        one("gateway", clocks.gateway_us, clocks.gateway_uncertainty_us),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    (!parts.is_empty()).then(|| {
-        Line::styled(
-            format!("  clocks: {}", parts.join(", ")),
-            Style::new().fg(DIM),
-        )
-    })
-}
-
-fn signed(us: i64) -> String {
-    let sign = if us < 0 { '-' } else { '+' };
-    let size = i64::try_from(us.unsigned_abs()).unwrap_or(i64::MAX);
-    if size < 1_000_000 {
-        format!("{sign}{} ms", size / 1_000)
-    } else {
-        format!("{sign}{}", utc::span(size))
-    }
+    listed(frame, area, "Alerts", lines);
 }
 
 fn journey_panel(frame: &mut Frame, area: Rect, state: &v1::TransferState, now_us: i64) {
@@ -405,7 +285,15 @@ fn journey_panel(frame: &mut Frame, area: Rect, state: &v1::TransferState, now_u
     if lines.is_empty() {
         lines.push(Line::styled("no position, no plan", Style::new().fg(DIM)));
     }
-    frame.render_widget(Paragraph::new(lines).block(panel("Journey and crew")), area);
+    listed(frame, area, "Journey and crew", lines);
+}
+
+/// A panel of lines, each cut to its width.
+fn listed(frame: &mut Frame, area: Rect, title: &'static str, lines: Vec<Line<'static>>) {
+    let width = usize::from(area.width.saturating_sub(2));
+    let lines = lines.into_iter().map(|line| chrome::cut(line, width));
+    let lines: Vec<Line> = lines.collect();
+    frame.render_widget(Paragraph::new(lines).block(chrome::panel(title)), area);
 }
 
 fn leg_line(leg: &v1::Leg, here: bool) -> Line<'static> {

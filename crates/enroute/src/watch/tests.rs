@@ -77,18 +77,46 @@ fn source() -> v1::Source {
         completeness: vec![
             v1::StreamCompleteness {
                 stream: v1::Stream::Numerics.into(),
+                first: 1,
+                highest: 1_216,
+                sent: Some(1_210),
+                received: 1_207,
                 durable: 1_204,
                 missing: 12,
                 duplicates: 3,
+                gap: vec![gap((31, 42), 900, v1::GapCause::Unspecified)],
                 ..v1::StreamCompleteness::default()
             },
             v1::StreamCompleteness {
                 stream: v1::Stream::Waveforms.into(),
+                first: 1,
+                highest: 2_500,
+                received: 2_400,
                 durable: 2_400,
+                shed: 100,
+                gap: vec![gap((1, 100), 2_000, v1::GapCause::SpoolFull)],
+                more_gaps: 2,
                 ..v1::StreamCompleteness::default()
             },
         ],
+        clock_state: Some(v1::ClockState {
+            monitor_wrong: true,
+            ..v1::ClockState::default()
+        }),
+        rejected_publishes: 2,
         ..v1::Source::default()
+    }
+}
+
+/// It began so many seconds ago, and lasted twelve.
+fn gap((first, last): (u64, u64), ago: i64, cause: v1::GapCause) -> v1::Gap {
+    let from = NOON - ago * 1_000_000;
+    v1::Gap {
+        first,
+        last,
+        from_us: Some(from),
+        to_us: Some(from + 12_000_000),
+        cause: cause.into(),
     }
 }
 
@@ -299,6 +327,12 @@ fn the_board_puts_the_most_urgent_first() {
 }
 
 #[test]
+fn a_narrow_board_keeps_arrival_and_link() {
+    insta::assert_snapshot!(screen(&board(), 120, 10, Span(1_200_000)));
+    insta::assert_snapshot!(screen(&board(), 80, 10, Span(1_200_000)));
+}
+
+#[test]
 fn nobody_on_the_way() {
     let mut app = App::new();
     app.heard(BOARD, snapshot(Vec::new()), Span::ZERO);
@@ -315,6 +349,71 @@ fn a_patient_with_waveforms() {
 fn a_patient_on_a_small_screen() {
     let (app, now) = patient();
     insta::assert_snapshot!(screen(&app, 80, 24, now));
+}
+
+/// The transfer, its gateway on the last step of the ladder.
+fn thin_transfer() -> v1::TransferState {
+    let mut state = transfer();
+    for source in &mut state.source {
+        let report = source.report.get_or_insert_default();
+        (report.degradation_level, report.numerics_interval_ms) = (3, 30_000);
+        for value in &mut source.value {
+            value.heard_at_us = NOON - 21_000_000;
+            value.measured_at_us = Some(NOON - 22_000_000);
+            value.measured_uncertainty_us = 3_000_000;
+        }
+    }
+    state.unrecorded = vec![v1::Unrecorded {
+        since_us: NOON - 700_000_000,
+        until_us: NOON - 640_000_000,
+        reason: "no space left on device".into(),
+    }];
+    state
+}
+
+#[test]
+fn a_thin_link_is_said_on_the_board_and_beside_the_waveforms() {
+    let mut app = App::new();
+    let both = vec![silent_transfer(), thin_transfer()];
+    app.heard(BOARD, snapshot(both), Span::ZERO);
+    let shown = screen(&app, 160, 16, Span(1_200_000));
+    assert!(
+        shown.contains("link thin: alarms, summary every 30s"),
+        "{shown}"
+    );
+    assert_eq!(
+        key(&mut app, KeyCode::Enter),
+        Act::Follow("tx-sepsis".into(), 1)
+    );
+    app.heard(
+        Stream::Patient(1),
+        snapshot(vec![thin_transfer()]),
+        Span::ZERO,
+    );
+    app.heard(Stream::Patient(1), waveform(0), Span::ZERO);
+    insta::assert_snapshot!(screen(&app, 120, 40, Span(3_900_000)));
+}
+
+#[test]
+fn what_every_frame_became_has_room_on_a_large_screen() {
+    let mut app = board();
+    assert_eq!(
+        key(&mut app, KeyCode::Enter),
+        Act::Follow("tx-sepsis".into(), 1)
+    );
+    let mut state = thin_transfer();
+    let mut before = source();
+    (before.gateway, before.active) = ("gw-amb-7".into(), false);
+    state.source.insert(0, before);
+    app.heard(Stream::Patient(1), snapshot(vec![state]), Span::ZERO);
+    insta::assert_snapshot!(screen(&app, 200, 50, Span(1_200_000)));
+}
+
+#[test]
+fn a_ledger_in_full_for_the_command_line() {
+    let mut told = source();
+    told.completeness[1].epoch = 7;
+    insta::assert_snapshot!(super::account::lines(&told).join("\n"));
 }
 
 #[test]
@@ -490,7 +589,48 @@ fn text_from_the_network_cannot_drive_the_terminal() {
 fn rubbish_is_drawn_without_harm() {
     let mut state = transfer();
     state.source.push(v1::Source::default());
+    state.unrecorded.push(v1::Unrecorded {
+        since_us: i64::MAX,
+        until_us: i64::MIN,
+        reason: "x\u{1b}[2J".repeat(99),
+    });
     for source in &mut state.source {
+        source.active = true;
+        source.rejected_publishes = u64::MAX;
+        source.report = Some(v1::LinkReport {
+            degradation_level: u32::MAX,
+            numerics_interval_ms: u32::MAX,
+            spool_bytes: u64::MAX,
+            spool_bytes_max: 1,
+            ..v1::LinkReport::default()
+        });
+        source.clocks = Some(v1::ClockOffsets {
+            monitor_us: Some(i64::MIN),
+            monitor_uncertainty_us: u64::MAX,
+            gateway_us: Some(i64::MAX),
+            gateway_uncertainty_us: u64::MAX,
+        });
+        let bad = v1::Gap {
+            first: u64::MAX,
+            last: 0,
+            from_us: Some(i64::MAX),
+            to_us: Some(i64::MIN),
+            cause: 99,
+        };
+        source.completeness = vec![
+            v1::StreamCompleteness {
+                stream: 99,
+                durable: u64::MAX,
+                missing: u64::MAX,
+                shed: u64::MAX,
+                conflicts: u64::MAX,
+                sent: Some(u64::MAX),
+                gap: vec![bad; 40],
+                more_gaps: u64::MAX,
+                ..v1::StreamCompleteness::default()
+            };
+            3
+        ];
         source.value.push(v1::Value {
             value: i64::MIN,
             decimals: u32::MAX,

@@ -1,7 +1,7 @@
 //! The numbers of one patient as tiles: label, limits, large digits, unit, age. A
 //! stale value leaves its place to dashes and stands below, struck and dated.
 
-use super::chrome::DIM;
+use super::chrome::{self, DIM};
 use super::{picture, words};
 use crate::utc;
 use enroute_wire::v1;
@@ -17,6 +17,8 @@ pub(crate) const TILE_WIDTH: u16 = 29;
 pub(crate) const TILE_HEIGHT: u16 = 5;
 /// A value older than this shows its age.
 const AGE_SHOWN_AFTER_US: i64 = 5_000_000;
+/// A time of measurement that is less certain is said to be.
+const DOUBT_SHOWN_FROM_US: i64 = 1_000_000;
 
 /// What stands together on one tile: `lead`, behind slashes `more`.
 struct Group {
@@ -104,7 +106,7 @@ pub(crate) fn draw(frame: &mut Frame, area: Rect, state: &v1::TransferState, now
             } else {
                 vec![line(tile.lead, &tile.title, &tile.digits, now_us)]
             };
-            frame.render_widget(Paragraph::new(lines), place);
+            frame.render_widget(Paragraph::new(cut(lines, place)), place);
             next += 1;
         }
     }
@@ -131,7 +133,13 @@ fn list(frame: &mut Frame, area: Rect, used: u16, values: &[&v1::Value], now_us:
             )
         })
         .collect();
-    frame.render_widget(Paragraph::new(lines), place);
+    frame.render_widget(Paragraph::new(cut(lines, place)), place);
+}
+
+fn cut(lines: Vec<Line<'static>>, place: Rect) -> Vec<Line<'static>> {
+    let width = usize::from(place.width);
+    let lines = lines.into_iter();
+    lines.map(|line| chrome::cut(line, width)).collect()
 }
 
 fn arrange(state: &v1::TransferState) -> (Vec<Tile<'_>>, Vec<&v1::Value>) {
@@ -189,7 +197,8 @@ fn limits(value: &v1::Value) -> String {
     }
 }
 
-/// What has to be said beside the number: why there is none, doubts, its age.
+/// What has to be said beside the number: why there is none, doubts, its age,
+/// and how uncertain the time of measurement is.
 fn remark(value: &v1::Value, now_us: i64) -> String {
     let mut said = Vec::new();
     if value.implausible {
@@ -202,6 +211,10 @@ fn remark(value: &v1::Value, now_us: i64) -> String {
     let age = now_us.saturating_sub(value.heard_at_us);
     if value.stale || age > AGE_SHOWN_AFTER_US.max(i64::from(value.interval_ms) * 1_500) {
         said.push(format!("{} ago", utc::span(age)));
+    }
+    let doubt = i64::try_from(value.measured_uncertainty_us).unwrap_or(i64::MAX);
+    if value.measured_at_us.is_some() && doubt >= DOUBT_SHOWN_FROM_US {
+        said.push(format!("time ± {}", utc::span(doubt)));
     }
     said.join(", ")
 }
