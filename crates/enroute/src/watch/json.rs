@@ -199,10 +199,9 @@ fn stream(stream: &v1::StreamCompleteness) -> Value {
             "last": gap.last,
             "from": gap.from_us.map(rfc3339),
             "to": gap.to_us.map(rfc3339),
-            "cause": match gap.cause() {
-                v1::GapCause::Unspecified => None,
-                known => Some(word(known.as_str_name())),
-            },
+            "cause": Some(gap.cause())
+                .filter(|cause| *cause != v1::GapCause::Unspecified)
+                .map(|cause| word(cause.as_str_name())),
         })
     };
     json!({
