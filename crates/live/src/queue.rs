@@ -6,8 +6,8 @@
 //! - samples: at most `samples_max` and so many bytes; the oldest go, counted.
 //!
 //! Things keep the place in line that they, or what they replace, first took;
-//! but values never stand before a state of their transfer, which holds them too
-//! and would show older ones behind newer.
+//! but values that are newer than a waiting state of their transfer go behind it:
+//! it holds values too, and would show the older ones behind the newer.
 
 use crate::options::Options;
 use crate::update::{AlertStep, Ended, Sample, Update, ValuesChange};
@@ -105,7 +105,6 @@ impl Queue {
     pub(crate) fn state(&self, state: &Arc<TransferState>) {
         self.put(|waiting| {
             let (transfer, state) = (state.transfer.clone(), Arc::clone(state));
-            waiting.forget_values(&transfer);
             if waiting.states.insert(transfer.clone(), state).is_none() {
                 waiting.order.push_back(Place::State(transfer));
             }
@@ -117,6 +116,7 @@ impl Queue {
         let replaced = self.put(|waiting| {
             let key = (change.transfer.clone(), change.gateway.clone());
             let place = Place::Values(change.transfer.clone(), change.gateway.clone());
+            waiting.behind_the_state(&key);
             let newest = waiting.values.entry(key).or_default();
             if newest.is_empty() {
                 waiting.order.push_back(place);
@@ -220,13 +220,18 @@ impl Place {
 }
 
 impl Waiting {
-    /// The values of a transfer that wait; its state has the same or newer ones.
-    fn forget_values(&mut self, transfer: &TransferId) {
-        let before = self.values.len();
-        self.values.retain(|(whose, _), _| whose != transfer);
-        if self.values.len() < before {
-            self.order
-                .retain(|place| !matches!(place, Place::Values(whose, _) if whose == transfer));
+    /// Values of a source go behind the waiting state of its transfer.
+    fn behind_the_state(&mut self, key: &(TransferId, GatewayId)) {
+        if !self.states.contains_key(&key.0) {
+            return;
+        }
+        let is_state = |place: &Place| matches!(place, Place::State(whose) if *whose == key.0);
+        let is_values = |place: &Place| matches!(place, Place::Values(whose, from) if (whose, from) == (&key.0, &key.1));
+        let state = self.order.iter().position(is_state);
+        let values = self.order.iter().position(is_values);
+        if let Some(place) = values.filter(|values| Some(*values) < state) {
+            let values = self.order.remove(place);
+            self.order.extend(values);
         }
     }
 
