@@ -43,6 +43,7 @@ fn write(
         "lanes subscribed         {} of 2, connections lost or not made {}\n\
          publishes                {}, {} bytes; not yet acknowledged {}\n\
          durable, acknowledged    {}\n\
+         acknowledged unrecorded  {}\n\
          status messages          {}\n\
          receipts, commands sent  {}, {}",
         of(&stats.subscribed),
@@ -51,6 +52,7 @@ fn write(
         of(&stats.bytes),
         of(&stats.in_flight),
         of(&stats.commits),
+        of(&stats.unrecorded),
         of(&stats.statuses),
         of(&stats.receipts),
         of(&stats.commands),

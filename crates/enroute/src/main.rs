@@ -13,6 +13,7 @@ mod config;
 mod demo;
 mod fleet;
 mod gateway;
+mod healthz;
 mod intake;
 mod latency;
 mod log;

@@ -1,14 +1,15 @@
 //! The whole server, put together: broker, journal, live view, ingest, gRPC port.
 //! `serve` and `demo` start the same one.
 //!
-//! It stops when it is asked to, or when a part of it fails: intake first, then
+//! It stops when it is asked to, or when a part of it fails that it cannot go on
+//! without; the disk under the journal is none (I8). Intake first, then
 //! the engines, the streams of viewers, and the journal last.
 
 use crate::config::server::{BrokerAt, ServerConfig};
-use crate::intake;
 use crate::latency::ServerTimes;
 use crate::metrics::server::ServerMetrics;
 use crate::reevaluate::journal_dir;
+use crate::{healthz, intake};
 use anyhow::{Context, Result, anyhow};
 use axum::routing::get;
 use enroute_broker::Broker;
@@ -190,7 +191,7 @@ impl Server {
                 || anyhow!("a part of ingest ended by itself"),
                 |failure| anyhow!("the journal failed: {}", failure.reason()),
             ),
-            ended = health.wait_for(|health| *health != Health::Running) => match ended {
+            ended = health.wait_for(|health| matches!(health, Health::Ended { .. })) => match ended {
                 Ok(health) => anyhow!("the live view ended: {health:?}"),
                 Err(_) => anyhow!("the live view's thread ended"),
             },
@@ -288,15 +289,7 @@ fn more(
     front()
         .route(
             "/healthz",
-            get(move || async move {
-                match &*health.borrow() {
-                    Health::Running => (axum::http::StatusCode::OK, "ok\n".to_owned()),
-                    Health::Ended { reason } => (
-                        axum::http::StatusCode::SERVICE_UNAVAILABLE,
-                        format!("{reason}\n"),
-                    ),
-                }
-            }),
+            get(move || async move { healthz::answer(&health.borrow()) }),
         )
         .route(
             "/ingest",

@@ -1,5 +1,6 @@
 //! Updates and errors in the contract's words.
 
+use enroute_journal::ReadError;
 use enroute_live::{
     ActError, Delivery, Ended, HistoryError, LookupError, Sample, Snapshot, Update, ValuesChange,
     WatchError,
@@ -11,7 +12,10 @@ use v1::watch_response::Update as Out;
 
 pub(crate) fn delivery(delivery: Delivery) -> v1::WatchResponse {
     v1::WatchResponse {
-        not_recorded: None,
+        not_recorded: delivery.not_recorded.map(|told| v1::NotRecorded {
+            since_us: told.since.0,
+            reason: told.reason.clone(),
+        }),
         server_time_us: delivery.server_time.0,
         resume_token: delivery.token.into_bytes().into(),
         update: Some(update(delivery.update)),
@@ -33,7 +37,7 @@ fn snapshot_to(snapshot: &Snapshot) -> v1::Snapshot {
     let states = snapshot.states.iter();
     v1::Snapshot {
         transfer: states.map(|one| state::transfer_to(one)).collect(),
-        missed: snapshot.missed.unwrap_or_default().to_owned(),
+        missed: snapshot.missed.clone().unwrap_or_default(),
     }
 }
 
@@ -68,7 +72,20 @@ pub(crate) fn lookup(error: &LookupError) -> Status {
 pub(crate) fn history(error: &HistoryError) -> Status {
     match error {
         HistoryError::Lookup(inner) => lookup(inner),
+        HistoryError::Unreadable { .. } => Status::unavailable(error.to_string()),
         HistoryError::Full { .. } => Status::resource_exhausted(error.to_string()),
+    }
+}
+
+/// Why a history ends before its end.
+pub(crate) fn unread(error: &ReadError) -> Status {
+    match error {
+        ReadError::Failed(_) => Status::unavailable(format!(
+            "{error}; ask again from the last position when the journal is repaired"
+        )),
+        ReadError::Record { .. } | ReadError::Store(_) => {
+            Status::internal("failed to read the journal; see the server's log")
+        }
     }
 }
 

@@ -116,7 +116,7 @@ async fn tell(mut history: History, out: Out<v1::HistoryResponse>, options: Opti
             }
             Some(Err(error)) => {
                 tracing::error!(%error, "history not read");
-                let status = Status::internal("failed to read the journal; see the server's log");
+                let status = convert::unread(&error);
                 drop(out.send(Err(status)).await);
                 return;
             }

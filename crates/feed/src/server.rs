@@ -150,7 +150,8 @@ impl Feed {
 /// Serving while the live view follows the journal.
 async fn report(reporter: HealthReporter, mut health: watch::Receiver<Health>) {
     loop {
-        let running = *health.borrow_and_update() == Health::Running;
+        // Not recorded is live all the same: whoever asks must not turn away.
+        let running = !matches!(&*health.borrow_and_update(), Health::Ended { .. });
         set(&reporter, running).await;
         // Closed: the shard's thread has ended.
         if health.changed().await.is_err() {

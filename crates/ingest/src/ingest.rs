@@ -111,7 +111,7 @@ impl Ingest {
         &self.quarantine
     }
 
-    /// Resolves when the journal failed (I8) or a part of ingest panicked, and
+    /// Resolves when the journal takes nothing more or a part of ingest panicked, and
     /// after [`Ingest::stop`]. The server must stop then.
     pub async fn failed(&self) {
         let mut failed = self.failed.clone();

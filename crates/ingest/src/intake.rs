@@ -112,6 +112,23 @@ struct UnderWay<A, C> {
     echo: Option<(GatewayId, Echo)>,
 }
 
+/// What became of a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// Nothing yet.
+    NotYet,
+    /// It is durable.
+    Durable,
+    /// The journal has failed, and the live view has it all the same (I2).
+    Unrecorded,
+}
+
+impl From<bool> for Done {
+    fn from(durable: bool) -> Self {
+        if durable { Self::Durable } else { Self::NotYet }
+    }
+}
+
 /// The publishes of one connection; `C` is a commit that one waits for.
 #[derive(Debug)]
 pub struct Intake<A, C> {
@@ -309,38 +326,43 @@ impl<A, C> Intake<A, C> {
         Some((transfer, record::of_presence(gateway, online)))
     }
 
-    /// PUBACKs for the publishes at the head that `is_done` says are durable, in
-    /// order, up to the first that is not. An error of one ends it as well, and
+    /// PUBACKs for the publishes at the head that `is_done` says are durable, or
+    /// handed over while nothing can be, in order, up to the first that is not. An error of one ends it as well, and
     /// is given if nothing came before it.
     ///
     /// # Errors
     /// What `is_done` said of the first that waits.
-    pub fn acknowledge<E>(
+    pub fn acknowledge<D: Into<Done>, E>(
         &mut self,
-        mut is_done: impl FnMut(&mut C) -> Result<bool, E>,
+        mut is_done: impl FnMut(&mut C) -> Result<D, E>,
     ) -> Result<Vec<A>, E> {
         let mut acks = Vec::new();
         while let Some(first) = self.under_way.front_mut() {
-            match first.commit.as_mut().map_or(Ok(true), &mut is_done) {
-                Ok(true) => {}
-                Ok(false) => break,
+            let commit = first.commit.as_mut();
+            let done = commit.map_or(Ok(Done::Durable), |commit| is_done(commit).map(Into::into));
+            let durable = match done {
+                Ok(Done::Durable) => true,
+                Ok(Done::Unrecorded) => false,
                 Err(error) if acks.is_empty() => return Err(error),
-                // Those before it are durable all the same.
-                Err(_) => break,
-            }
-            acks.extend(self.under_way.pop_front().map(|done| self.done(done)));
+                // Behind an error, those before it are done all the same.
+                Ok(Done::NotYet) | Err(_) => break,
+            };
+            let first = self.under_way.pop_front();
+            acks.extend(first.map(|publish| self.done(publish, durable)));
         }
         Ok(acks)
     }
 
-    fn done(&mut self, publish: UnderWay<A, C>) -> A {
+    fn done(&mut self, publish: UnderWay<A, C>, durable: bool) -> A {
         let stats = &self.shared.stats;
         self.bytes = self.bytes.saturating_sub(publish.bytes);
         stats.in_flight.fetch_sub(1, Ordering::Relaxed);
-        if !publish.frames.is_empty() {
+        if !durable {
+            count(&stats.unrecorded);
+        } else if !publish.frames.is_empty() {
             count(&stats.commits);
         }
-        for ((stream, lane), frames) in publish.frames {
+        for ((stream, lane), frames) in publish.frames.into_iter().filter(|_| durable) {
             stats.count_frames(stream, lane, frames);
         }
         if let Some((gateway, echo)) = publish.echo {

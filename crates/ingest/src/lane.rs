@@ -3,7 +3,7 @@
 //! waiting, the connection and the journal.
 
 use crate::decode::Refused;
-use crate::intake::{Intake, Received, Shared};
+use crate::intake::{Done, Intake, Received, Shared};
 use crate::outgoing::Word;
 use crate::stats::count;
 use enroute_journal::{Append, AppendError, Appender, Pending, TrySubmitError};
@@ -20,7 +20,7 @@ pub(crate) struct Lanes {
     pub(crate) shared: Arc<Shared>,
     pub(crate) appender: Appender,
     pub(crate) clock: Arc<dyn Clock>,
-    /// True: the journal failed.
+    /// True: the journal takes nothing more.
     pub(crate) failed: watch::Sender<bool>,
 }
 
@@ -30,8 +30,8 @@ enum Commit {
     Room(Pin<Box<dyn Future<Output = Result<Pending, AppendError>> + Send>>),
     /// Queued.
     Queued(Pending),
-    /// Durable.
-    Done,
+    /// Nothing to wait for any more.
+    Over(Done),
     /// Will never be: told when those before it are done.
     Failed(AppendError),
 }
@@ -188,16 +188,21 @@ impl Commit {
         }
     }
 
-    /// Whether it is durable. Its end is kept: a future must not be asked twice.
-    fn is_done(&mut self, cx: &mut Context<'_>) -> Result<bool, AppendError> {
+    /// What became of it. Its end is kept: a future must not be asked twice.
+    fn is_done(&mut self, cx: &mut Context<'_>) -> Result<Done, AppendError> {
         if let Self::Queued(pending) = self
             && let Poll::Ready(done) = Pin::new(pending).poll(cx)
         {
-            *self = done.map_or_else(Self::Failed, |_| Self::Done);
+            *self = match done {
+                Ok(_) => Self::Over(Done::Durable),
+                // Handed to the live view, and no receipt will cover it (I2).
+                Err(AppendError::Unrecorded(_)) => Self::Over(Done::Unrecorded),
+                Err(error) => Self::Failed(error),
+            };
         }
         match self {
-            Self::Done => Ok(true),
-            Self::Queued(_) | Self::Room(_) => Ok(false),
+            Self::Over(done) => Ok(*done),
+            Self::Queued(_) | Self::Room(_) => Ok(Done::NotYet),
             Self::Failed(error) => Err(error.clone()),
         }
     }

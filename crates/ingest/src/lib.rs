@@ -52,6 +52,6 @@ pub use stats::Stats;
 /// clock. No interface for others.
 #[doc(hidden)]
 pub mod simulation {
-    pub use crate::intake::{Intake, Moment, Received, Shared};
+    pub use crate::intake::{Done, Intake, Moment, Received, Shared};
     pub use crate::outgoing::{Echoes, Out, Outgoing, Word};
 }

@@ -14,6 +14,9 @@ pub struct Stats {
     pub bytes: AtomicU64,
     /// Good publishes that are durable and acknowledged.
     pub commits: AtomicU64,
+    /// Publishes acknowledged although the journal could not be written: no
+    /// receipt covers them, and their gateways send them again.
+    pub unrecorded: AtomicU64,
     /// Publishes between reading and PUBACK, now.
     pub in_flight: AtomicU64,
     /// Lanes that are connected and subscribed, now; 2 is all of them.
@@ -28,7 +31,7 @@ pub struct Stats {
     pub disconnects: AtomicU64,
     /// Bad publishes that the disk did not keep, being too slow or full.
     pub quarantine_dropped: AtomicU64,
-    /// The journal failed: nothing more is taken (I8).
+    /// The journal's committer died: nothing more is taken.
     pub journal_failed: AtomicBool,
     frames: [[AtomicU64; 2]; 3],
     refused: Mutex<BTreeMap<&'static str, u64>>,

@@ -15,12 +15,15 @@ use enroute_model::time::EngineTime;
 use enroute_wire::{Message, v1};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use tokio::sync::oneshot;
 
 /// Transitions read at a time, going back.
 const BACK_STEP: u64 = 32;
 const ANOTHER_JOURNAL: &str =
     "the token is of another journal: what happened since it was given is not known";
+const NOT_NOW: &str = "what was missed cannot be read while nothing is recorded: come again \
+     with the same token when it is";
 const TOO_MANY: &str = "more alert transitions were missed than are made up for: see the history";
 
 impl Shard {
@@ -74,7 +77,7 @@ impl Shard {
 
     fn list(&self, closed: bool) -> Vec<Arc<TransferState>> {
         let slots = self.core.engines.slots.values();
-        let mut states: Vec<_> = slots.map(|slot| Arc::new(slot.state())).collect();
+        let mut states: Vec<_> = slots.map(|slot| Arc::new(self.state_of(slot))).collect();
         states.retain(|state| closed || state.phase == Phase::Open);
         states.sort_by_key(|state| state.phase != Phase::Open);
         states
@@ -83,7 +86,7 @@ impl Shard {
     fn state(&self, name: &str) -> Result<Arc<TransferState>, LookupError> {
         let transfer = self.lookup(name)?;
         let slot = self.core.engines.slots.get(&transfer);
-        slot.map(|slot| Arc::new(slot.state()))
+        slot.map(|slot| Arc::new(self.state_of(slot)))
             .ok_or_else(|| unknown(name))
     }
 
@@ -120,14 +123,23 @@ impl Shard {
             known.insert(self.lookup(name)?);
         }
         let all = wanted.board || known.is_empty();
-        let (states, here) = self.picture(&known, all);
+        let (states, mut here) = self.picture(&known, all);
         let sampled = if wanted.samples {
             known.clone()
         } else {
             BTreeSet::new()
         };
+        let asked = known.clone();
         let named = (!all).then_some(known);
-        let resumed = self.resume(&here, named.is_some(), wanted.resume);
+        let late = self.to_come_again(wanted.resume.as_ref());
+        let resumed = match &late {
+            // Until then the token stays as it is.
+            Some(cursor) => {
+                here = cursor.clone();
+                Err(NOT_NOW)
+            }
+            None => self.resume(&here, named.is_some(), wanted.resume),
+        };
         let (from, missed, unknown) = match resumed {
             Ok(Some((from, missed))) => (from, missed, None),
             Ok(None) => (here.clone(), Vec::new(), None),
@@ -135,9 +147,14 @@ impl Shard {
         };
         let catch_up = wanted.samples && from.position < here.position;
         let queue = Queue::new(&self.options);
+        if let Some(told) = self.not_recorded() {
+            queue.not_recorded(&told);
+        }
         let viewer = self.viewers.add(Viewer {
             queue: Arc::clone(&queue),
+            asked,
             named,
+            late: late.is_some(),
             attached: !catch_up,
             sampled,
             waveforms: wanted.waveforms,
@@ -145,7 +162,7 @@ impl Shard {
         self.viewers.prune(&self.stats);
         let snapshot = Snapshot {
             states,
-            missed: unknown,
+            missed: unknown.map(ToOwned::to_owned),
         };
         Ok(Opened {
             viewer,
@@ -156,6 +173,16 @@ impl Shard {
             from,
             catch_up,
         })
+    }
+
+    /// Where a viewer stood whose token is good, while it cannot be made up for.
+    fn to_come_again(&self, token: Option<&Read>) -> Option<Cursor> {
+        let cursor = token?.as_ref().ok().filter(|_| !self.is_recording())?;
+        self.is_mine(cursor).then(|| cursor.clone())
+    }
+
+    fn is_mine(&self, cursor: &Cursor) -> bool {
+        cursor.incarnation == self.incarnation && cursor.position <= self.handled
     }
 
     /// Where a token's viewer stood and the transitions since; `None` without a
@@ -169,7 +196,7 @@ impl Shard {
         let Some(cursor) = token.transpose()? else {
             return Ok(None);
         };
-        if cursor.incarnation != self.incarnation || cursor.position > self.handled {
+        if !self.is_mine(&cursor) {
             return Err(ANOTHER_JOURNAL);
         }
         match self.missed(here, named, &cursor) {
@@ -183,7 +210,7 @@ impl Shard {
     }
 
     /// The present picture and where it stands.
-    fn picture(
+    pub(crate) fn picture(
         &self,
         named: &BTreeSet<TransferId>,
         all: bool,
@@ -192,7 +219,7 @@ impl Shard {
         let mut states = if all { self.list(false) } else { Vec::new() };
         // A closed one is shown to whoever names it.
         let named_slots = named.iter().filter_map(|transfer| slots.get(transfer));
-        let named_states = named_slots.map(|slot| Arc::new(slot.state()));
+        let named_states = named_slots.map(|slot| Arc::new(self.state_of(slot)));
         states.extend(named_states.filter(|state| !all || state.phase != Phase::Open));
         let told = named.iter().filter(|_| !all);
         let ordinals = told.map(|transfer| {
@@ -202,7 +229,11 @@ impl Shard {
         let cursor = Cursor {
             incarnation: self.incarnation,
             position: self.handled,
-            at: self.core.kept,
+            at: if self.is_recording() {
+                self.core.kept
+            } else {
+                EngineTime(self.common.now.load(Ordering::Acquire))
+            },
             ordinals: ordinals.collect(),
         };
         (states, cursor)

@@ -98,6 +98,9 @@ pub(crate) struct Core {
     pub(crate) kept: EngineTime,
     /// Records marked since the start.
     pub(crate) poisoned: u64,
+    /// The journal can neither be written nor read: what breaks stands still
+    /// until everything is built again.
+    pub(crate) forked: bool,
 }
 
 /// When a stored transition happened.
@@ -138,6 +141,7 @@ impl Core {
             now: EngineTime(i64::MIN),
             kept: EngineTime(i64::MIN),
             poisoned: 0,
+            forked: false,
         })
     }
 
@@ -319,6 +323,10 @@ impl Core {
 
     fn mark(&mut self, stored: &Stored, reason: &str) -> Result<(), CoreError> {
         let (position, transfer) = (stored.position, &stored.transfer);
+        if self.forked {
+            tracing::error!(%transfer, reason, "a fork failed over a record");
+            return Ok(());
+        }
         tracing::error!(position = position.0, %transfer, reason, "record poisoned");
         self.store.side.put_poison(position, transfer, reason)?;
         self.poisons.insert(position, reason.to_owned());
@@ -333,6 +341,12 @@ impl Core {
         through: Position,
         out: &mut Vec<Step>,
     ) -> Result<(), CoreError> {
+        if self.forked {
+            for transfer in &panicked.touched {
+                self.engines.set_broken(transfer, panicked.reason.clone());
+            }
+            return Ok(());
+        }
         let members: BTreeSet<TransferId> = panicked
             .touched
             .iter()
@@ -349,6 +363,7 @@ impl Core {
             now: self.now,
             kept: self.kept,
             poisoned: 0,
+            forked: false,
         };
         let members: Vec<_> = members.into_iter().collect();
         apart.load(&members, through, &mut |_, steps| {

@@ -11,7 +11,7 @@ use crate::update::{AlertStep, Sample, ValuesChange};
 use bytes::Bytes;
 use enroute_engine::{Changed, Effects};
 use enroute_journal::{Class, Stored};
-use enroute_model::ids::{GatewayId, Lane, ShortCode, TransferId};
+use enroute_model::ids::{GatewayId, Lane, Position, ShortCode, TransferId};
 use enroute_model::state::{AlertTransition, Verdict};
 use enroute_model::time::{EngineTime, GatewayTime, ServerTime, Span};
 use enroute_wire::Message;
@@ -71,14 +71,10 @@ pub(crate) fn stored_at(
 
 impl Shard {
     /// Passes on what one record or tick did.
-    pub(crate) fn fan_out(
-        &mut self,
-        steps: Vec<Step>,
-        stored: Option<&Stored>,
-    ) -> Result<(), CoreError> {
+    pub(crate) fn fan_out(&mut self, steps: Vec<Step>, stored: Option<&Stored>) {
         for step in steps {
             match step {
-                Step::Effects { transfer, effects } => self.effects(&transfer, &effects)?,
+                Step::Effects { transfer, effects } => self.effects(&transfer, &effects),
                 Step::Handled {
                     transfer,
                     verdict,
@@ -101,44 +97,51 @@ impl Shard {
                 }
             }
         }
-        Ok(())
     }
 
-    fn effects(&mut self, transfer: &TransferId, effects: &Effects) -> Result<(), CoreError> {
+    fn effects(&mut self, transfer: &TransferId, effects: &Effects) {
         for alert in &effects.alerts {
-            self.alert(transfer, alert)?;
+            self.alert(transfer, alert);
         }
         self.changed(transfer, &effects.changed);
-        Ok(())
     }
 
-    fn alert(&mut self, transfer: &TransferId, alert: &AlertTransition) -> Result<(), CoreError> {
+    fn alert(&mut self, transfer: &TransferId, alert: &AlertTransition) {
+        if self.is_forked() {
+            let unrecorded = AlertTransition {
+                ordinal: 0,
+                ..alert.clone()
+            };
+            return self.send(transfer, &unrecorded);
+        }
         let told = self.told.entry(transfer.clone()).or_default();
         // A rebuilt engine says again what it said before.
         if alert.ordinal <= told.ordinal {
-            return Ok(());
+            return;
         }
         let (ordinal, at) = (alert.ordinal, alert.at);
         *told = Told { ordinal, at };
         self.core.kept = self.core.kept.max(at);
-        let transition = enroute_wire::state::transition_to(transfer, alert);
-        let bytes = transition.encode_to_vec();
-        self.core
-            .store
-            .side
-            .put_derived(transfer, ordinal, &bytes)?;
+        let bytes = enroute_wire::state::transition_to(transfer, alert).encode_to_vec();
+        let put = self.core.store.side.put_derived(transfer, ordinal, &bytes);
+        if let Err(failure) = put {
+            // The next start, or the repair, derives it again.
+            tracing::debug!(%failure, "an alert is not stored yet");
+        }
+        self.send(transfer, alert);
+    }
+
+    fn send(&self, transfer: &TransferId, alert: &AlertTransition) {
         add(&self.stats.alerts, 1);
         if self.viewers.watched(transfer) {
-            let transfer = transfer.clone();
             let step = Arc::new(AlertStep {
-                transfer,
-                ordinal,
-                at,
-                transition,
+                transfer: transfer.clone(),
+                ordinal: alert.ordinal,
+                at: alert.at,
+                transition: enroute_wire::state::transition_to(transfer, alert),
             });
             self.viewers.alert(&step, &self.stats);
         }
-        Ok(())
     }
 
     fn changed(&mut self, transfer: &TransferId, changed: &Changed) {
@@ -269,7 +272,11 @@ impl Shard {
             lane: came.0,
             late: came.1,
             received_at: stored.received_at,
-            position: stored.position,
+            position: if self.is_forked() {
+                Position(0)
+            } else {
+                stored.position
+            },
             frame,
         });
         self.viewers.sample(&sample, waveforms, &self.stats);
@@ -295,7 +302,8 @@ impl Shard {
         gateways: &[GatewayId],
         ordinal: u64,
     ) {
-        self.viewers.joined(other, into, ordinal);
+        let follow = (!self.is_forked()).then_some(ordinal);
+        self.viewers.joined(other, into, follow);
         self.dirty.insert(into.clone());
         for gateway in gateways {
             self.commanded.remove(gateway);
@@ -306,6 +314,9 @@ impl Shard {
 
     /// Tells a gateway which id to use, now and then again while it does not.
     fn command(&mut self, gateway: &GatewayId, instead_of: &TransferId, transfer: &TransferId) {
+        if self.is_forked() {
+            return;
+        }
         let now = self.core.now;
         let told = self.commanded.get(gateway);
         if told.is_some_and(|told| now.since(*told) < COMMAND_EVERY) {
@@ -332,12 +343,16 @@ impl Shard {
                 continue;
             }
             if let Some(slot) = self.core.engines.slots.get(&transfer) {
-                self.viewers.state(&Arc::new(slot.state()));
+                self.viewers.state(&Arc::new(self.state_of(slot)));
             }
         }
     }
 
     pub(crate) fn flush_receipts(&mut self) {
+        if self.is_forked() {
+            // Receipts follow a commit, always (I2).
+            return self.receipt_due.clear();
+        }
         for (transfer, gateway) in std::mem::take(&mut self.receipt_due) {
             let Some(slot) = self.core.engines.slots.get(&transfer) else {
                 continue;

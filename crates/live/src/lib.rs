@@ -20,6 +20,7 @@ mod fan_out;
 mod guard;
 mod live;
 mod options;
+mod outage;
 mod outbox;
 mod queue;
 mod requests;
@@ -44,4 +45,6 @@ pub use rerun::{Difference, Rerun, RerunError, rerun};
 pub use subscription::Subscription;
 pub use token::Token;
 pub use totals::{StreamTotals, Totals, ViewersWaiting};
-pub use update::{AlertStep, Delivery, Ended, Sample, Snapshot, Update, ValuesChange, Watch};
+pub use update::{
+    AlertStep, Delivery, Ended, NotRecorded, Sample, Snapshot, Update, ValuesChange, Watch,
+};

@@ -8,7 +8,7 @@ use crate::requests::{Allowed, Request};
 use crate::shard;
 use crate::subscription::{Common, Subscription};
 use crate::totals::Totals;
-use crate::update::Watch;
+use crate::update::{NotRecorded, Watch};
 use enroute_journal::{Append, AppendError, Appender, Class, Journal, ReadError, Reader, Tail};
 use enroute_model::ids::{Position, TransferId};
 use enroute_model::registry::RegistryAction;
@@ -35,7 +35,9 @@ pub struct Live {
 pub enum Health {
     /// It follows the journal.
     Running,
-    /// The journal failed or its tail ended: nothing new is seen from here on.
+    /// The journal cannot be written: it goes on, and says so (I8).
+    NotRecorded(Arc<NotRecorded>),
+    /// The journal's tail ended: nothing new is seen from here on.
     Ended {
         /// What the journal said.
         reason: String,
@@ -108,6 +110,15 @@ pub enum HistoryError {
     /// The name does not resolve.
     #[error(transparent)]
     Lookup(#[from] LookupError),
+    /// The journal has failed.
+    #[error(
+        "the history cannot be read while the journal is not: {reason}; \
+         try again when it is repaired"
+    )]
+    Unreadable {
+        /// Why.
+        reason: String,
+    },
     /// As many are being read as are allowed.
     #[error("{max} histories are being read and no more are allowed: try again later")]
     Full {
@@ -134,8 +145,9 @@ pub enum ActError {
         /// How many.
         max: usize,
     },
-    /// The shard stopped after the action was stored: it is done after a restart.
-    #[error("the action is stored but the live view has stopped before handling it")]
+    /// The shard stopped before it answered: if the action was stored, it is done
+    /// after a restart.
+    #[error("the live view stopped before the action was handled: look whether it was done")]
     Unseen,
 }
 
@@ -211,6 +223,10 @@ impl Live {
         after: Position,
         waveforms: bool,
     ) -> Result<History, HistoryError> {
+        if let Health::NotRecorded(told) = &*self.health.borrow() {
+            let reason = told.reason.clone();
+            return Err(HistoryError::Unreadable { reason });
+        }
         let name = name.to_owned();
         let reach = self.ask(|reply| Request::Members { name, reply }).await??;
         let max = self.common.options.histories_max;
@@ -221,12 +237,12 @@ impl Live {
     }
 
     /// Checks an action against the present state, journals it, and answers
-    /// once the engine has handled it. The same `action_id` again changes
+    /// once the engine has handled it. While the journal cannot be written it is
+    /// done unrecorded, held, and written after the repair. The same `action_id` again changes
     /// nothing. `Put` under an unknown id creates the transfer.
     ///
     /// # Errors
-    /// When it cannot be done or is not durable; what [`ActError::Unseen`]
-    /// names is durable.
+    /// When it cannot be done.
     pub async fn act(
         &self,
         transfer: &str,
@@ -264,7 +280,11 @@ impl Live {
             received_at,
             payload,
         };
-        self.appender.append(vec![append]).await?;
+        match self.appender.append(vec![append]).await {
+            // The shard has it all the same, holds it, and writes it down later.
+            Ok(_) | Err(AppendError::Unrecorded(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
         let (transfer, verdict) = allowed.handled.await.map_err(|_| ActError::Unseen)?;
         match verdict {
             Verdict::Refused(reason) => Err(ActError::Refused(reason)),

@@ -106,6 +106,7 @@ pub struct Stats {
     pub(crate) transfers: AtomicU64,
     pub(crate) duplicates: AtomicU64,
     pub(crate) conflicts: AtomicU64,
+    pub(crate) unrecorded: AtomicU64,
 }
 
 macro_rules! counters {
@@ -142,6 +143,8 @@ counters! {
     duplicates
     /// Frames whose identity was seen before with other content, since the start.
     conflicts
+    /// Records handled since the start that no journal holds.
+    unrecorded
 }
 
 pub(crate) fn add(counter: &AtomicU64, n: u64) {

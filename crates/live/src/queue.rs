@@ -10,7 +10,8 @@
 //! it holds values too, and would show the older ones behind the newer.
 
 use crate::options::Options;
-use crate::update::{AlertStep, Ended, Sample, Update, ValuesChange};
+use crate::token::Cursor;
+use crate::update::{AlertStep, Ended, NotRecorded, Sample, Snapshot, Update, ValuesChange};
 use enroute_model::frame::Metric;
 use enroute_model::ids::{GatewayId, TransferId};
 use enroute_model::state::{TransferState, ValueState};
@@ -22,6 +23,10 @@ enum Place {
     Alert(Arc<AlertStep>),
     /// The viewer follows its transfer into this one, from this ordinal on.
     Follow(TransferId, u64),
+    /// The whole picture, and that everything behind it is or is not recorded.
+    Snapshot,
+    /// Says that something is not recorded if nothing else does.
+    Word,
     State(TransferId),
     Values(TransferId, GatewayId),
     Sample,
@@ -31,6 +36,17 @@ enum Place {
 pub(crate) enum Item {
     Update(Update),
     Follow(TransferId, u64),
+    /// The whole picture; with a cursor, it stands there now.
+    Snapshot(Snapshot, Option<Cursor>),
+    /// A heartbeat is due.
+    Word,
+}
+
+/// A picture that waits.
+struct Picture {
+    snapshot: Snapshot,
+    cursor: Option<Cursor>,
+    not_recorded: Option<Arc<NotRecorded>>,
 }
 
 #[derive(Default)]
@@ -42,6 +58,8 @@ struct Waiting {
     samples: VecDeque<Arc<Sample>>,
     sample_bytes: usize,
     conflated: u64,
+    picture: Option<Picture>,
+    not_recorded: Option<Arc<NotRecorded>>,
     ended: Option<Ended>,
     /// The viewer has gone.
     gone: bool,
@@ -99,6 +117,44 @@ impl Queue {
         self.put(|waiting| {
             let place = Place::Follow(transfer.clone(), ordinal);
             waiting.order.push_back(place);
+        });
+    }
+
+    /// From here on, and with what waits, the viewer is told that it is not
+    /// recorded.
+    pub(crate) fn not_recorded(&self, told: &Arc<NotRecorded>) {
+        self.put(|waiting| {
+            waiting.not_recorded = Some(Arc::clone(told));
+            waiting.order.push_front(Place::Word);
+        });
+    }
+
+    /// What goes with what is given now.
+    pub(crate) fn told(&self) -> Option<Arc<NotRecorded>> {
+        self.lock().not_recorded.clone()
+    }
+
+    /// Puts a whole picture behind what waits, in the place of changes that it
+    /// contains.
+    pub(crate) fn snapshot(
+        &self,
+        snapshot: Snapshot,
+        cursor: Option<Cursor>,
+        not_recorded: Option<Arc<NotRecorded>>,
+    ) {
+        self.put(|waiting| {
+            waiting.states.clear();
+            waiting.values.clear();
+            waiting.order.retain(|place| match place {
+                Place::Snapshot | Place::State(_) | Place::Values(..) => false,
+                Place::Alert(_) | Place::Follow(..) | Place::Word | Place::Sample => true,
+            });
+            waiting.picture = Some(Picture {
+                snapshot,
+                cursor,
+                not_recorded,
+            });
+            waiting.order.push_back(Place::Snapshot);
         });
     }
 
@@ -248,6 +304,12 @@ impl Waiting {
                 Update::Alert(step)
             }
             Place::Follow(transfer, ordinal) => return Some(Item::Follow(transfer, ordinal)),
+            Place::Word => return Some(Item::Word),
+            Place::Snapshot => {
+                let picture = self.picture.take()?;
+                self.not_recorded = picture.not_recorded;
+                return Some(Item::Snapshot(picture.snapshot, picture.cursor));
+            }
             Place::State(transfer) => Update::State(self.states.remove(&transfer)?),
             Place::Values(transfer, gateway) => {
                 let values = self.values.remove(&(transfer.clone(), gateway.clone()))?;

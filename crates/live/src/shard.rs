@@ -13,12 +13,13 @@ use crate::engine_clock::EngineClock;
 use crate::engines::Step;
 use crate::live::{Health, Live, StartError, Started};
 use crate::options::{Options, Stats};
+use crate::outage::{AllTold, Recording, is_outage};
 use crate::outbox::{Commands, Outbox, Receipted, Receipts, UseTransfer};
 use crate::requests::Request;
 use crate::subscription::Common;
 use crate::update::Ended;
 use crate::viewers::Viewers;
-use enroute_journal::{Journal, Stored, Tail, TailItem};
+use enroute_journal::{Append, Appender, Journal, Stored, Tail, TailItem};
 use enroute_model::ids::{GatewayId, Position, TransferId};
 use enroute_model::state::Verdict;
 use enroute_model::time::{Clock, EngineTime};
@@ -76,6 +77,9 @@ pub(crate) struct Shard {
     /// States of which only counters changed: sent at a slower pace.
     pub(crate) counted: BTreeSet<TransferId>,
     pub(crate) counted_at: EngineTime,
+    pub(crate) recording: Recording,
+    pub(crate) appender: Appender,
+    pub(crate) health: watch::Sender<Health>,
 }
 
 type Inputs = (Tail, mpsc::Receiver<Request>);
@@ -88,23 +92,23 @@ pub(crate) async fn start(
     options: Options,
 ) -> Result<Started, StartError> {
     let (requests, inbox) = mpsc::channel(options.requests_max);
-    let (health_sender, health) = watch::channel(Health::Running);
     let (ready, loaded) = oneshot::channel();
     let store = Store::of(journal);
     let shard = ShardParts::new(journal, &clock, &options);
     let (receipts, commands) = (Arc::clone(&shard.receipts), Arc::clone(&shard.commands));
     let (stats, common) = (Arc::clone(&shard.stats), Arc::clone(&shard.common));
+    let health = shard.health.subscribe();
     let through = journal.last_position();
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let thread = std::thread::Builder::new()
         .name("live".to_owned())
         .spawn(move || {
-            let shard = match shard.load(store, through) {
+            let shard = match shard.load(&store, through) {
                 Ok(shard) => shard,
                 Err(error) => return drop(ready.send(Err(error))),
             };
             if ready.send(Ok(shard.core.now)).is_ok() {
-                runtime.block_on(run(shard, (tail, inbox), &health_sender));
+                runtime.block_on(run(shard, (tail, inbox)));
             }
         })?;
     let loaded = loaded.await.map_err(|_| StartError::Ended)?;
@@ -145,6 +149,7 @@ fn floor(now: EngineTime, journal: &Journal) -> EngineTime {
 /// Ticks until the shard or the journal ends.
 fn spawn_ticks(live: &Live, every: std::time::Duration) {
     let (appender, clock, mut health) = (live.appender.clone(), live.clock.clone(), live.health());
+    let ended = |health: &Health| matches!(health, Health::Ended { .. });
     drop(tokio::spawn(async move {
         let mut interval = tokio::time::interval(every);
         interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -152,7 +157,8 @@ fn spawn_ticks(live: &Live, every: std::time::Duration) {
         loop {
             tokio::select! {
                 _ = interval.tick() => {}
-                _ = health.changed() => return,
+                // An error: the shard's thread has ended.
+                _ = health.wait_for(ended) => return,
             }
             if appender.tick(clock.now()).await.is_err() {
                 return;
@@ -161,7 +167,7 @@ fn spawn_ticks(live: &Live, every: std::time::Duration) {
     }));
 }
 
-async fn run(mut shard: Shard, (mut tail, mut inbox): Inputs, health: &watch::Sender<Health>) {
+async fn run(mut shard: Shard, (mut tail, mut inbox): Inputs) {
     let mut asked = true;
     loop {
         let input = tokio::select! {
@@ -190,7 +196,7 @@ async fn run(mut shard: Shard, (mut tail, mut inbox): Inputs, health: &watch::Se
         };
         if let Input::TailEnded(reason) = &input {
             let reason = reason.clone();
-            health.send_replace(Health::Ended { reason });
+            shard.health.send_replace(Health::Ended { reason });
         }
         if matches!(shard.handle(input), Flow::Stop) {
             return;
@@ -207,6 +213,8 @@ pub(crate) struct ShardParts {
     common: Arc<Common>,
     receipts: Arc<Outbox<Receipted>>,
     commands: Arc<Outbox<UseTransfer>>,
+    appender: Appender,
+    health: watch::Sender<Health>,
 }
 
 impl ShardParts {
@@ -223,13 +231,15 @@ impl ShardParts {
             )),
             receipts: Outbox::new(),
             commands: Outbox::new(),
+            appender: journal.appender(),
+            health: watch::channel(Health::Running).0,
         }
     }
 
     /// Rebuilds every transfer; the only output is derived records that a crash
     /// kept from being stored.
-    pub(crate) fn load(self, store: Store, through: Position) -> Result<Shard, CoreError> {
-        let core = Core::open(store, self.options.before_record.clone())?;
+    pub(crate) fn load(self, store: &Store, through: Position) -> Result<Shard, CoreError> {
+        let (core, told) = load_all(store, &self.options, through)?;
         let mut shard = Shard {
             core,
             options: self.options,
@@ -243,27 +253,56 @@ impl ShardParts {
             reached: Vec::new(),
             receipts: self.receipts,
             commands: self.commands,
-            told: BTreeMap::new(),
+            told,
             receipt_due: BTreeSet::new(),
             commanded: BTreeMap::new(),
             dirty: BTreeSet::new(),
             counted: BTreeSet::new(),
             counted_at: EngineTime(i64::MIN),
+            recording: Recording::On,
+            appender: self.appender,
+            health: self.health,
         };
-        let members: Vec<_> = shard.core.store.reader.transfers()?;
-        let members: Vec<_> = members.into_iter().map(|(transfer, _)| transfer).collect();
-        let told = &mut shard.told;
-        shard.core.load_all(&members, through, &mut |core, steps| {
-            steps.iter().try_for_each(|step| match step {
-                Step::Effects { transfer, effects } => {
-                    super::fan_out::store_missing(&core.store, told, transfer, &effects.alerts)
-                }
-                Step::Handled { .. } | Step::Joined { .. } | Step::Rebuilt { .. } => Ok(()),
-            })
-        })?;
-        shard.loaded()?;
+        shard.every_receipt_is_due();
+        shard.flush();
         Ok(shard)
     }
+}
+
+/// All transfers as the journal has them through `through`, with what viewers
+/// were told of their alerts. Stores derived records that a crash or a failure
+/// kept from being stored.
+pub(crate) fn load_all(
+    store: &Store,
+    options: &Options,
+    through: Position,
+) -> Result<(Core, AllTold), CoreError> {
+    let mut core = Core::open(store.clone(), options.before_record.clone())?;
+    let mut told = AllTold::new();
+    let members = store.reader.transfers()?.into_iter();
+    let members: Vec<_> = members.map(|(transfer, _)| transfer).collect();
+    core.load_all(&members, through, &mut |core, steps| {
+        steps.iter().try_for_each(|step| match step {
+            Step::Effects { transfer, effects } => {
+                super::fan_out::store_missing(&core.store, &mut told, transfer, &effects.alerts)
+            }
+            Step::Handled { .. } | Step::Joined { .. } | Step::Rebuilt { .. } => Ok(()),
+        })
+    })?;
+    for (transfer, slot) in &core.engines.slots {
+        let last = slot.engine.last_ordinal();
+        let told = told.entry(transfer.clone()).or_default();
+        if told.ordinal < last {
+            // Restored, with no transition since: when was its last one?
+            let at = super::fan_out::stored_at(store, transfer, last)?;
+            *told = Told {
+                ordinal: last,
+                at: at.unwrap_or(core.now),
+            };
+        }
+        core.now = core.now.max(told.at);
+    }
+    Ok((core, told))
 }
 
 /// However the thread ends, nobody waits for it for ever.
@@ -274,25 +313,12 @@ impl Drop for Shard {
 }
 
 impl Shard {
-    fn loaded(&mut self) -> Result<(), CoreError> {
+    pub(crate) fn every_receipt_is_due(&mut self) {
         for (transfer, slot) in &self.core.engines.slots {
-            let last = slot.engine.last_ordinal();
-            let told = self.told.entry(transfer.clone()).or_default();
-            if told.ordinal < last {
-                // Restored, with no transition since: when was its last one?
-                let at = super::fan_out::stored_at(&self.core.store, transfer, last)?;
-                *told = Told {
-                    ordinal: last,
-                    at: at.unwrap_or(self.core.now),
-                };
-            }
-            self.core.now = self.core.now.max(told.at);
             let gateways = slot.engine.gateways().cloned();
             self.receipt_due
                 .extend(gateways.map(|gateway| (transfer.clone(), gateway)));
         }
-        self.flush();
-        Ok(())
     }
 
     /// Engine time must not start before this.
@@ -303,11 +329,20 @@ impl Shard {
     /// One input, wholly handled.
     pub(crate) fn handle(&mut self, input: Input) -> Flow {
         let done = match input {
-            Input::Tail(TailItem::Records(records)) => self.records(&records),
+            Input::Tail(TailItem::Records(records)) => self.records(records),
             Input::Tail(TailItem::Tick(at)) => self.tick(at),
-            Input::Tail(TailItem::Failed(failure)) => Err(failure.into()),
-            // Only behind a failure.
-            Input::Tail(TailItem::Unrecorded(_) | TailItem::Recovered(_)) => Ok(()),
+            Input::Tail(TailItem::Failed(failure)) => {
+                self.failed(&failure);
+                Ok(())
+            }
+            Input::Tail(TailItem::Unrecorded(records)) => {
+                self.unrecorded(records);
+                Ok(())
+            }
+            Input::Tail(TailItem::Recovered(last)) => {
+                self.recovered(last);
+                Ok(())
+            }
             Input::Request(Request::Shutdown { reply }) => return self.shut_down(reply),
             Input::Request(request) => {
                 self.request(request);
@@ -334,7 +369,10 @@ impl Shard {
     }
 
     fn shut_down(&mut self, reply: oneshot::Sender<()>) -> Flow {
-        if let Err(error) = self.core.snapshot_all() {
+        self.lose();
+        if !self.is_forked()
+            && let Err(error) = self.core.snapshot_all()
+        {
             tracing::error!(%error, "no snapshots at shutdown; the next start reads more");
         }
         self.stop();
@@ -344,20 +382,26 @@ impl Shard {
         Flow::Stop
     }
 
-    fn records(&mut self, records: &[Stored]) -> Result<(), CoreError> {
+    fn records(&mut self, records: Vec<Stored>) -> Result<(), CoreError> {
+        if self.is_forked() {
+            // The journal works, but could not be read: its records are as others.
+            self.unrecorded(records.into_iter().map(without_position).collect());
+            return Ok(());
+        }
         // What was committed while the engines loaded may have been read already.
         let before = self.handled;
         for stored in records.iter().filter(|stored| stored.position > before) {
             let mut steps = Vec::new();
-            self.core.take(stored, &mut steps)?;
-            self.fan_out(steps, Some(stored))?;
+            excuse(self.core.take(stored, &mut steps))?;
+            self.fan_out(steps, Some(stored));
             self.handled = stored.position;
+            self.written(stored);
             let pace = Pace {
                 records: self.options.snapshot_records,
                 every: self.options.snapshot_every,
             };
             let transfer = self.core.engines.canonical(&stored.transfer).clone();
-            self.core.snapshot_if_due(&transfer, pace)?;
+            excuse(self.core.snapshot_if_due(&transfer, pace))?;
         }
         self.flush();
         Ok(())
@@ -365,26 +409,51 @@ impl Shard {
 
     fn tick(&mut self, at: EngineTime) -> Result<(), CoreError> {
         let mut steps = Vec::new();
-        self.core.tick(at, &mut steps)?;
-        self.fan_out(steps, None)?;
+        excuse(self.core.tick(at, &mut steps))?;
+        self.fan_out(steps, None);
+        self.write();
         self.flush();
         self.viewers.prune(&self.stats);
         Ok(())
     }
 
     /// Sends what was collected over an input, and says how far it got.
-    fn flush(&mut self) {
+    pub(crate) fn flush(&mut self) {
         self.answer_reached();
         self.flush_states();
         self.flush_receipts();
-        let order = Ordering::Release;
-        self.common.now.store(self.core.kept.0, order);
-        self.common.handled.store(self.handled.0, order);
+        // Tokens stay as they are while viewers see what is in no record.
+        if self.is_recording() {
+            let order = Ordering::Release;
+            self.common.now.store(self.core.kept.0, order);
+            self.common.handled.store(self.handled.0, order);
+        }
         self.stats.handled.store(self.handled.0, Ordering::Relaxed);
         self.stats
             .poisoned
             .store(self.core.poisoned, Ordering::Relaxed);
         let transfers = u64::try_from(self.core.engines.slots.len()).unwrap_or(u64::MAX);
         self.stats.transfers.store(transfers, Ordering::Relaxed);
+    }
+}
+
+/// A failure of the journal is no error here: the tail tells what to do.
+fn excuse(done: Result<(), CoreError>) -> Result<(), CoreError> {
+    done.or_else(|error| {
+        if is_outage(&error) {
+            tracing::debug!(%error, "not done, as the journal has failed");
+            return Ok(());
+        }
+        Err(error)
+    })
+}
+
+fn without_position(stored: Stored) -> Append {
+    Append {
+        class: stored.class,
+        transfer: stored.transfer,
+        at: stored.at,
+        received_at: stored.received_at,
+        payload: stored.payload,
     }
 }

@@ -47,7 +47,7 @@ impl Stepped {
         options: &Options,
     ) -> Result<Self, StartError> {
         let shard = ShardParts::new(journal, clock, options);
-        let shard = shard.load(Store::of(journal), journal.last_position());
+        let shard = shard.load(&Store::of(journal), journal.last_position());
         let shard = shard.map_err(load_error)?;
         let floor = shard.floor(journal);
         Ok(Self {

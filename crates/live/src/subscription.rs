@@ -208,6 +208,13 @@ impl Viewing {
                 self.cursor.ordinals.insert(transfer, ordinal);
                 None
             }
+            Item::Snapshot(snapshot, cursor) => {
+                if let Some(cursor) = cursor {
+                    self.cursor = cursor;
+                }
+                Some(Update::Snapshot(snapshot))
+            }
+            Item::Word => Some(self.beat()),
         }
     }
 
@@ -215,7 +222,8 @@ impl Viewing {
         // Read before the queue is seen empty: all through here was in it.
         let now = EngineTime(self.common.now.load(Ordering::Acquire));
         let handled = Position(self.common.handled.load(Ordering::Acquire));
-        if self.queue.is_empty() && !self.catching_up {
+        let recorded = self.queue.told().is_none();
+        if recorded && self.queue.is_empty() && !self.catching_up {
             self.cursor.at = self.cursor.at.max(now);
             self.cursor.position = self.cursor.position.max(handled);
         }
@@ -226,6 +234,8 @@ impl Viewing {
     pub(crate) fn deliver(&mut self, update: Update) -> Delivery {
         let server_time = ServerTime(self.common.clock.wall());
         match &update {
+            // In no record: nothing to resume from.
+            Update::Alert(step) if step.ordinal == 0 => {}
             Update::Alert(step) => {
                 self.cursor.at = self.cursor.at.max(step.at);
                 if let Some(ordinal) = self.cursor.ordinals.get_mut(&step.transfer) {
@@ -252,6 +262,7 @@ impl Viewing {
         Delivery {
             server_time,
             token,
+            not_recorded: self.queue.told(),
             update,
         }
     }

@@ -48,8 +48,9 @@ pub enum Update {
 pub struct Snapshot {
     /// By id.
     pub states: Vec<Arc<TransferState>>,
-    /// Why a resume token could not be honoured; `None`: it was, or none was given.
-    pub missed: Option<&'static str>,
+    /// Why what happened before is not known: a resume token could not be
+    /// honoured, or nothing was recorded. `None`: nothing was missed.
+    pub missed: Option<String>,
 }
 
 /// Newest values of one source.
@@ -77,7 +78,7 @@ pub struct Sample {
     pub late: bool,
     /// When the server received it.
     pub received_at: ServerTime,
-    /// Where it lies in the journal.
+    /// Where it lies in the journal; 0: it is in no record (I8).
     pub position: Position,
     /// An encoded frame.
     pub frame: Bytes,
@@ -88,12 +89,21 @@ pub struct Sample {
 pub struct AlertStep {
     /// Whose.
     pub transfer: TransferId,
-    /// Counts the transfer's steps from 1.
+    /// Counts the transfer's steps from 1; 0: it is in no record (I8).
     pub ordinal: u64,
     /// Engine time of the step.
     pub at: EngineTime,
     /// The step in the contract's words: what the journal keeps of it.
     pub transition: v1::AlertTransition,
+}
+
+/// The journal cannot be written: what is shown is in no record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotRecorded {
+    /// When it failed, by the server's wall clock.
+    pub since: ServerTime,
+    /// What failed, or why it is not repaired.
+    pub reason: String,
 }
 
 /// An update with what goes beside it.
@@ -103,6 +113,8 @@ pub struct Delivery {
     pub server_time: ServerTime,
     /// Resumes behind this update.
     pub token: Token,
+    /// Set while what is shown is not recorded.
+    pub not_recorded: Option<Arc<NotRecorded>>,
     /// The update.
     pub update: Update,
 }
@@ -116,7 +128,7 @@ pub enum Ended {
     /// The journal failed or the server stops.
     #[error("the server stops or its journal failed; resume from the last token")]
     Stopped,
-    /// The journal could not be read for what was missed.
+    /// The journal could not be read for what was missed, or can be again.
     #[error("failed to read the journal for what was missed; resume from the last token")]
     Unreadable,
 }

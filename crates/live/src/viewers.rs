@@ -3,7 +3,7 @@
 use crate::options::{Stats, add};
 use crate::queue::Queue;
 use crate::totals::ViewersWaiting;
-use crate::update::{AlertStep, Ended, Sample, ValuesChange};
+use crate::update::{AlertStep, Ended, NotRecorded, Sample, ValuesChange};
 use enroute_model::ids::TransferId;
 use enroute_model::state::TransferState;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +14,10 @@ pub(crate) struct Viewer {
     pub(crate) queue: Arc<Queue>,
     /// The transfers by the ids they go by now; `None`: all.
     pub(crate) named: Option<BTreeSet<TransferId>>,
+    /// The transfers as they were named.
+    pub(crate) asked: BTreeSet<TransferId>,
+    /// It came while what it missed could not be read.
+    pub(crate) late: bool,
     /// Samples go to the queue (and not still through catching up).
     pub(crate) attached: bool,
     /// Whose samples, by the ids they go by now.
@@ -27,6 +31,8 @@ pub(crate) struct Viewers {
     boards: BTreeSet<u64>,
     of: BTreeMap<TransferId, BTreeSet<u64>>,
     next: u64,
+    /// Nobody is told anything.
+    muted: bool,
 }
 
 impl Viewers {
@@ -85,7 +91,7 @@ impl Viewers {
     }
 
     pub(crate) fn watched(&self, transfer: &TransferId) -> bool {
-        !self.boards.is_empty() || self.of.contains_key(transfer)
+        !self.muted && (!self.boards.is_empty() || self.of.contains_key(transfer))
     }
 
     pub(crate) fn wants_samples(&self, transfer: &TransferId, waveforms: bool) -> bool {
@@ -95,7 +101,7 @@ impl Viewers {
 
     fn of(&self, transfer: &TransferId) -> impl Iterator<Item = &Viewer> {
         let named = self.of.get(transfer).into_iter().flatten();
-        let ids = self.boards.iter().chain(named);
+        let ids = self.boards.iter().chain(named).filter(|_| !self.muted);
         ids.filter_map(|id| self.all.get(id))
     }
 
@@ -127,8 +133,56 @@ impl Viewers {
         }
     }
 
-    /// Whoever watches `other` watches `into` from here on.
-    pub(crate) fn joined(&mut self, other: &TransferId, into: &TransferId, ordinal: u64) {
+    pub(crate) fn mute(&mut self, muted: bool) {
+        self.muted = muted;
+    }
+
+    /// Everyone is told, with what waits for them and all that comes.
+    pub(crate) fn not_recorded(&self, told: &Arc<NotRecorded>) {
+        for viewer in self.all.values() {
+            viewer.queue.not_recorded(told);
+        }
+    }
+
+    /// Queues, the transfers that were named for each, and whether it is for all.
+    pub(crate) fn each(&self) -> Vec<(Arc<Queue>, BTreeSet<TransferId>, bool)> {
+        let queues = self.all.values();
+        let queues = queues.filter(|viewer| !viewer.queue.is_over());
+        let each = queues.map(|viewer| {
+            let named = viewer.named.as_ref().unwrap_or(&viewer.sampled);
+            let all = viewer.named.is_none();
+            (Arc::clone(&viewer.queue), named.clone(), all)
+        });
+        each.collect()
+    }
+
+    /// Whoever named a transfer watches what it goes by now.
+    pub(crate) fn rename(&mut self, now: impl Fn(&TransferId) -> TransferId) {
+        self.of.clear();
+        for (id, viewer) in &mut self.all {
+            let asked: BTreeSet<_> = viewer.asked.iter().map(&now).collect();
+            if !viewer.sampled.is_empty() {
+                viewer.sampled.clone_from(&asked);
+            }
+            viewer.named = viewer.named.is_some().then_some(asked);
+            for transfer in viewer.named.iter().flatten() {
+                self.of.entry(transfer.clone()).or_default().insert(*id);
+            }
+        }
+    }
+
+    /// Ends those whose token, or whose samples, could not be made up for.
+    pub(crate) fn end_those_who_missed(&mut self) {
+        for viewer in self.all.values() {
+            if viewer.late || !viewer.attached {
+                viewer.queue.end(Ended::Unreadable);
+            }
+        }
+    }
+
+    /// Whoever watches `other` watches `into` from here on; its token follows
+    /// from this ordinal on.
+    pub(crate) fn joined(&mut self, other: &TransferId, into: &TransferId, follow: Option<u64>) {
         for viewer in self.all.values_mut() {
             if viewer.sampled.remove(other) {
                 viewer.sampled.insert(into.clone());
@@ -142,7 +196,9 @@ impl Viewers {
                 continue;
             };
             named.remove(other);
-            if named.insert(into.clone()) {
+            if named.insert(into.clone())
+                && let Some(ordinal) = follow
+            {
                 viewer.queue.follow(into, ordinal);
             }
             self.of.entry(into.clone()).or_default().insert(id);

@@ -295,7 +295,7 @@ async fn many_transfers_and_their_viewers_come_back_where_they_were() {
             })
             .await;
         let missed = until(&mut viewer, |update| match update {
-            Update::Snapshot(snapshot) => Some(snapshot.missed),
+            Update::Snapshot(snapshot) => Some(snapshot.missed.clone()),
             _ => None,
         });
         assert_eq!(missed.await, None, "clean {clean}");

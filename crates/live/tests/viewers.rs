@@ -405,7 +405,7 @@ async fn tokens_that_say_nothing_give_a_snapshot_that_says_so() {
             })
             .await;
         let missed = until(&mut viewer, |update| match update {
-            Update::Snapshot(snapshot) => Some(snapshot.missed),
+            Update::Snapshot(snapshot) => Some(snapshot.missed.clone()),
             _ => None,
         });
         assert!(missed.await.is_some_and(|why| why.contains("not known")));

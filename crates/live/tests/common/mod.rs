@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use bytes::Bytes;
-use enroute_journal::{Append, Class, Classes, Journal};
+use enroute_journal::{Append, AppendError, Class, Classes, Journal};
 use enroute_live::{
     Commands, Delivery, Ended, Live, Options, Receipts, Subscription, Update, Watch,
 };
@@ -33,6 +33,28 @@ impl Clock for StandingClock {
     }
     fn monotonic(&self) -> Span {
         Span(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// A disk that takes so many more writes; a repair needs two.
+pub(crate) struct Disk(pub(crate) AtomicI64);
+
+impl Disk {
+    pub(crate) fn sound() -> Arc<Self> {
+        Arc::new(Self(AtomicI64::new(i64::MAX)))
+    }
+
+    /// It takes `writes` more.
+    pub(crate) fn takes(&self, writes: i64) {
+        self.0.store(writes, Ordering::SeqCst);
+    }
+
+    fn ask(&self) -> std::io::Result<()> {
+        if self.0.fetch_sub(1, Ordering::SeqCst) > 0 {
+            return Ok(());
+        }
+        self.takes(0);
+        Err(std::io::Error::other("no space left on device"))
     }
 }
 
@@ -75,11 +97,32 @@ impl Bench {
         Self::open(TempDir::new().unwrap(), options).await
     }
 
+    /// On a disk that can be broken and repaired.
+    pub(crate) async fn on(disk: &Arc<Disk>, options: Options) -> Self {
+        let disk = Arc::clone(disk);
+        let probe = enroute_journal::Probe(Arc::new(move || disk.ask()));
+        let journal_options = enroute_journal::Options {
+            commit_interval: Duration::ZERO,
+            repair_after: Duration::from_millis(1),
+            before_commit: Some(probe),
+            ..Default::default()
+        };
+        Self::open_on(TempDir::new().unwrap(), options, journal_options).await
+    }
+
     async fn open(dir: TempDir, options: Options) -> Self {
         let journal_options = enroute_journal::Options {
             commit_interval: Duration::ZERO,
             ..Default::default()
         };
+        Self::open_on(dir, options, journal_options).await
+    }
+
+    async fn open_on(
+        dir: TempDir,
+        options: Options,
+        journal_options: enroute_journal::Options,
+    ) -> Self {
         let (journal, tail) = Journal::open(dir.path(), journal_options).unwrap();
         let clock = Arc::new(StandingClock::default());
         let started = Live::start(&journal, tail, clock, options.clone());
@@ -133,6 +176,24 @@ impl Bench {
             .unwrap();
         in_time(self.live.reached(position)).await.unwrap();
         position
+    }
+
+    /// Appends while the journal cannot be written, and waits until the engines
+    /// have handled it.
+    pub(crate) async fn put_unrecorded(&self, records: Vec<Append>) {
+        let count = u64::try_from(records.len()).unwrap();
+        let through = self.live.stats().unrecorded() + count;
+        let answer = in_time(self.journal().appender().append(records)).await;
+        assert!(
+            matches!(answer, Err(AppendError::Unrecorded(_))),
+            "{answer:?}"
+        );
+        let handled = async {
+            while self.live.stats().unrecorded() < through {
+                tokio::task::yield_now().await;
+            }
+        };
+        in_time(handled).await;
     }
 
     pub(crate) async fn tick(&self, seconds: i64) {

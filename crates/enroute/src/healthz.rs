@@ -1,0 +1,23 @@
+//! `/healthz`, for the probe that decides whether to start the server anew: only
+//! what a new start would mend is no health. While nothing can be recorded the
+//! live view goes on, and a new start would lose it.
+
+use crate::utc::rfc3339;
+use axum::http::StatusCode;
+use enroute_live::Health;
+
+/// The answer.
+pub(crate) fn answer(health: &Health) -> (StatusCode, String) {
+    match health {
+        Health::Running => (StatusCode::OK, "ok\n".to_owned()),
+        Health::NotRecorded(told) => (
+            StatusCode::OK,
+            format!(
+                "not recorded since {}: {}\n",
+                rfc3339(told.since.0),
+                told.reason
+            ),
+        ),
+        Health::Ended { reason } => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
+    }
+}

@@ -1,0 +1,390 @@
+//! The journal cannot be written for a while: the live view goes on and says so,
+//! nothing of it is in the record, and what clinicians did is written later (I8).
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    reason = "a failed test panics"
+)]
+mod common;
+
+use common::{A, B, Bench, Disk, START, action, gw, in_time, next, quiet, tx, until};
+use enroute_journal::{Append, Class, Classes};
+use enroute_live::{
+    ActError, Delivery, Ended, Health, HistoryError, Options, Subscription, Update, Watch,
+};
+use enroute_model::ids::{Lane, Position};
+use enroute_model::record::{Entry, Record};
+use enroute_model::registry::{AlertAction, RegistryAction, TransferInfo};
+use enroute_model::state::{AlertKind, AlertState, Phase, TransferState, Verdict};
+use enroute_model::time::{EngineTime, ServerTime};
+use enroute_wire::v1;
+use std::sync::Arc;
+
+fn to(hospital: &str) -> RegistryAction {
+    RegistryAction::Put(TransferInfo {
+        hospital: hospital.to_owned(),
+        ..TransferInfo::default()
+    })
+}
+
+fn of(transfer: &str) -> Watch {
+    Watch {
+        transfers: vec![transfer.to_owned()],
+        ..Watch::default()
+    }
+}
+
+/// Reads on until a delivery is as wanted.
+async fn delivery(
+    viewer: &mut Subscription,
+    mut wanted: impl FnMut(&Delivery) -> bool,
+) -> Delivery {
+    loop {
+        let delivery = next(viewer).await.expect("ends early");
+        if wanted(&delivery) {
+            return delivery;
+        }
+    }
+}
+
+/// The picture after the repair.
+async fn healed(viewer: &mut Subscription) -> (Delivery, String) {
+    let healed = delivery(viewer, |delivery| {
+        matches!(delivery.update, Update::Snapshot(_)) && delivery.not_recorded.is_none()
+    });
+    let healed = healed.await;
+    let Update::Snapshot(snapshot) = &healed.update else {
+        panic!("no snapshot");
+    };
+    let missed = snapshot.missed.clone().unwrap();
+    (healed, missed)
+}
+
+fn has_alert(state: &TransferState) -> bool {
+    let mut alerts = state.alerts.iter();
+    alerts.any(|alert| alert.kind == AlertKind::NotRecorded)
+}
+
+/// A value of the heart rate in an update.
+fn is_hr(update: &Update, value: &str) -> bool {
+    matches!(update, Update::Values(_) | Update::State(_)) && format!("{update:?}").contains(value)
+}
+
+async fn no_receipt(bench: &mut Bench) {
+    tokio::select! {
+        biased;
+        receipt = bench.receipts.next() => panic!("{receipt:?}"),
+        () = std::future::ready(()) => {}
+    }
+}
+
+async fn receipt(bench: &mut Bench) -> (u64, Vec<(u64, u64)>) {
+    let (gateway, streams) = in_time(bench.receipts.next()).await.unwrap();
+    assert_eq!(gateway, gw("gw-a"));
+    (streams[0].through, streams[0].above.clone())
+}
+
+async fn rerun_is_the_same(bench: Bench) {
+    in_time(bench.live.shutdown()).await;
+    let rerun = enroute_live::rerun(bench.journal()).unwrap();
+    assert_eq!(rerun.differences, []);
+    assert!(rerun.records > 0);
+}
+
+#[tokio::test]
+async fn the_live_view_goes_on_unrecorded_and_heals() {
+    let disk = Disk::sound();
+    let mut bench = Bench::on(&disk, quiet()).await;
+    bench.put(vec![A.hr(1, 1, 80), A.hr(2, 2, 80)]).await;
+    assert_eq!(receipt(&mut bench).await, (2, vec![]));
+    let mut viewer = bench.watch(of("tx-a")).await;
+    let mut board = bench.watch(Watch::default()).await;
+    let first = next(&mut viewer).await.unwrap();
+    assert_eq!(first.not_recorded, None);
+    next(&mut board).await.unwrap();
+
+    disk.takes(0);
+    bench.put_unrecorded(vec![A.hr(3, 3, 91)]).await;
+    for viewer in [&mut viewer, &mut board] {
+        let raised = delivery(viewer, |delivery| {
+            assert!(delivery.not_recorded.is_some(), "{delivery:?}");
+            matches!(delivery.update, Update::Alert(_))
+        });
+        let Update::Alert(raised) = raised.await.update else {
+            panic!("no alert");
+        };
+        assert_eq!(raised.ordinal, 0);
+        let alert = raised.transition.alert.clone().unwrap();
+        assert_eq!(alert.kind(), v1::AlertKind::NotRecorded);
+        assert!(!alert.physiological);
+    }
+    let shown = delivery(&mut viewer, |delivery| is_hr(&delivery.update, "91")).await;
+    assert_eq!(shown.token, first.token, "nothing to resume from");
+    let told = shown.not_recorded.unwrap();
+    assert_eq!(told.since, ServerTime(START));
+    assert!(told.reason.contains("no space left"), "{}", told.reason);
+    assert!(matches!(
+        &*bench.live.health().borrow(),
+        Health::NotRecorded(_)
+    ));
+
+    let acted = in_time(bench.live.act("tx-a", to("North"), "put-1", "me"));
+    assert_eq!(acted.await.unwrap().verdict, Verdict::Applied);
+    let again = in_time(bench.live.act("tx-a", to("North"), "put-1", "me"));
+    assert_eq!(again.await.unwrap().verdict, Verdict::Duplicate);
+    let made = in_time(bench.live.act("tx-new", to("South"), "put-2", "me"));
+    assert_eq!(made.await.unwrap().verdict, Verdict::Applied);
+    let state = bench.state("tx-a").await;
+    assert_eq!(state.info.hospital, "North");
+    assert!(has_alert(&state) && has_alert(&bench.state("tx-new").await));
+    let history = in_time(bench.live.history("tx-a", Position(0), false)).await;
+    assert!(matches!(history, Err(HistoryError::Unreadable { .. })));
+    no_receipt(&mut bench).await;
+
+    disk.takes(i64::MAX);
+    for viewer in [&mut viewer, &mut board] {
+        let ended = delivery(viewer, |delivery| match &delivery.update {
+            Update::Alert(step) => {
+                let alert = step.transition.alert.clone().unwrap();
+                alert.phase() == v1::AlertPhase::Ended
+            }
+            _ => false,
+        });
+        ended.await;
+        let (_, missed) = healed(viewer).await;
+        assert!(missed.contains("no space left"), "{missed}");
+    }
+    assert_eq!(*bench.live.health().borrow(), Health::Running);
+    assert_eq!(
+        receipt(&mut bench).await,
+        (2, vec![]),
+        "3 was never recorded"
+    );
+    let state = bench.state("tx-a").await;
+    assert_eq!(state.info.hospital, "North");
+    assert_eq!(state.unrecorded.len(), 1);
+    assert!(!has_alert(&state), "{:?}", state.alerts);
+    assert_eq!(bench.state("tx-new").await.info.hospital, "South");
+    assert_eq!(happened(&bench, "tx-a"), [(String::from("put-1"), START)]);
+
+    bench.put(vec![A.hr(4, 4, 85)]).await;
+    assert_eq!(receipt(&mut bench).await, (2, vec![(4, 4)]));
+    let late = A.hr_on(Lane::History, 3, 3, 91);
+    bench.put(vec![late]).await;
+    assert_eq!(receipt(&mut bench).await, (4, vec![]));
+    let after = delivery(&mut viewer, |delivery| is_hr(&delivery.update, "85")).await;
+    assert_eq!(after.not_recorded, None);
+    assert_ne!(after.token, first.token);
+    rerun_is_the_same(bench).await;
+}
+
+/// Actions of a transfer that were done unrecorded, as the journal has them.
+fn happened(bench: &Bench, transfer: &str) -> Vec<(String, i64)> {
+    let rows = bench
+        .journal()
+        .reader()
+        .scan(&tx(transfer), Classes::All, Position(0));
+    let entries = rows.map(|row| enroute_wire::record::decode(&row.unwrap().payload).unwrap());
+    let entries = entries.filter_map(|entry| match entry {
+        Entry::Registry {
+            action_id,
+            happened_unrecorded,
+            ..
+        } => Some((action_id, happened_unrecorded?.0)),
+        _ => None,
+    });
+    entries.collect()
+}
+
+#[tokio::test]
+async fn a_disk_that_fails_again_during_the_repair_loses_nothing_that_was_done() {
+    let disk = Disk::sound();
+    let bench = Bench::on(&disk, quiet()).await;
+    bench.put(vec![A.hr(1, 1, 80), B.hr(1, 1, 80)]).await;
+    let mut viewer = bench.watch(of("tx-a")).await;
+    disk.takes(0);
+    bench.put_unrecorded(vec![A.hr(2, 2, 91)]).await;
+    let close = bench.live.act("tx-a", RegistryAction::Close, "close", "me");
+    in_time(close).await.unwrap();
+    for _ in 0..3 {
+        // Enough to open the store, not to write what happened.
+        disk.takes(2);
+        let failed_again = delivery(&mut viewer, |delivery| match &delivery.update {
+            Update::Snapshot(snapshot) => snapshot.missed.is_some(),
+            _ => false,
+        });
+        assert!(failed_again.await.not_recorded.is_some());
+        let state = bench.state("tx-a").await;
+        assert!(matches!(state.phase, Phase::Closed { .. }), "still seen");
+    }
+    disk.takes(i64::MAX);
+    let (_, missed) = healed(&mut viewer).await;
+    assert!(missed.contains("could not be written"), "{missed}");
+    let state = bench.state("tx-a").await;
+    assert!(matches!(state.phase, Phase::Closed { .. }));
+    assert_eq!(happened(&bench, "tx-a").len(), 1, "written once");
+    assert_eq!(bench.state("tx-b").await.unrecorded.len(), 1);
+    rerun_is_the_same(bench).await;
+}
+
+#[tokio::test]
+async fn who_comes_with_a_token_meanwhile_keeps_it_and_comes_again() {
+    let disk = Disk::sound();
+    let bench = Bench::on(&disk, quiet()).await;
+    bench.put(vec![A.hr(1, 1, 80)]).await;
+    let mut viewer = bench.watch(of("tx-a")).await;
+    let token = next(&mut viewer).await.unwrap().token;
+    drop(viewer);
+    // What it misses, in the record.
+    bench
+        .put(
+            (2..40)
+                .map(|n| A.hr(n, i64::try_from(n).unwrap(), 200))
+                .collect(),
+        )
+        .await;
+    let raised = bench.derived()[&tx("tx-a")].len();
+    assert!(raised > 0);
+    disk.takes(0);
+    bench.put_unrecorded(vec![A.hr(40, 40, 200)]).await;
+    let resume = Watch {
+        resume: Some(token.clone()),
+        ..of("tx-a")
+    };
+    let mut viewer = bench.watch(resume.clone()).await;
+    let opened = next(&mut viewer).await.unwrap();
+    let Update::Snapshot(snapshot) = &opened.update else {
+        panic!("no snapshot");
+    };
+    assert!(snapshot.missed.is_some() && opened.not_recorded.is_some());
+    assert_eq!(opened.token, token);
+    disk.takes(i64::MAX);
+    let ended = async {
+        loop {
+            match viewer.next().await {
+                Ok(delivery) => assert_eq!(delivery.token, token),
+                Err(ended) => return ended,
+            }
+        }
+    };
+    assert_eq!(in_time(ended).await, Ended::Unreadable);
+    let mut viewer = bench.watch(resume).await;
+    let mut seen = 0;
+    while seen < raised {
+        let step = until(&mut viewer, |update| match update {
+            Update::Alert(step) => Some(step.ordinal),
+            _ => None,
+        });
+        seen += 1;
+        assert_eq!(step.await, u64::try_from(seen).unwrap());
+    }
+}
+
+#[tokio::test]
+async fn what_can_be_held_is_bounded_and_the_rest_refused() {
+    let disk = Disk::sound();
+    let bench = Bench::on(&disk, quiet()).await;
+    bench.put(vec![A.hr(1, 1, 80)]).await;
+    disk.takes(0);
+    let actions = (0..4_096).map(|n| action("tx-a", 2, &format!("a{n}"), &to("North")));
+    bench.put_unrecorded(actions.collect()).await;
+    let more = in_time(bench.live.act("tx-a", to("South"), "more", "me")).await;
+    assert!(matches!(more, Err(ActError::Refused(_))), "{more:?}");
+    assert_eq!(bench.state("tx-a").await.info.hospital, "North");
+    let mut viewer = bench.watch(of("tx-a")).await;
+    disk.takes(i64::MAX);
+    healed(&mut viewer).await;
+    assert_eq!(happened(&bench, "tx-a").len(), 4_096);
+}
+
+#[tokio::test]
+async fn a_fork_that_breaks_stands_still_alone_and_is_built_again() {
+    let breaking = Options {
+        before_record: Some(Arc::new(|record: &Record| {
+            assert!(record.at != EngineTime(START + 13_000_000), "boom");
+        })),
+        ..quiet()
+    };
+    let disk = Disk::sound();
+    let bench = Bench::on(&disk, breaking).await;
+    bench.put(vec![A.hr(1, 1, 80), B.hr(1, 1, 80)]).await;
+    disk.takes(0);
+    bench.put_unrecorded(vec![A.hr(2, 13, 80)]).await;
+    let rubbish = Append {
+        class: Class::Vitals,
+        transfer: tx("tx-b"),
+        at: EngineTime(START + 14_000_000),
+        received_at: ServerTime(START),
+        payload: b"rubbish".as_slice().into(),
+    };
+    bench.put_unrecorded(vec![rubbish, B.hr(2, 14, 91)]).await;
+    let broken = bench.state("tx-a").await;
+    assert!(broken.poisoned[0].reason.contains("boom"), "{broken:?}");
+    assert_eq!(bench.live.stats().poisoned(), 0, "no mark is made");
+    let mut viewer = bench.watch(of("tx-b")).await;
+    disk.takes(i64::MAX);
+    healed(&mut viewer).await;
+    assert_eq!(bench.state("tx-a").await.poisoned, []);
+    assert_eq!(bench.state("tx-b").await.poisoned, []);
+    let recorded = enroute_live::Health::Running;
+    assert_eq!(*bench.live.health().borrow(), recorded);
+    assert_eq!(bench.journal().reader().poisons().unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_restart_finds_what_happened_unrecorded() {
+    let disk = Disk::sound();
+    let bench = Bench::on(&disk, quiet()).await;
+    bench.put(vec![A.hr(1, 1, 80)]).await;
+    disk.takes(0);
+    bench.put_unrecorded(vec![A.hr(2, 2, 91)]).await;
+    in_time(bench.live.act("tx-a", to("North"), "put", "me"))
+        .await
+        .unwrap();
+    let mut viewer = bench.watch(of("tx-a")).await;
+    disk.takes(i64::MAX);
+    healed(&mut viewer).await;
+    drop(viewer);
+    let before = bench.state("tx-a").await;
+    let bench = bench.restart(false, quiet()).await;
+    assert_eq!(bench.state("tx-a").await, before);
+}
+
+#[tokio::test]
+async fn an_alert_of_a_fork_is_acknowledged_there_and_no_other_in_the_record() {
+    let disk = Disk::sound();
+    let bench = Bench::on(&disk, quiet()).await;
+    bench.put(vec![A.hr(1, 1, 80)]).await;
+    disk.takes(0);
+    let high = (2..40).map(|n| A.hr(n, i64::try_from(n).unwrap(), 200));
+    bench.put_unrecorded(high.collect()).await;
+    let alerts = bench.state("tx-a").await.alerts;
+    let limit = |alert: &&AlertState| alert.kind.is_physiological();
+    let alert_id = alerts.iter().find(limit).unwrap().alert_id;
+    let acknowledge = RegistryAction::Alert {
+        alert_id,
+        seen: 0,
+        action: AlertAction::Acknowledge,
+    };
+    let acted = in_time(bench.live.act("tx-a", acknowledge, "ack", "me"));
+    acted.await.unwrap();
+    let alerts = bench.state("tx-a").await.alerts;
+    assert!(alerts.iter().find(limit).unwrap().acknowledged.is_some());
+    let mut viewer = bench.watch(of("tx-a")).await;
+    disk.takes(i64::MAX);
+    healed(&mut viewer).await;
+    // Other alerts get the ids, which nobody has seen.
+    let high = (2..40).map(|n| A.hr(100 + n, 40 + i64::try_from(n).unwrap(), 200));
+    bench.put(high.collect()).await;
+    let alerts = bench.state("tx-a").await.alerts;
+    assert!(alerts.iter().any(|alert| limit(&alert)));
+    assert!(alerts.iter().all(|alert| alert.acknowledged.is_none()));
+    assert_eq!(
+        happened(&bench, "tx-a").len(),
+        1,
+        "that it was done is known"
+    );
+}
