@@ -152,8 +152,8 @@ pub struct UplinkConfig {
     /// Milliseconds to wait for a receipt before a frame is sent again, on the
     /// history lane.
     pub resend_ms: u32,
-    /// Most bytes of history on their way to the broker: what the link holds at
-    /// once, so that a live frame never waits behind more.
+    /// Most bytes of history on their way to the broker. What the link carries
+    /// without keeping live frames waiting is found out; this only bounds it.
     pub unacknowledged_bytes_max: usize,
     /// Most bytes of history that were sent and that no receipt covers yet.
     pub unconfirmed_bytes_max: usize,
@@ -169,7 +169,7 @@ impl Default for UplinkConfig {
         Self {
             live_expiry_s: 10,
             resend_ms: 5_000,
-            unacknowledged_bytes_max: 64 * 1024,
+            unacknowledged_bytes_max: 256 * 1024,
             unconfirmed_bytes_max: 2 * 1024 * 1024,
             history_order: HistoryOrder::Oldest,
             link_report_s: 10,

@@ -3,7 +3,7 @@
 
 use crate::spool::{Draft, Moment, Spool, SpoolError, Spooled};
 use crate::stats::Stats;
-use crate::uplink::core::LinkView;
+use crate::uplink::io::LinkView;
 use enroute_model::frame::{Body, ClockOffsets, CrewEvent};
 use enroute_model::ids::TransferId;
 use enroute_model::time::{Clock, DeviceTime, GatewayTime, Span};

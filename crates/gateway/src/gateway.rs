@@ -265,14 +265,17 @@ async fn report(desk: Arc<Desk>, interval_s: u32) {
         if status.borrow().transfer.is_none() {
             continue;
         }
+        let mut level = status.borrow().link.level;
         if let Ok(streams) = desk.spool(|spool| Ok(spool.streams())).await {
-            let body = Body::Link(link_report(&desk, streams));
+            let report = link_report(&desk, streams);
+            level = report.degradation_level;
+            let body = Body::Link(report);
             let observed_at = None;
             // A spool that fails says so itself.
             drop(desk.record(vec![Item { body, observed_at }]).await);
         }
         if desk.status().borrow().link.connected {
-            drop(tokio::time::timeout(interval, loss(&mut status)).await);
+            drop(tokio::time::timeout(interval, change(&mut status, level)).await);
         }
     }
 }
@@ -284,15 +287,17 @@ async fn connection(status: &mut watch::Receiver<Status>) {
     drop(status.wait_for(here).await);
 }
 
-async fn loss(status: &mut watch::Receiver<Status>) {
-    drop(status.wait_for(|status| !status.link.connected).await);
+/// The connection ends, or another step of the ladder than this is to be declared.
+async fn change(status: &mut watch::Receiver<Status>, level: u32) {
+    let other = |status: &Status| !status.link.connected || status.link.level != level;
+    drop(status.wait_for(other).await);
 }
 
 fn link_report(desk: &Desk, streams: Vec<StreamReport>) -> LinkReport {
     let status = desk.status().borrow().clone();
     LinkReport {
-        degradation_level: 0,
-        numerics_interval: Span::ZERO,
+        degradation_level: status.link.level,
+        numerics_interval: status.link.numerics_interval,
         streams,
         spool_bytes: status.bytes.0,
         spool_bytes_max: status.bytes.1,

@@ -38,5 +38,6 @@ pub mod simulation {
     pub use crate::spool::{
         Appended, Draft, Heard, Picked, Spool, Spooled, StreamLife, Wanted, Word,
     };
-    pub use crate::uplink::core::{Core, Input, LinkView, Now, Output};
+    pub use crate::uplink::core::Core;
+    pub use crate::uplink::io::{Input, LinkView, Now, Output};
 }

@@ -12,10 +12,15 @@
 
 mod clocks;
 pub(crate) mod core;
+pub(crate) mod io;
+mod ladder;
+mod latest;
+mod pace;
 pub(crate) mod receipts;
 mod sent;
 
-use self::core::{Core, Input, LinkView, Now, Output};
+use self::core::Core;
+use self::io::{Input, LinkView, Now, Output};
 use crate::config::Config;
 use crate::desk::{Desk, Status};
 use crate::spool::{Spooled, Wanted};

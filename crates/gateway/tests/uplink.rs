@@ -158,7 +158,11 @@ impl Server {
         match Topic::parse(&incoming.topic).unwrap() {
             Topic::Frames { transfer, lane, .. } => {
                 let batch = v1::Batch::decode(incoming.payload).unwrap();
-                for bytes in batch.frame {
+                let frames = match lane {
+                    Lane::Live => batch.frame,
+                    Lane::History => enroute_wire::batch::open(&batch.compressed).unwrap(),
+                };
+                for bytes in frames {
                     let header = decode(&bytes).unwrap().header;
                     assert!(header.exercise);
                     self.arrivals.push(Arrival {

@@ -252,7 +252,12 @@ impl Model {
 
 /// The frames of a publish.
 fn frames_of(payload: &Bytes) -> Vec<Bytes> {
-    v1::Batch::decode(payload.clone()).unwrap().frame
+    let batch = v1::Batch::decode(payload.clone()).unwrap();
+    if batch.compressed.is_empty() {
+        batch.frame
+    } else {
+        enroute_wire::batch::open(&batch.compressed).unwrap()
+    }
 }
 
 pub(crate) fn number_of(gateway: &str) -> usize {

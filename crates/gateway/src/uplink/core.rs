@@ -8,14 +8,29 @@
 //! spool's answers ──►└──────┘──► what the page and the link reports say of the link
 //! ```
 //!
-//! Bounded: live publishes without a PUBACK [`LIVE_FLIGHTS_MAX`], history by the
-//! bytes of the configuration, one question to the spool at a time.
+//! Live has no queue: each batch is published as it is recorded, or left to
+//! history; of numerics that cannot go now, the newest of each kind goes as soon
+//! as it can (`latest`). How much goes live is the ladder's (`ladder`), how much
+//! history may be on its way the pace's (`pace`).
+//!
+//! Bounded: live publishes without a PUBACK 32, history by its
+//! window and the bytes of the configuration, one question to the spool at a time.
+
+mod history;
+mod live;
+mod status;
+
+pub(super) use status::offline;
 
 use super::clocks::{Exchange, ServerClock};
+use super::io::{Input, LinkView, Now, Output};
+use super::ladder::Ladder;
+use super::latest::Latest;
+use super::pace::{Answered, Pace};
 use super::receipts;
 use super::sent::Sent;
 use crate::config::{Config, UplinkConfig};
-use crate::spool::{Heard, Picked, Spooled, StreamLife, Wanted, Word};
+use crate::spool::{StreamLife, Word};
 use bytes::Bytes;
 use enroute_model::frame::ClockOffsets;
 use enroute_model::ids::{GatewayId, Lane, Stream, TransferId};
@@ -26,123 +41,15 @@ use enroute_wire::{Message, v1};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Live publishes under way; what comes beyond goes by history.
-const LIVE_FLIGHTS_MAX: usize = 32;
-/// History publishes under way.
-const HISTORY_FLIGHTS_MAX: usize = 32;
-/// Bytes of frames in one history publish.
-const HISTORY_BATCH_BYTES: usize = 16 * 1024;
-/// Frames in one history publish.
-const HISTORY_BATCH_FRAMES: usize = 256;
-
-/// The two clocks of the gateway at one moment.
-#[derive(Clone, Copy, Debug)]
-pub struct Now {
-    /// Since the gateway started; never steps.
-    pub monotonic: Span,
-    /// May step.
-    pub wall: GatewayTime,
-}
-
-/// What happened.
-#[derive(Debug)]
-pub enum Input {
-    /// These frames are on disk; in the order of their numbers.
-    Recorded(Vec<Spooled>),
-    /// A connection stands.
-    Connected(Lane),
-    /// It ended.
-    Disconnected(Lane),
-    /// The broker answered the publish with this token: took it or refused it.
-    Answered(u64),
-    /// Nobody knows whether these arrived.
-    Lost(Vec<u64>),
-    /// A publish that was asked for was not taken by the connection.
-    Unsent {
-        /// Its token.
-        token: u64,
-        /// It is above the broker's limit and always will be.
-        too_large: bool,
-    },
-    /// A message for this gateway came over the live connection.
-    Message {
-        /// Its topic.
-        topic: String,
-        /// Its payload.
-        payload: Bytes,
-    },
-    /// The answer to [`Output::Pick`]; nothing is left, or the spool failed.
-    Picked(Option<Picked>),
-    /// The answer to [`Output::Hear`].
-    Freed {
-        /// What became of the frames; after the server lost its past, what is on
-        /// its way is sent again.
-        heard: Heard,
-        /// Frames that no receipt covers.
-        unconfirmed: u64,
-    },
-    /// The transfer that goes on.
-    Transfer(Option<TransferId>),
-    /// Nothing more is recorded: whatever is spooled may go by history.
-    Drain,
-    /// Say goodbye.
-    Stop,
-}
-
-/// What is to be done, in this order.
-#[derive(Debug)]
-pub enum Output {
-    /// Publish without waiting; [`Input::Unsent`] if that cannot be.
-    Publish {
-        /// Over which connection.
-        lane: Lane,
-        /// What, with a token of its own.
-        publish: Publish,
-        /// How many frames it holds.
-        frames: u64,
-    },
-    /// Ask the spool; the answer is [`Input::Picked`]. Nothing is asked before
-    /// that. What was to be freed earlier is freed first.
-    Pick(Wanted),
-    /// Free what this says is durable; the answer is [`Input::Freed`].
-    Hear(Word),
-    /// Publish the leg that goes on under another transfer; if it was known under
-    /// this one, [`Input::Transfer`] follows.
-    UseTransfer {
-        /// Known as.
-        instead_of: TransferId,
-        /// From now on.
-        transfer: TransferId,
-    },
-    /// State these with the next frame.
-    StateClocks(ClockOffsets),
-}
-
-/// What the page and the link reports say of the link.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LinkView {
-    /// The live connection stands.
-    pub connected: bool,
-    /// Since the gateway started: when a receipt last covered something new, or
-    /// there was nothing to cover.
-    pub receipt_at: Option<Span>,
-    /// The wall clock when that began, without a break.
-    pub receiving_since: Option<GatewayTime>,
-}
-
-impl LinkView {
-    /// Whether the hospital is receiving: a receipt covered something lately.
-    pub(crate) fn is_receiving(&self, now: Span, within: Span) -> bool {
-        let last = self.receipt_at.filter(|_| self.connected);
-        last.is_some_and(|last| now.0.saturating_sub(last.0) <= within.0)
-    }
-}
-
 /// What the broker was told of us on this connection.
 #[derive(Debug, PartialEq, Eq)]
 enum Announced {
     Nothing,
-    Transfer { id: Option<TransferId>, token: u64 },
+    Transfer {
+        id: Option<TransferId>,
+        token: u64,
+        at: Span,
+    },
 }
 
 /// The uplink's state.
@@ -167,6 +74,19 @@ pub struct Core {
     /// Something has changed since the spool was asked: "nothing" is not its
     /// last word then.
     outdated: bool,
+    /// The history connection took no more.
+    full: bool,
+    pace: Pace,
+    ladder: Ladder,
+    latest: Latest,
+    /// The newest numerics that wait go live from then on.
+    summary_at: Span,
+    /// The last moment that was told of.
+    seen: Span,
+    /// The first live publish of this connection: no history before it arrived.
+    first_live: Option<u64>,
+    /// Bytes of frames that compress to a thousand.
+    packing: usize,
     clock: ServerClock,
     transfer: Option<TransferId>,
     announced: Announced,
@@ -184,6 +104,14 @@ impl Core {
         Self {
             gateway: config.id.clone(),
             sent: Sent::new(Span::from_millis(config.uplink.resend_ms.into())),
+            pace: Pace::new(Span::ZERO, config.uplink.unacknowledged_bytes_max),
+            ladder: Ladder::new(),
+            latest: Latest::default(),
+            summary_at: Span::ZERO,
+            seen: Span::ZERO,
+            first_live: None,
+            packing: 1_500,
+            full: false,
             config: config.uplink.clone(),
             exercise,
             within: Span::from_secs(config.page.receiving_within_s.into()),
@@ -210,7 +138,11 @@ impl Core {
     /// When [`Self::handle_timeout`] is due, monotonic.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Span> {
-        self.sent.next_expiry()
+        let waits = self.link.connected && self.latest.any_due();
+        let summary = waits.then_some(self.summary_at);
+        // What could not go when its time had come waits for an answer.
+        let summary = summary.filter(|at| *at > self.seen);
+        self.sent.next_expiry().into_iter().chain(summary).min()
     }
 
     /// Time has passed.
@@ -218,22 +150,22 @@ impl Core {
         if self.sent.expire(now.monotonic) {
             self.changed();
         }
-        self.fill(out);
+        self.go_on(now, out);
     }
 
     /// Takes what happened.
     pub fn handle(&mut self, now: Now, input: Input, out: &mut Vec<Output>) {
         match input {
             Input::Recorded(frames) => self.on_recorded(now, &frames, out),
-            Input::Connected(lane) => self.on_connected(lane, out),
+            Input::Connected(lane) => self.on_connected(now, lane, out),
             Input::Disconnected(lane) => self.on_disconnected(lane),
-            Input::Answered(token) => {
-                // One that was refused is sent again after the usual wait.
-                self.sent.puback(token);
-                self.changed();
-            }
+            // One that was refused is sent again after the usual wait.
+            Input::Answered(token) => self.on_answered(now, token),
             Input::Lost(tokens) => {
-                tokens.into_iter().for_each(|token| self.sent.lost(token));
+                for token in tokens {
+                    self.sent.lost(token);
+                    self.first_live = self.first_live.filter(|first| *first != token);
+                }
                 self.changed();
             }
             Input::Unsent { token, too_large } => self.on_unsent(token, too_large),
@@ -248,7 +180,7 @@ impl Core {
             }
             Input::Transfer(transfer) => {
                 self.transfer = transfer;
-                self.announce(out);
+                self.announce(now.monotonic, out);
             }
             // A batch whose hand-over was cut short is on disk all the same.
             Input::Drain => {
@@ -258,10 +190,17 @@ impl Core {
             Input::Stop => {
                 let offline = offline(self.exercise, self.started_at);
                 self.publish_status(&offline, out);
-                self.exhausted = true;
+                return;
             }
         }
-        self.fill(out);
+        self.go_on(now, out);
+    }
+
+    /// Live first, then history.
+    fn go_on(&mut self, now: Now, out: &mut Vec<Output>) {
+        self.seen = now.monotonic;
+        self.summarize(now, out);
+        self.fill(now, out);
     }
 
     fn token(&mut self) -> u64 {
@@ -279,53 +218,76 @@ impl Core {
         topic.to_string()
     }
 
-    /// One publish of what was recorded together; what cannot go now goes by history.
-    fn on_recorded(&mut self, now: Now, frames: &[Spooled], out: &mut Vec<Output>) {
-        for frame in frames {
-            self.through.insert(frame.life.1, frame.sequence);
-        }
-        self.changed();
-        let Some(first) = frames.first() else { return };
-        let (flights, _) = self.sent.unacknowledged(Lane::Live);
-        if flights >= LIVE_FLIGHTS_MAX || !self.link.connected {
-            return;
-        }
-        let topic = self.topic(first.transfer.clone(), Lane::Live);
-        let batch = Batch {
-            payloads: frames.iter().map(|f| f.payload.clone()).collect(),
-            numbers: frames.iter().map(|f| (f.life, f.sequence)).collect(),
-        };
-        self.publish(now, Lane::Live, topic, batch, out);
-    }
-
     fn publish(
         &mut self,
         now: Now,
         lane: Lane,
-        topic: String,
-        batch: Batch,
+        transfer: TransferId,
+        batch: &v1::Batch,
+        numbers: Vec<(StreamLife, u64)>,
         out: &mut Vec<Output>,
     ) {
-        let frames = u64::try_from(batch.payloads.len()).unwrap_or(u64::MAX);
-        let message = v1::Batch {
-            frame: batch.payloads,
-            sent_at_us: now.wall.0,
-            ..v1::Batch::default()
-        };
-        let payload = message.encode_to_vec();
+        let frames = u64::try_from(numbers.len()).unwrap_or(u64::MAX);
+        let payload = batch.encode_to_vec();
         let token = self.token();
         self.sent
-            .add(token, lane, batch.numbers, payload.len(), now.monotonic);
+            .add(token, lane, numbers, payload.len(), now.monotonic);
         let expiry = Duration::from_secs(self.config.live_expiry_s.into());
         let publish = Publish {
             message_expiry: (lane == Lane::Live).then_some(expiry),
-            ..Publish::new(topic, payload, token)
+            ..Publish::new(self.topic(transfer, lane), payload, token)
         };
         out.push(Output::Publish {
             lane,
             publish,
             frames,
         });
+    }
+
+    fn on_answered(&mut self, now: Now, token: u64) {
+        self.first_live = self.first_live.filter(|first| *first != token);
+        let Some(flight) = self.sent.puback(token, now.monotonic) else {
+            return self.on_status_answered(now, token);
+        };
+        let round_trip = Span(now.monotonic.0.saturating_sub(flight.at.0));
+        let answered = Answered {
+            round_trip,
+            bytes: flight.bytes,
+            alone: flight.alone,
+        };
+        match flight.lane {
+            Lane::Live => {
+                self.pace.live_answered(now.monotonic, answered);
+                let queueing = self.pace.queueing(round_trip);
+                if self.ladder.observe(now.monotonic, flight.at, queueing) {
+                    self.on_level(now);
+                }
+            }
+            Lane::History => {
+                self.full = false;
+                let (_, others) = self.sent.unacknowledged(Lane::History);
+                let under_way = others.saturating_add(flight.bytes);
+                self.pace
+                    .history_answered(now.monotonic, answered, under_way);
+            }
+        }
+    }
+
+    /// The birth message is the first publish of a connection, and a small one:
+    /// its round trip is near the base delay.
+    fn on_status_answered(&mut self, now: Now, token: u64) {
+        if let Announced::Transfer {
+            token: ours, at, ..
+        } = self.announced
+            && ours == token
+        {
+            let answered = Answered {
+                round_trip: Span(now.monotonic.0.saturating_sub(at.0)),
+                bytes: 0,
+                alone: false,
+            };
+            self.pace.live_answered(now.monotonic, answered);
+        }
     }
 
     fn on_unsent(&mut self, token: u64, too_large: bool) {
@@ -340,8 +302,9 @@ impl Core {
             return;
         }
         self.sent.lost(token);
+        self.first_live = self.first_live.filter(|first| *first != token);
         // Until the connection says that it has room or is there again.
-        self.exhausted |= history;
+        self.full |= history;
     }
 
     /// History may have something to send.
@@ -350,57 +313,17 @@ impl Core {
         self.outdated = true;
     }
 
-    fn may_fill(&self) -> bool {
-        let (flights, bytes) = self.sent.unacknowledged(Lane::History);
-        self.history_up
-            && self.link.connected
-            && !self.picking
-            && !self.exhausted
-            && flights < HISTORY_FLIGHTS_MAX
-            && bytes < self.config.unacknowledged_bytes_max.max(1)
-            && self.sent.unconfirmed_bytes(Lane::History) < self.config.unconfirmed_bytes_max.max(1)
-    }
-
-    /// Asks for the next publish of history.
-    fn fill(&mut self, out: &mut Vec<Output>) {
-        if !self.may_fill() {
-            return;
-        }
-        self.picking = true;
-        self.outdated = false;
-        out.push(Output::Pick(Wanted {
-            order: self.config.history_order,
-            sent: self.sent.numbers(),
-            through: self.through.clone(),
-            bytes_max: HISTORY_BATCH_BYTES,
-            frames_max: HISTORY_BATCH_FRAMES,
-        }));
-    }
-
-    fn on_picked(&mut self, now: Now, picked: Option<Picked>, out: &mut Vec<Output>) {
-        self.picking = false;
-        let Some(picked) = picked else {
-            self.exhausted = !self.outdated;
-            return;
-        };
-        let topic = self.topic(picked.transfer, Lane::History);
-        let life = picked.life;
-        let (numbers, payloads) = picked
-            .frames
-            .into_iter()
-            .map(|(number, payload)| ((life, number), payload))
-            .unzip();
-        let batch = Batch { payloads, numbers };
-        self.publish(now, Lane::History, topic, batch, out);
-    }
-
-    fn on_connected(&mut self, lane: Lane, out: &mut Vec<Output>) {
+    fn on_connected(&mut self, now: Now, lane: Lane, out: &mut Vec<Output>) {
         self.changed();
+        self.full = false;
+        self.pace.restart(now.monotonic);
         match lane {
             Lane::Live => {
                 self.link.connected = true;
+                self.ladder.restart(now.monotonic);
                 self.announced = Announced::Nothing;
-                self.announce(out);
+                self.announce(now.monotonic, out);
+                self.greet(now, out);
             }
             Lane::History => self.history_up = true,
         }
@@ -408,7 +331,11 @@ impl Core {
 
     fn on_disconnected(&mut self, lane: Lane) {
         match lane {
-            Lane::Live => self.link = LinkView::default(),
+            Lane::Live => {
+                self.first_live = None;
+                self.link.connected = false;
+                (self.link.receipt_at, self.link.receiving_since) = (None, None);
+            }
             Lane::History => self.history_up = false,
         }
     }
@@ -440,9 +367,14 @@ impl Core {
             return tracing::warn!("a receipt says nothing");
         }
         let word = Word::of(&receipt);
-        for (life, set) in word.durable() {
-            self.sent.durable(life, set);
+        let durable: BTreeMap<_, _> = word.durable().collect();
+        for (life, set) in &durable {
+            self.sent.durable(*life, set);
         }
+        self.latest.retain(|frame| {
+            let set = durable.get(&frame.life);
+            !set.is_some_and(|set| set.contains(frame.sequence))
+        });
         // Before anyone can see that all is confirmed.
         self.observe_clock(now, &receipt, out);
         self.changed();
@@ -471,56 +403,5 @@ impl Core {
                 gateway: Some(offset),
             })
         }));
-    }
-
-    /// The retained birth message, when the transfer in it has changed.
-    fn announce(&mut self, out: &mut Vec<Output>) {
-        let known =
-            matches!(&self.announced, Announced::Transfer { id, .. } if *id == self.transfer);
-        if !self.link.connected || known {
-            return;
-        }
-        let id = self.transfer.clone();
-        let message = v1::GatewayStatus {
-            online: true,
-            transfer: id.as_ref().map(ToString::to_string).unwrap_or_default(),
-            software: concat!("enroute ", env!("CARGO_PKG_VERSION")).to_owned(),
-            started_at_us: self.started_at.0,
-            exercise: self.exercise,
-        };
-        let token = self.publish_status(&message, out);
-        self.announced = Announced::Transfer { id, token };
-    }
-
-    fn publish_status(&mut self, message: &v1::GatewayStatus, out: &mut Vec<Output>) -> u64 {
-        let topic = Topic::Status(self.gateway.clone()).to_string();
-        let token = self.token();
-        let publish = Publish {
-            retain: true,
-            ..Publish::new(topic, message.encode_to_vec(), token)
-        };
-        out.push(Output::Publish {
-            lane: Lane::Live,
-            publish,
-            frames: 0,
-        });
-        token
-    }
-}
-
-/// Frames of one publish.
-struct Batch {
-    payloads: Vec<Bytes>,
-    numbers: Vec<(StreamLife, u64)>,
-}
-
-/// What the broker publishes when we vanish, and we when we leave.
-pub(super) fn offline(exercise: bool, started_at: GatewayTime) -> v1::GatewayStatus {
-    v1::GatewayStatus {
-        online: false,
-        transfer: String::new(),
-        software: String::new(),
-        started_at_us: started_at.0,
-        exercise,
     }
 }

@@ -15,15 +15,24 @@ const PATIENCE_MAX: i64 = 12;
 /// Numbers of frames, by stream and life.
 pub(super) type Numbers = BTreeMap<StreamLife, RangeSet>;
 
+/// What is known of a publish.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Facts {
+    pub(super) lane: Lane,
+    pub(super) bytes: usize,
+    /// When it left.
+    pub(super) at: Span,
+    /// No history was under way then.
+    pub(super) alone: bool,
+}
+
 /// One publish.
 #[derive(Debug)]
 struct Flight {
-    lane: Lane,
     frames: Numbers,
-    bytes: usize,
-    at: Span,
-    /// The broker has it; says nothing of the server (I3).
-    puback: bool,
+    facts: Facts,
+    /// When the broker took it; says nothing of the server (I3).
+    puback_at: Option<Span>,
 }
 
 /// All publishes on their way, by token.
@@ -64,25 +73,50 @@ impl Sent {
         if let Some(all) = &mut self.numbers {
             add_all(Arc::make_mut(all), &numbers);
         }
-        let flight = Flight {
+        let facts = Facts {
             lane,
-            frames: numbers,
             bytes,
             at,
-            puback: false,
+            alone: self.unacknowledged(Lane::History).0 == 0,
+        };
+        let flight = Flight {
+            frames: numbers,
+            facts,
+            puback_at: None,
         };
         self.flights.insert(token, flight);
     }
 
-    pub(crate) fn puback(&mut self, token: u64) {
-        if let Some(flight) = self.flights.get_mut(&token) {
-            flight.puback = true;
-        }
+    /// The broker answered; gives what it answered, the first time.
+    pub(super) fn puback(&mut self, token: u64, now: Span) -> Option<Facts> {
+        let open = |flight: &&mut Flight| flight.puback_at.is_none();
+        let flight = self.flights.get_mut(&token).filter(open)?;
+        flight.puback_at = Some(now);
+        Some(flight.facts)
+    }
+
+    /// When the oldest publish of a lane left that the broker has not answered.
+    pub(crate) fn oldest_unacknowledged(&self, lane: Lane) -> Option<Span> {
+        let open = self
+            .flights
+            .values()
+            .filter(|f| f.facts.lane == lane && f.puback_at.is_none());
+        open.map(|flight| flight.facts.at).min()
+    }
+
+    /// Whether this frame is on its way.
+    pub(crate) fn contains(&self, life: StreamLife, sequence: u64) -> bool {
+        let of = |f: &Flight| {
+            f.frames
+                .get(&life)
+                .is_some_and(|set| set.contains(sequence))
+        };
+        self.flights.values().any(of)
     }
 
     /// The lane of a publish on its way.
     pub(crate) fn lane(&self, token: u64) -> Option<Lane> {
-        self.flights.get(&token).map(|flight| flight.lane)
+        self.flights.get(&token).map(|flight| flight.facts.lane)
     }
 
     /// A publish that did not arrive: its frames may be sent again at once.
@@ -111,13 +145,13 @@ impl Sent {
 
     /// Forgets what waited too long for a receipt. Says whether there was any.
     pub(crate) fn expire(&mut self, now: Span) -> bool {
-        let wait = self.wait();
-        let late = |flight: &Flight| flight.at.0.saturating_add(wait.0) <= now.0;
+        let (resend, wait) = (self.resend, self.wait());
+        let late = |flight: &Flight| due(flight, resend, wait) <= now;
         let newest = self
             .flights
             .values()
             .filter(|f| late(f))
-            .map(|f| f.at)
+            .map(|f| f.facts.at)
             .max();
         let Some(newest) = newest else { return false };
         self.flights.retain(|_, flight| !late(flight));
@@ -132,8 +166,8 @@ impl Sent {
 
     /// When the next one will have waited too long.
     pub(crate) fn next_expiry(&self) -> Option<Span> {
-        let oldest = self.flights.values().map(|flight| flight.at).min()?;
-        Some(Span(oldest.0.saturating_add(self.wait().0)))
+        let due = |flight| due(flight, self.resend, self.wait());
+        self.flights.values().map(due).min()
     }
 
     /// Everything is to be sent again.
@@ -149,14 +183,16 @@ impl Sent {
         let open = self
             .flights
             .values()
-            .filter(|f| f.lane == lane && !f.puback);
-        open.fold((0, 0), |(count, bytes), f| (count + 1, bytes + f.bytes))
+            .filter(|f| f.facts.lane == lane && f.puback_at.is_none());
+        open.fold((0, 0), |(count, bytes), f| {
+            (count + 1, bytes + f.facts.bytes)
+        })
     }
 
     /// Bytes of a lane that no receipt covers.
     pub(crate) fn unconfirmed_bytes(&self, lane: Lane) -> usize {
-        let of_lane = self.flights.values().filter(|f| f.lane == lane);
-        of_lane.map(|f| f.bytes).sum()
+        let of_lane = self.flights.values().filter(|f| f.facts.lane == lane);
+        of_lane.map(|f| f.facts.bytes).sum()
     }
 
     /// All numbers on their way.
@@ -175,6 +211,16 @@ impl Sent {
     fn wait(&self) -> Span {
         self.resend.scaled(self.patience, 1)
     }
+}
+
+/// When a publish has waited too long for a receipt. Until the broker took it, it
+/// is on a thin link rather than lost, which the connection's end would tell.
+fn due(flight: &Flight, resend: Span, wait: Span) -> Span {
+    let (since, wait) = match flight.puback_at {
+        Some(at) => (at, wait),
+        None => (flight.facts.at, resend.scaled(PATIENCE_MAX, 1)),
+    };
+    Span(since.0.saturating_add(wait.0))
 }
 
 fn add_all(all: &mut Numbers, more: &Numbers) {
@@ -207,7 +253,8 @@ mod tests {
         let mut sent = Sent::new(Span::from_secs(5));
         sent.add(1, Lane::History, (1..=3).map(|n| (LIFE, n)), 30, at(0));
         sent.add(2, Lane::Live, [(LIFE, 4)], 10, at(1));
-        sent.puback(1);
+        sent.puback(1, at(0));
+        sent.puback(2, at(1));
         assert_eq!(sent.unacknowledged(Lane::History), (0, 0));
         assert_eq!(
             sent.unconfirmed_bytes(Lane::History),
@@ -231,6 +278,7 @@ mod tests {
         let (mut now, mut waits) = (0, Vec::new());
         for token in 0..6 {
             sent.add(token, Lane::History, [(LIFE, 1)], 1, at(now));
+            sent.puback(token, at(now));
             let wait = (1..1_000).find(|w| sent.expire(at(now + w))).unwrap();
             waits.push(wait);
             now += wait;
@@ -238,6 +286,7 @@ mod tests {
         assert_eq!(waits, [5, 10, 20, 40, 60, 60]);
         sent.durable(LIFE, &ranges(&[(9, 9)]));
         sent.add(9, Lane::History, [(LIFE, 1)], 1, at(now));
+        sent.puback(9, at(now));
         assert_eq!(sent.next_expiry(), Some(at(now + 5)));
     }
 
@@ -253,6 +302,7 @@ mod tests {
                 1,
                 Span::from_secs(second),
             );
+            sent.puback(token, Span::from_secs(second));
         }
         assert!(sent.expire(Span::from_secs(5)));
         assert_eq!(sent.next_expiry(), Some(Span::from_secs(1 + 10)));
@@ -260,7 +310,20 @@ mod tests {
             assert!(sent.expire(Span::from_secs(second)));
         }
         sent.add(9, Lane::History, [(LIFE, 1)], 1, Span::from_secs(20));
+        sent.puback(9, Span::from_secs(20));
         assert_eq!(sent.next_expiry(), Some(Span::from_secs(20 + 10)));
+    }
+
+    #[test]
+    fn what_a_thin_link_still_carries_is_not_sent_again() {
+        let mut sent = Sent::new(Span::from_secs(5));
+        sent.add(1, Lane::Live, [(LIFE, 1)], 1, Span::ZERO);
+        assert!(!sent.expire(Span::from_secs(59)));
+        sent.puback(1, Span::from_secs(59));
+        assert_eq!(sent.next_expiry(), Some(Span::from_secs(64)));
+        // A broker that never answers is no reason to wait for ever.
+        sent.add(2, Lane::Live, [(LIFE, 2)], 1, Span::ZERO);
+        assert!(sent.expire(Span::from_secs(60)));
     }
 
     #[test]

@@ -1,0 +1,92 @@
+//! The history lane: what is neither covered by a receipt nor on its way.
+
+use super::{Core, Now, Output};
+use crate::spool::{Picked, Wanted};
+use bytes::Bytes;
+use enroute_model::ids::Lane;
+use enroute_wire::v1;
+
+/// History publishes under way.
+const HISTORY_FLIGHTS_MAX: usize = 32;
+/// Bytes of frames before compression in one history publish.
+const HISTORY_BATCH_BYTES: usize = 256 * 1024;
+/// Frames in one history publish.
+const HISTORY_BATCH_FRAMES: usize = 1_024;
+
+impl Core {
+    fn may_fill(&self, now: Now) -> bool {
+        let (flights, bytes) = self.sent.unacknowledged(Lane::History);
+        self.history_up
+            && self.link.connected
+            && self.first_live.is_none()
+            && !self.picking
+            && !self.exhausted
+            && !self.full
+            && flights < HISTORY_FLIGHTS_MAX
+            && self.pace.has_room(bytes)
+            && !self.held_at(now.monotonic)
+            && self.sent.unconfirmed_bytes(Lane::History) < self.config.unconfirmed_bytes_max.max(1)
+    }
+
+    /// Asks for the next publish of history.
+    pub(super) fn fill(&mut self, now: Now, out: &mut Vec<Output>) {
+        if !self.may_fill(now) {
+            return;
+        }
+        self.picking = true;
+        self.outdated = false;
+        let bytes = self.pace.publish_bytes().saturating_mul(self.packing) / 1_000;
+        out.push(Output::Pick(Wanted {
+            order: self.config.history_order,
+            sent: self.sent.numbers(),
+            through: self.through.clone(),
+            bytes_max: bytes.min(HISTORY_BATCH_BYTES),
+            frames_max: HISTORY_BATCH_FRAMES,
+        }));
+    }
+
+    pub(super) fn on_picked(&mut self, now: Now, picked: Option<Picked>, out: &mut Vec<Output>) {
+        self.picking = false;
+        let Some(picked) = picked else {
+            self.exhausted = !self.outdated;
+            return;
+        };
+        let Picked {
+            life,
+            transfer,
+            frames,
+        } = picked;
+        let (numbers, mut payloads): (Vec<_>, Vec<_>) = frames
+            .into_iter()
+            .map(|(number, payload)| ((life, number), payload))
+            .unzip();
+        let compressed = self.pack(&mut payloads);
+        let count = payloads.len();
+        let mut batch = v1::Batch {
+            sent_at_us: now.wall.0,
+            ..v1::Batch::default()
+        };
+        match compressed {
+            Some(compressed) => batch.compressed = compressed,
+            None => batch.frame = payloads,
+        }
+        // What did not fit is picked again.
+        let numbers = numbers.into_iter().take(count).collect();
+        self.publish(now, Lane::History, transfer, &batch, numbers, out);
+    }
+
+    /// Compresses as many of these frames as make one publish of the pace.
+    fn pack(&mut self, payloads: &mut Vec<Bytes>) -> Option<Bytes> {
+        let target = self.pace.publish_bytes();
+        loop {
+            let bytes: usize = payloads.iter().map(Bytes::len).sum();
+            let compressed = enroute_wire::batch::compress(payloads.clone())?;
+            self.packing = (bytes * 1_000 / compressed.len().max(1)).clamp(500, 20_000);
+            if compressed.len() <= target.saturating_mul(3) / 2 || payloads.len() == 1 {
+                return Some(compressed);
+            }
+            let fits = payloads.len() * target / compressed.len();
+            payloads.truncate(fits.clamp(1, payloads.len() - 1));
+        }
+    }
+}
