@@ -85,9 +85,9 @@ impl Ledger {
 
     /// The gateway's word of what it made and sent. An older word, come late,
     /// takes nothing back.
-    pub(crate) fn reported(&mut self, produced: u64, sent: u64) {
+    pub(crate) fn reported(&mut self, produced: u64, sent: Option<u64>) {
         self.highest = self.highest.max(produced);
-        self.sent = self.sent.max(Some(sent));
+        self.sent = self.sent.max(sent);
     }
 
     /// The other's frames are this one's too.

@@ -175,16 +175,18 @@ impl Slot {
 
     /// Entered by a person or computed here: nobody promised a next one.
     pub(crate) fn is_unpromised(&self) -> bool {
-        let vital = self.about.vital;
-        vital.is_some_and(|vital| is_derived(vital.code)) || self.is_manual()
+        self.is_derived() || self.is_manual()
     }
 
+    fn is_derived(&self) -> bool {
+        self.about.vital.is_some_and(|vital| is_derived(vital.code))
+    }
+
+    /// Entered by a person. What is computed is not, whatever it is computed from.
     fn is_manual(&self) -> bool {
-        self.origin.stream == Stream::Events
-            || self
-                .about
-                .vital
-                .is_some_and(|vital| vital.cadence == Cadence::Manual)
+        let manual = |vital: &VitalSign| vital.cadence == Cadence::Manual;
+        let entered = self.origin.stream == Stream::Events || self.about.vital.is_some_and(manual);
+        entered && !self.is_derived()
     }
 
     pub(crate) fn state(&self, metric: &Metric) -> ValueState {

@@ -268,8 +268,9 @@ pub struct StreamReport {
     pub stream: Stream,
     /// The last sequence given out.
     pub produced: u64,
-    /// Different frames of the leg that were handed to the network at least once.
-    pub sent: u64,
+    /// Different frames of the leg that were handed to the network at least
+    /// once; `None`: not counted.
+    pub sent: Option<u64>,
     /// First sequence of the leg that the report is made for; `None`: that life
     /// of the spool has no leg of this transfer.
     pub leg_first: Option<u64>,

@@ -492,7 +492,7 @@ fn bodies() -> impl Strategy<Value = Body> {
             epoch: Epoch(numbers[0]),
             stream: Stream::ALL[usize::try_from(numbers[0] % 3).unwrap()],
             produced: numbers[1],
-            sent: numbers[2],
+            sent: leg_first.map(|_| numbers[2]),
             leg_first,
         });
     let link = (

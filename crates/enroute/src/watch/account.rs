@@ -236,10 +236,9 @@ pub(crate) fn lines(source: &v1::Source) -> Vec<String> {
             source.rejected_publishes
         ));
     }
-    let lives = source.completeness.iter().map(|stream| stream.epoch);
-    let several = lives
-        .clone()
-        .any(|epoch| lives.clone().next() != Some(epoch));
+    let mut epochs: Vec<u64> = source.completeness.iter().map(|s| s.epoch).collect();
+    epochs.dedup();
+    let several = epochs.len() > 1;
     for stream in &source.completeness {
         lines.extend(stream_lines(stream, several));
     }

@@ -7,8 +7,8 @@ use enroute_wire::limits::LINK_STREAMS_MAX;
 
 impl Spool {
     /// What was produced in this life, and in earlier ones that still hold
-    /// frames which no receipt covers, or may have to declare some: the server takes a life that is no longer
-    /// named as lost. `sent` is the uplink's to say.
+    /// frames which no receipt covers, or may have to declare some: the server
+    /// takes a life that is no longer named as lost. What was sent is not counted.
     pub(crate) fn streams(&self) -> Vec<StreamReport> {
         let now = Stream::ALL.map(|stream| (self.epoch, stream));
         let before = self.lives.iter();
@@ -26,7 +26,7 @@ impl Spool {
             epoch,
             stream,
             produced: self.lives.get(&life).map_or(0, Life::last),
-            sent: 0,
+            sent: None,
             leg_first: self.leg_first(epoch, stream),
         }
     }
