@@ -159,6 +159,13 @@ export function stands(alert: Alert): boolean {
   return alert.phase === AlertPhase.ACTIVE || alert.phase === AlertPhase.UNKNOWN;
 }
 
+/** Whether its signals call: it stands, nobody has acknowledged it since it was
+ * raised, and they do not rest. */
+export function calls(alert: Alert, nowMs: number): boolean {
+  const rests = alert.pausedUntilUs !== undefined && ms(alert.pausedUntilUs) > nowMs;
+  return stands(alert) && alert.acknowledged === undefined && !rests;
+}
+
 /** The most urgent alert that stands; else one that is kept until seen. */
 export function topAlert(state: TransferState): Alert | null {
   const order = [...state.alert].sort((a, b) => Number(stands(b)) - Number(stands(a)) || byUrgency(a, b));

@@ -1,6 +1,6 @@
 // The page's voice: armed by one visible act, because browsers let no page sound
 // before; it says when the browser keeps it silent all the same.
-import { stands } from "../picture/picture";
+import { calls } from "../picture/picture";
 import { store } from "../picture/store.svelte";
 import { level } from "../alerts/alerts";
 import { Ringer, type Conditions } from "./ringer";
@@ -71,7 +71,7 @@ class Sound {
       if (state.closed) continue;
       for (const alert of state.alert) {
         const rank = level(alert.priority);
-        if (stands(alert) && order.indexOf(rank) > order.indexOf(highest)) highest = rank;
+        if (calls(alert, store.serverNow()) && order.indexOf(rank) > order.indexOf(highest)) highest = rank;
       }
     }
     return { serverSilent: store.begun && !store.live, highest, raised: this.#raised };

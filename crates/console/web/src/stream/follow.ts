@@ -1,15 +1,16 @@
 // The stream's I/O: opens, reads and closes as the connection says, on this
 // browser's clock. gRPC-Web to the server that the page came from.
-import { createClient, type Client } from "@connectrpc/connect";
+import { ConnectError, createClient, type Client } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-web";
 import { Live, type WatchResponse } from "../../gen/proto/enroute/v1/live_pb";
 import { ms } from "../values/values";
 import { Connection, type Effect, type Filter } from "./connection";
 
-export const live: Client<typeof Live> = createClient(
-  Live,
-  createGrpcWebTransport({ baseUrl: typeof location === "undefined" ? "" : location.origin }),
-);
+export const transport = createGrpcWebTransport({
+  baseUrl: typeof location === "undefined" ? "" : location.origin,
+});
+
+export const live: Client<typeof Live> = createClient(Live, transport);
 
 /** How often the connection is told the time. */
 const TICK_MS = 250;
@@ -85,7 +86,7 @@ export class Follow {
         this.#took(response);
       }
     } catch (error) {
-      reason = error instanceof Error ? error.message : String(error);
+      reason = ConnectError.from(error).rawMessage;
     }
     this.#running.delete(open.attempt);
     abort.abort();

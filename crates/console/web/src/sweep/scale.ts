@@ -24,6 +24,15 @@ export function ecg(seen: readonly [number, number], heightMm: number, before: S
   return { low: middle - span / 2, high: middle + span / 2, mark: 1, gain };
 }
 
+/** What a channel's scale shows at least, so that the flat part of a breath does
+ * not fill the paper. */
+export function atLeast(id: string, seen: readonly [number, number]): readonly [number, number] {
+  if (id === "co2") return [Math.min(0, seen[0]), Math.max(40, seen[1])];
+  const least = id === "abp" || id === "pap" ? 40 : id === "pleth" ? 0.4 : id === "resp" ? 0.8 : 0;
+  const spare = Math.max(0, least - (seen[1] - seen[0])) / 2;
+  return [seen[0] - spare, seen[1] + spare];
+}
+
 /** A scale of round numbers around what was seen: grows at once, and shrinks
  * only when the signal fills less than a third of it. */
 export function round(seen: readonly [number, number], before: Scale | null): Scale {

@@ -136,6 +136,12 @@ export const en = {
   "alert.since": "since {time}, {age}",
   "alert.technical": "technical",
   "alert.physiological": "physiological",
+  "alert.seen": "seen",
+  "alert.acknowledge": "Acknowledge",
+  "alert.acknowledged": "acknowledged by {by} at {time}",
+  "alert.pause": "Rest {n} min",
+  "alert.paused": "signals rest until {time}",
+  "alert.refused": "Not done: {why}",
   "alert.source": "from {gateway}",
 
   "score.missing": { one: "{n} item missing", other: "{n} items missing" },

@@ -136,6 +136,12 @@ export const zh: Catalogue = {
   "alert.since": "自 {time} 起，{age}",
   "alert.technical": "技术",
   "alert.physiological": "生理",
+  "alert.seen": "已确认",
+  "alert.acknowledge": "确认",
+  "alert.acknowledged": "{by} 于 {time} 确认",
+  "alert.pause": "静默 {n} 分钟",
+  "alert.paused": "静默至 {time}",
+  "alert.refused": "未执行：{why}",
   "alert.source": "来自 {gateway}",
 
   "score.missing": { other: "缺 {n} 项" },

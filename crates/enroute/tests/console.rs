@@ -1,0 +1,50 @@
+//! The browser console in a real Chromium against this binary. The steps are in
+//! `crates/console/web/e2e`; pictures of every state stay in `target/console`.
+//! Without Node.js or Chromium it says SKIPPED, and with
+//! `ENROUTE_REQUIRE_TOOLS=1` that is a failure.
+#![cfg(feature = "console")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a failed unwrap in a test is a failed test"
+)]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const CHROMIUM: &str = "/usr/bin/chromium";
+
+/// Where the tools are; `None`, with a line on stderr, when they are not.
+fn tools() -> Option<PathBuf> {
+    let chromium = std::env::var("ENROUTE_CHROMIUM").unwrap_or_else(|_| CHROMIUM.to_owned());
+    let there = Path::new(&chromium).exists();
+    if there {
+        return Some(chromium.into());
+    }
+    let required = std::env::var("ENROUTE_REQUIRE_TOOLS").is_ok_and(|value| value == "1");
+    assert!(!required, "ENROUTE_REQUIRE_TOOLS=1 and no {chromium}");
+    eprintln!("SKIPPED: no {chromium} on this machine (apt-get install chromium)");
+    None
+}
+
+#[test]
+fn the_console_in_a_browser() {
+    let Some(chromium) = tools() else { return };
+    let web = Path::new(env!("CARGO_MANIFEST_DIR")).join("../console/web");
+    let pictures = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../console");
+    // Node.js is there: the console inside the binary was built with it.
+    let output = Command::new("node")
+        .arg(web.join("e2e/console.mjs"))
+        .arg(env!("CARGO_BIN_EXE_enroute"))
+        .arg(&pictures)
+        .env("ENROUTE_CHROMIUM", chromium)
+        .current_dir(&web)
+        .output()
+        .unwrap();
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(output.status.success(), "{said}");
+    eprintln!("{said}");
+}
