@@ -1,4 +1,4 @@
-//! A strict reader of the OpenMetrics text format, version 1.0.0, as far as
+//! A strict reader of the `OpenMetrics` text format, version 1.0.0, as far as
 //! counters, gauges and histograms go; what the format does not allow is a panic.
 //!
 //! Checked: the order of HELP, TYPE and UNIT before the samples of a family, that

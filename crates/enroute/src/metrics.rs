@@ -1,4 +1,4 @@
-//! `/metrics` in the OpenMetrics text format, on the server's port and on that of
+//! `/metrics` in the `OpenMetrics` text format, on the server's port and on that of
 //! a gateway's page. `deploy/metrics.md` lists every name.
 //!
 //! Nothing is kept here: at each scrape the counters of all rooms are read, put

@@ -142,7 +142,7 @@ impl Reader {
         let names = tables.db.list_keyspace_names();
         let mut names: Vec<String> = names
             .iter()
-            .map(|name| name.to_string())
+            .map(ToString::to_string)
             .filter(|name| name != META)
             .collect();
         names.sort_unstable_by(|a, b| b.cmp(a));
@@ -154,7 +154,7 @@ impl Reader {
             at,
             slice_us: tables.slice_us,
         };
-        let held = Held {
+        let store = Held {
             db: tables.db.clone(),
             view,
             names,
@@ -162,7 +162,7 @@ impl Reader {
         };
         Ok(Backup {
             shared: Arc::clone(&self.shared),
-            lease: spaces.lend(held),
+            lease: spaces.lend(store),
             blocks: Blocks {
                 head,
                 counts: Counts::default(),
@@ -220,8 +220,8 @@ impl Blocks {
     fn step(&mut self, held: &mut Held) -> Result<Vec<u8>, ReadError> {
         if self.number == 0 {
             let mut first = MAGIC.to_vec();
-            let head = self.head.body();
-            first.extend(self.block(HEAD, &head));
+            let body = self.head.body();
+            first.extend(self.block(HEAD, &body));
             return Ok(first);
         }
         while let Some((rows, records)) = held.rows.as_mut() {

@@ -3,6 +3,7 @@
 //! byte changed, lost, or added.
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     reason = "a failed test panics"
@@ -98,8 +99,9 @@ fn whole(reader: &Reader) -> Whole {
 }
 
 fn refused(copy: &[u8]) -> BackupError {
-    let read = Check::default().all(&mut &*copy, |_| {});
-    read.expect_err("a copy that is not as it was written")
+    Check::default()
+        .all(&mut &*copy, |_| {})
+        .expect_err("a copy that is not as it was written")
 }
 
 #[test]

@@ -155,10 +155,13 @@ proptest! {
         let known = |with: bool| {
             table.score(|item| {
                 let place = items.iter().position(|i| *i == item)?;
-                values[place].filter(|_| with || place != hidden).map(|v| match item {
-                    Item::Oxygen => f64::from(u8::from(v > 125.0)),
-                    Item::Consciousness => (v / 50.1).floor(),
-                    _ => v,
+                let value = values[place].filter(|_| with || place != hidden)?;
+                Some(if item == Item::Oxygen {
+                    f64::from(u8::from(value > 125.0))
+                } else if item == Item::Consciousness {
+                    (value / 50.1).floor()
+                } else {
+                    value
                 })
             })
         };

@@ -35,17 +35,14 @@ impl ServerMetrics {
     /// Answers a scrape.
     pub(crate) async fn scrape(&self) -> Response {
         let totals = tokio::time::timeout(TOTALS_WITHIN, self.live.totals()).await;
-        // The engines have stopped, as when the journal failed: the rest still counts.
-        let totals = match totals {
-            Ok(totals) => totals.ok(),
-            Err(_) => {
-                let why = "the engines are busy; try again\n";
-                return (StatusCode::SERVICE_UNAVAILABLE, why).into_response();
-            }
+        let Ok(totals) = totals else {
+            let why = "the engines are busy; try again\n";
+            return (StatusCode::SERVICE_UNAVAILABLE, why).into_response();
         };
         answer(ServerScrape {
             of: self.clone(),
-            totals,
+            // Without the engines, once they have stopped, the rest still counts.
+            totals: totals.ok(),
         })
     }
 }
