@@ -18,6 +18,7 @@ pub mod numbered;
 pub mod openmetrics;
 pub mod process;
 pub mod recordings;
+pub mod small_disk;
 pub mod stack;
 pub mod viewer;
 pub mod wfdb_set;

@@ -87,6 +87,15 @@ impl Process {
         }
     }
 
+    /// Whether it has ended, by itself or not.
+    ///
+    /// # Panics
+    /// When nobody can say.
+    #[must_use]
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("a child").is_some()
+    }
+
     /// Kills it without warning (SIGKILL) and waits until it is gone.
     pub fn kill(&mut self) {
         self.child.kill().ok();

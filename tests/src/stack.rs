@@ -3,6 +3,7 @@
 
 use crate::mosquitto::Mosquitto;
 use crate::process::Process;
+use crate::small_disk::SmallDisk;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,11 +18,40 @@ pub enum Broker {
     Mosquitto,
 }
 
+/// Where everything is kept; goes away when dropped.
+#[derive(Debug)]
+pub struct Place {
+    /// Unmounted before the directory goes.
+    small_disk: Option<SmallDisk>,
+    dir: TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self {
+            small_disk: None,
+            dir: TempDir::new().unwrap(),
+        }
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Where the server keeps its data.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.path().join("server")
+    }
+}
+
 /// A server and what it needs.
 #[derive(Debug)]
 pub struct Stack {
     binary: PathBuf,
-    dir: TempDir,
+    dir: Place,
     broker_port: u16,
     mosquitto: Option<Mosquitto>,
     server: Process,
@@ -42,7 +72,7 @@ impl Stack {
     #[must_use]
     pub fn start(binary: &str, broker: Broker) -> Option<Self> {
         Some(match broker {
-            Broker::Embedded => Self::of(binary, None, free_port()),
+            Broker::Embedded => Self::of(binary, None, free_port(), Place::new()),
             Broker::Mosquitto => {
                 let mosquitto = Mosquitto::start()?;
                 let port = mosquitto.port();
@@ -55,18 +85,26 @@ impl Stack {
     /// that of a proxy.
     #[must_use]
     pub fn with_mosquitto(binary: &str, mosquitto: Mosquitto, port: u16) -> Self {
-        Self::of(binary, Some(mosquitto), port)
+        Self::of(binary, Some(mosquitto), port, Place::new())
     }
 
-    fn of(binary: &str, mosquitto: Option<Mosquitto>, port: u16) -> Self {
-        let dir = TempDir::new().unwrap();
+    /// As [`Stack::with_mosquitto`], with the server's data on a disk of so many
+    /// MiB, where one can be had.
+    #[must_use]
+    pub fn with_small_disk(binary: &str, mosquitto: Mosquitto, port: u16, mib: u32) -> Self {
+        let mut place = Place::new();
+        place.small_disk = SmallDisk::mount(&place.data(), mib);
+        Self::of(binary, Some(mosquitto), port, place)
+    }
+
+    fn of(binary: &str, mosquitto: Option<Mosquitto>, port: u16, dir: Place) -> Self {
         let broker = match &mosquitto {
             None => format!("kind = \"embedded\"\nlisten = \"127.0.0.1:{port}\""),
             Some(_) => format!("kind = \"external\"\nhost = \"127.0.0.1\"\nport = {port}"),
         };
         let config = format!(
             "listen = \"127.0.0.1:0\"\ndata = \"{}\"\n[broker]\n{broker}\n",
-            dir.path().join("server").display()
+            dir.data().display()
         );
         std::fs::write(dir.path().join("server.toml"), config).unwrap();
         let binary = PathBuf::from(binary);
@@ -95,6 +133,18 @@ impl Stack {
         (self.server, self.address) = serve(&self.binary, self.dir.path());
     }
 
+    /// The server's disk, if it is a small one.
+    #[must_use]
+    pub fn small_disk(&self) -> Option<&SmallDisk> {
+        self.dir.small_disk.as_ref()
+    }
+
+    /// Whether the server has ended by itself.
+    #[must_use]
+    pub fn server_has_ended(&mut self) -> bool {
+        self.server.has_ended()
+    }
+
     /// Kills the broker without warning and starts it again, with what it had
     /// saved or as if it had never been.
     ///
@@ -112,7 +162,7 @@ impl Stack {
     /// Asks the server to stop, holds it to stop well, and gives its directory,
     /// in which the data are.
     #[must_use]
-    pub fn stop_server(self) -> TempDir {
+    pub fn stop_server(self) -> Place {
         self.server.stop();
         self.dir
     }
@@ -132,7 +182,7 @@ impl Stack {
     /// Where the server keeps its data.
     #[must_use]
     pub fn data(&self) -> PathBuf {
-        self.dir.path().join("server")
+        self.dir.data()
     }
 
     /// Starts a gateway that plays a record at `speed` (TOML), with more lines

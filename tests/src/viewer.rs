@@ -29,6 +29,22 @@ pub struct Viewer {
     /// Number of the last alert transition.
     ordinal: u64,
     heartbeats: usize,
+    seen: Vec<Seen>,
+    /// It was told that what it is given is in no record.
+    unrecorded: bool,
+}
+
+/// When a frame was given.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// Whose.
+    pub gateway: String,
+    /// When it was captured, by the gateway's clock; microseconds UTC.
+    pub captured_us: i64,
+    /// When the server gave it away, by the server's clock; microseconds UTC.
+    pub given_us: i64,
+    /// It came as the past.
+    pub late: bool,
 }
 
 /// One stream of updates.
@@ -38,8 +54,13 @@ pub struct Watching(Streaming<WatchResponse>);
 impl Watching {
     /// Subscribes at `server` (`http://host:port`).
     pub async fn start(server: &str, request: WatchRequest) -> Self {
-        let mut client = LiveClient::connect(server.to_owned()).await.unwrap();
-        Self(client.watch(request).await.unwrap().into_inner())
+        Self::try_start(server, request).await.expect("a server")
+    }
+
+    /// As [`Watching::start`]; `None` when the server is not there.
+    pub async fn try_start(server: &str, request: WatchRequest) -> Option<Self> {
+        let mut client = LiveClient::connect(server.to_owned()).await.ok()?;
+        Some(Self(client.watch(request).await.ok()?.into_inner()))
     }
 
     /// The id of the first transfer that appears.
@@ -80,7 +101,9 @@ impl Viewer {
     }
 
     /// Watches `transfer` from the last token until the stream breaks or `done`
-    /// has seen enough; says whether it has.
+    /// has seen enough; says whether it has. Without a server it has not.
+    ///
+    /// What is in no record (I8) counts as seen and not as given: it comes again.
     pub async fn watch(
         &mut self,
         server: &str,
@@ -94,18 +117,30 @@ impl Viewer {
             resume_token: self.token.clone(),
             board: false,
         };
-        let mut stream = Watching::start(server, request).await;
+        let Some(mut stream) = Watching::try_start(server, request).await else {
+            return false;
+        };
         while let Some(response) = stream.next().await {
+            let recorded = response.not_recorded.is_none();
+            self.unrecorded |= !recorded;
             match response.update {
-                Some(Update::Snapshot(snapshot)) => assert_eq!(snapshot.missed, ""),
+                Some(Update::Snapshot(snapshot)) => {
+                    if !snapshot.missed.is_empty() && !self.unrecorded {
+                        // To be asked again from the same token.
+                        eprintln!("a snapshot that says: {}", snapshot.missed);
+                        return false;
+                    }
+                    self.unrecorded = !recorded;
+                }
                 // What it says was replaced may be values, which are the newest
                 // only; a sample that is not given shows as a hole.
                 Some(Update::Heartbeat(_)) => self.heartbeats += 1,
+                Some(Update::Alert(step)) if step.ordinal == 0 => assert!(!recorded, "{step:?}"),
                 Some(Update::Alert(step)) => {
                     assert_eq!(step.ordinal, self.ordinal + 1, "alert transitions");
                     self.ordinal = step.ordinal;
                 }
-                Some(Update::Samples(samples)) => self.take(&samples),
+                Some(Update::Samples(samples)) => self.take(&samples, response.server_time_us),
                 _ => {}
             }
             self.token = response.resume_token;
@@ -117,9 +152,22 @@ impl Viewer {
     }
 
     /// Writes a frame down; it must be new, and what comes as *now* must not go back.
-    fn take(&mut self, samples: &Samples) {
+    fn take(&mut self, samples: &Samples, given_us: i64) {
         let (id, frame) = identify(samples);
         let header = &frame.header;
+        self.seen.push(Seen {
+            gateway: samples.gateway.clone(),
+            captured_us: header.captured_at.0,
+            given_us,
+            late: samples.late,
+        });
+        if samples.position == 0 {
+            assert!(
+                self.unrecorded,
+                "{id:?} is in no record, and nobody said so"
+            );
+            return;
+        }
         let stream = (samples.gateway.clone(), header.epoch.0, header.stream);
         if !samples.late {
             let newest = self.newest_live.entry(stream).or_default();
@@ -139,6 +187,12 @@ impl Viewer {
     #[must_use]
     pub fn frames(&self) -> &BTreeMap<FrameId, Frame> {
         &self.frames
+    }
+
+    /// When each frame was given, those in no record too.
+    #[must_use]
+    pub fn seen(&self) -> &[Seen] {
+        &self.seen
     }
 
     /// The server's heartbeats so far: its clock, one a second.

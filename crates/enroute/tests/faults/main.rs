@@ -1,5 +1,6 @@
-//! Faults strike real processes (two gateways, Mosquitto, the server) and the links
-//! between them while made-up records play, and nothing is lost, doubled or changed.
+//! Faults strike real processes (two gateways, Mosquitto, the server), their disks
+//! and the links between them while made-up records play, and nothing is lost,
+//! doubled or changed. How long it took to get over them is printed.
 //!
 //! A seed decides which faults strike and after how many received frames; what
 //! the processes were doing at that moment it does not decide. The short run is
@@ -29,18 +30,22 @@
     reason = "a failure here is a failed test"
 )]
 
+mod kinds;
+mod recovery;
+mod truth;
+
 use enroute_journal::{Log, LogOptions};
-use enroute_model::catalogue::catalogue;
-use enroute_model::frame::{Body, Frame, Metric, Waveform};
+use enroute_model::frame::Frame;
 use enroute_model::ids::Stream;
-use enroute_model::reading::Reading;
-use enroute_model::time::Span;
-use enroute_simulator::radio::{Cut, LinkState, Plan, Proxy};
+use enroute_simulator::radio::{LinkState, Plan, Proxy};
 use enroute_tests::mosquitto::Mosquitto;
 use enroute_tests::process::Process;
+use enroute_tests::small_disk::SmallDisk;
 use enroute_tests::stack::Stack;
 use enroute_tests::viewer::{FrameId, Viewer, history, state};
-use enroute_tests::wfdb_set::{self, Samples};
+use enroute_tests::wfdb_set;
+use kinds::{Dice, Fault, LINKS};
+use recovery::{Struck, now_us};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -48,84 +53,22 @@ use tempfile::TempDir;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_enroute");
 const TRANSFER: &str = "t-faults";
-/// One of each gateway, one of the server.
-const LINKS: usize = 3;
 /// Faults of the short run.
-const FAULTS: usize = 12;
+const FAULTS: usize = 14;
+/// The server's disk and each gateway's, in MiB.
+const DISKS: [u32; 2] = [512, 256];
 /// Longer than any life of a gateway here.
 const RECORD_S: usize = 3_600;
+/// Frames after which a fault counts as got over.
+const SETTLED: usize = 120;
+/// The kind of fault that may end a stream.
+const SERVER_DISK: &str = "server's disk full";
 /// Heartbeats without the frames that were waited for: a hang guard.
 const PATIENCE: usize = 90;
-
-/// What can happen.
-#[derive(Clone, Copy, Debug)]
-enum Fault {
-    KillServer,
-    KillGateway(usize),
-    KillBroker {
-        forget: bool,
-    },
-    /// 0 and 1: from a gateway to the broker; 2: from the server.
-    Link {
-        link: usize,
-        state: LinkState,
-        heartbeats: usize,
-    },
-}
-
-/// Steele and others, "Fast splittable pseudorandom number generators" (2014).
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % bound
-    }
-
-    fn count(&mut self, bound: u64) -> usize {
-        usize::try_from(self.below(bound)).unwrap()
-    }
-
-    fn fault(&mut self) -> Fault {
-        let (gateway, link) = (self.count(2), self.count(LINKS as u64));
-        let heartbeats = self.count(4);
-        match self.below(8) {
-            0 | 1 => Fault::KillServer,
-            2 | 3 => Fault::KillGateway(gateway),
-            4 => Fault::KillBroker {
-                forget: self.below(3) == 0,
-            },
-            5 => Fault::Link {
-                link,
-                state: LinkState::Down(Cut::Reset),
-                heartbeats,
-            },
-            6 => Fault::Link {
-                link,
-                state: LinkState::Down(Cut::BlackHole),
-                // Now and then long enough for both ends to give up.
-                heartbeats: if self.below(4) == 0 { 13 } else { heartbeats },
-            },
-            _ => Fault::Link {
-                link,
-                state: LinkState::Up {
-                    delay: Span::from_millis(i64::try_from(self.below(500)).unwrap()),
-                    bytes_per_s: 2_000 + self.below(20_000),
-                },
-                heartbeats: 1 + heartbeats,
-            },
-        }
-    }
-}
 
 /// A way to the broker.
 struct Link {
     proxy: Proxy,
-    /// It is repaired when the subscriber has so many heartbeats.
-    repaired_at: Option<usize>,
 }
 
 impl Link {
@@ -134,7 +77,6 @@ impl Link {
         let proxy = Proxy::start(&broker, Plan::always(LinkState::CLEAR)).await;
         Self {
             proxy: proxy.unwrap(),
-            repaired_at: None,
         }
     }
 
@@ -147,6 +89,7 @@ struct Vehicle {
     name: &'static str,
     record: PathBuf,
     port: u16,
+    disk: Option<SmallDisk>,
     /// `None`: stopped.
     process: Option<Process>,
 }
@@ -155,6 +98,7 @@ impl Vehicle {
     fn start(stack: &Stack, name: &'static str, record: PathBuf, port: u16) -> Self {
         Self {
             name,
+            disk: SmallDisk::mount(&stack.spool(name), DISKS[1]),
             process: Some(play(stack, name, &record, port)),
             record,
             port,
@@ -175,16 +119,20 @@ struct Run {
     viewer: Viewer,
     /// What the spools held whenever somebody looked.
     held: BTreeMap<FrameId, Frame>,
+    /// What is to be repaired: when the subscriber has so many heartbeats, and
+    /// which fault it was, by its number.
+    broken: Vec<(usize, usize, Fault)>,
+    struck: Vec<Struck>,
 }
 
 impl Run {
-    /// Waits for `count` more frames, or for a link that is to be repaired.
+    /// Waits for `count` more frames, or for what is to be repaired.
     async fn watch(&mut self, count: usize) {
         let goal = self.viewer.frames().len() + count;
         let began = self.viewer.heartbeats();
         while self.viewer.frames().len() < goal {
             self.repair(|at, now| at <= now);
-            let repair = self.links.iter().filter_map(|l| l.repaired_at).min();
+            let repair = self.broken.iter().map(|(at, ..)| *at).min();
             let enough = |viewer: &Viewer| {
                 let now = viewer.heartbeats();
                 assert!(
@@ -193,45 +141,120 @@ impl Run {
                 );
                 viewer.frames().len() >= goal || repair.is_some_and(|at| at <= now)
             };
-            let goes_on = self.viewer.watch(&self.stack.address, TRANSFER, enough);
-            assert!(goes_on.await, "the stream ended by itself");
+            let viewer = &mut self.viewer;
+            if !viewer.watch(&self.stack.address, TRANSFER, enough).await {
+                self.after_the_stream();
+            }
+        }
+    }
+
+    /// Waits until all is repaired, and for some frames more.
+    async fn settle(&mut self) {
+        while !self.broken.is_empty() {
+            self.watch(SETTLED).await;
+        }
+        self.watch(SETTLED).await;
+    }
+
+    /// A stream ends only where the server's disk is full or was.
+    fn after_the_stream(&mut self) {
+        let is_disk = |fault: &Fault| matches!(fault, Fault::ServerDiskFull { .. });
+        let disk = self.struck.iter().any(|struck| struck.kind == SERVER_DISK);
+        assert!(disk, "the stream ended by itself");
+        if self.stack.server_has_ended() {
+            // Nobody counts heartbeats now.
+            for (at, _, fault) in &mut self.broken {
+                *at = if is_disk(fault) { 0 } else { *at };
+            }
+            self.repair(|at, now| at <= now);
+            self.stack.kill_and_restart_server();
         }
     }
 
     fn repair(&mut self, due: impl Fn(usize, usize) -> bool) {
         let now = self.viewer.heartbeats();
-        for link in &mut self.links {
-            if link.repaired_at.is_some_and(|at| due(at, now)) {
-                link.proxy.set(LinkState::CLEAR);
-                link.repaired_at = None;
+        let broken = std::mem::take(&mut self.broken);
+        let (over, still) = broken.into_iter().partition(|(at, ..)| due(*at, now));
+        self.broken = still;
+        for (_, number, fault) in Vec::from_iter(over) {
+            match fault {
+                Fault::Link { link, .. } => self.links[link].proxy.set(LinkState::CLEAR),
+                Fault::ServerDiskFull { .. } => self.stack.small_disk().unwrap().free(),
+                Fault::GatewayDiskFull { gateway, .. } => {
+                    self.vehicles[gateway].disk.as_ref().unwrap().free();
+                    self.kill_and_restart_gateway(gateway);
+                }
+                Fault::KillServer | Fault::KillGateway(_) | Fault::KillBroker { .. } => {}
             }
+            self.struck[number].ended_us = Some(now_us());
         }
     }
 
     fn strike(&mut self, fault: Fault) {
-        match fault {
-            Fault::KillServer => self.stack.kill_and_restart_server(),
-            Fault::KillBroker { forget } => self.stack.kill_and_restart_broker(forget),
-            Fault::KillGateway(index) => {
-                // A process that is dropped is killed.
-                drop(self.vehicles[index].process.take());
-                self.look_into_spool(index);
-                let Vehicle {
-                    name, record, port, ..
-                } = &self.vehicles[index];
-                let process = play(&self.stack, name, record, *port);
-                self.vehicles[index].process = Some(process);
+        let gateways = match fault.gateway() {
+            Some(gateway) => vec![self.vehicles[gateway].name],
+            None => self.vehicles.iter().map(|vehicle| vehicle.name).collect(),
+        };
+        let struck = Struck {
+            kind: fault.kind(),
+            gateways,
+            began_us: now_us(),
+            ended_us: None,
+        };
+        let number = self.struck.len();
+        self.struck.push(struck);
+        let lasts = match fault {
+            Fault::KillServer => {
+                self.stack.kill_and_restart_server();
+                None
+            }
+            Fault::KillBroker { forget } => {
+                self.stack.kill_and_restart_broker(forget);
+                None
+            }
+            Fault::KillGateway(gateway) => {
+                self.kill_and_restart_gateway(gateway);
+                None
             }
             Fault::Link {
                 link,
                 state,
                 heartbeats,
             } => {
-                let link = &mut self.links[link];
-                link.proxy.set(state);
-                link.repaired_at = Some(self.viewer.heartbeats() + heartbeats);
+                self.links[link].proxy.set(state);
+                Some(heartbeats)
             }
+            Fault::ServerDiskFull { heartbeats } => self
+                .stack
+                .small_disk()
+                .map(SmallDisk::fill)
+                .map(|()| heartbeats),
+            Fault::GatewayDiskFull {
+                gateway,
+                heartbeats,
+            } => {
+                let disk = self.vehicles[gateway].disk.as_ref();
+                disk.map(SmallDisk::fill).map(|()| heartbeats)
+            }
+        };
+        match lasts {
+            Some(heartbeats) => {
+                let at = self.viewer.heartbeats() + heartbeats;
+                self.broken.push((at, number, fault));
+            }
+            None => self.struck[number].ended_us = Some(now_us()),
         }
+    }
+
+    fn kill_and_restart_gateway(&mut self, index: usize) {
+        // A process that is dropped is killed.
+        drop(self.vehicles[index].process.take());
+        self.look_into_spool(index);
+        let Vehicle {
+            name, record, port, ..
+        } = &self.vehicles[index];
+        let process = play(&self.stack, name, record, *port);
+        self.vehicles[index].process = Some(process);
     }
 
     /// Remembers what the spool of a gateway that does not run holds.
@@ -239,7 +262,7 @@ impl Run {
         let name = self.vehicles[index].name;
         let spool = self.stack.spool(name);
         // Killed before it made one.
-        if !spool.is_dir() {
+        if !spool.join("version").is_file() {
             return;
         }
         let copy = TempDir::new().unwrap();
@@ -287,66 +310,6 @@ fn copy_all(from: &Path, to: &Path) {
     }
 }
 
-/// Within each life and run the frames are the beginning of the record.
-fn assert_true(frames: &BTreeMap<FrameId, Frame>, channels: &Expected, rates: &[u32]) {
-    let mut samples: BTreeMap<(String, u64, u32, Metric), usize> = BTreeMap::new();
-    let mut rows: BTreeMap<(String, u64, u32), usize> = BTreeMap::new();
-    let mut last: Option<&FrameId> = None;
-    for (id, frame) in frames {
-        let follows = last.is_some_and(|l| (&l.0, l.1, l.2, l.3 + 1) == (&id.0, id.1, id.2, id.3));
-        assert!(follows || id.3 == 1, "a hole before {id:?}, after {last:?}");
-        last = Some(id);
-        let run = (id.0.clone(), id.1, frame.header.boot);
-        match &frame.body {
-            Body::Waveforms(waveforms) => {
-                for waveform in waveforms {
-                    let key = (run.0.clone(), run.1, run.2, waveform.metric.clone());
-                    let done = samples.entry(key).or_default();
-                    assert_eq!(waveform.first_sample, *done as u64, "{id:?}");
-                    let expected = &expected(channels, waveform)[*done..];
-                    assert_eq!(
-                        waveform.samples,
-                        expected[..waveform.samples.len()],
-                        "{id:?}"
-                    );
-                    *done += waveform.samples.len();
-                }
-            }
-            Body::Numerics(numerics) => {
-                let row = rows.entry(run).or_default();
-                let Reading::Value { value, .. } = numerics[0].reading else {
-                    panic!("{id:?}: no value");
-                };
-                assert!(
-                    (value.value() - f64::from(rates[*row])).abs() < 1e-9,
-                    "{id:?}"
-                );
-                *row += 1;
-            }
-            // What it says is the gateway's own; held against the spool only.
-            Body::Link(_) => {}
-            other => panic!("{id:?}: {other:?} that nobody gave"),
-        }
-    }
-}
-
-type Expected = Vec<(&'static str, Samples)>;
-
-fn expected<'a>(channels: &'a Expected, waveform: &Waveform) -> &'a Samples {
-    let is = |label: &str| {
-        let id = match label {
-            "II" => "ecg_ii",
-            "ABP" => "abp",
-            "PLETH" => "pleth",
-            other => other,
-        };
-        let code = catalogue().waveform_by_id(id).map(|c| c.code);
-        Some(waveform.metric.code) == code || waveform.metric.label == label
-    };
-    let found = channels.iter().find(|(label, _)| is(label));
-    &found.unwrap_or_else(|| panic!("{:?}", waveform.metric)).1
-}
-
 fn setting(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).map_or(otherwise, |text| text.parse().expect("a whole number"))
 }
@@ -368,7 +331,7 @@ async fn nothing_is_lost_whatever_strikes() {
         Link::to(broker).await,
         Link::to(broker).await,
     ];
-    let stack = Stack::with_mosquitto(BINARY, mosquitto, links[2].port());
+    let stack = Stack::with_small_disk(BINARY, mosquitto, links[2].port(), DISKS[0]);
     let (viewer, board) = Viewer::before_anything(&stack.address).await;
     let vehicles = [
         Vehicle::start(&stack, "gw-waves", record, links[0].port()),
@@ -381,10 +344,16 @@ async fn nothing_is_lost_whatever_strikes() {
         links,
         viewer,
         held: BTreeMap::new(),
+        broken: Vec::new(),
+        struck: Vec::new(),
     };
 
     let mut dice = Dice(seed);
     for number in 1..=faults {
+        // Every other fault has time to be got over.
+        if number % 2 == 0 {
+            run.settle().await;
+        }
         let frames = dice.count(60);
         run.watch(frames).await;
         let fault = dice.fault();
@@ -394,7 +363,7 @@ async fn nothing_is_lost_whatever_strikes() {
         );
         run.strike(fault);
     }
-    run.watch(20).await;
+    run.settle().await;
     run.drain();
 
     let recorded = history(&run.stack.address, TRANSFER).await;
@@ -412,7 +381,7 @@ async fn nothing_is_lost_whatever_strikes() {
         .filter(|id| !run.viewer.frames().contains_key(id))
         .collect();
     assert!(missed.is_empty(), "the subscriber was not given {missed:?}");
-    assert_true(&recorded, &channels, &rates);
+    truth::assert_true(&recorded, &channels, &rates);
     assert!(
         *run.viewer.frames() == recorded,
         "a subscriber was given something else"
@@ -438,8 +407,9 @@ async fn nothing_is_lost_whatever_strikes() {
         recorded.keys().filter(|id| id.3 == 1).count(),
         run.viewer.alert_transitions()
     );
+    eprintln!("{}", recovery::table(&run.struck, run.viewer.seen()));
     let dir = run.stack.stop_server();
-    assert_alerts_again(&dir.path().join("server"));
+    assert_alerts_again(&dir.data());
 }
 
 /// The journal through the engine again gives the stored alerts.
