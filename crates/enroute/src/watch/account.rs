@@ -197,7 +197,11 @@ pub(crate) fn clocks(source: &v1::Source) -> Vec<Clock> {
 }
 
 fn signed(us: i64) -> String {
-    let sign = if us < 0 { '−' } else { '+' };
+    let sign = match us {
+        ..=-1_000 => "−",
+        1_000.. => "+",
+        _ => "",
+    };
     let size = i64::try_from(us.unsigned_abs()).unwrap_or(i64::MAX);
     format!("{sign}{}", length(size))
 }
