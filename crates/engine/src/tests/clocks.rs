@@ -67,7 +67,7 @@ impl Aboard {
                 .monitor
                 .map(|ahead| DeviceTime(header.captured_at.plus(ahead).0));
             header.boot = self.boot;
-            header.monotonic = Span::from_secs(self.now - self.booted);
+            header.monotonic = Span::from_secs((self.now - self.booted).max(0));
             let states = std::mem::take(&mut self.states);
             header.clocks = Some(states).filter(|states| *states != ClockOffsets::default());
         }
@@ -193,8 +193,8 @@ fn a_clock_that_drifts_is_unsteady_and_one_that_does_not_is_not() {
 #[test]
 fn samples_from_before_the_start_are_no_step() {
     let mut aboard = Aboard::new();
-    aboard.booted = aboard.now;
-    aboard.frames(5);
+    aboard.booted = aboard.now + 3;
+    aboard.frames(8);
     let state = aboard.engine.source(&gateway("amb")).unwrap().clock_state;
     assert!(!state.gateway_unsteady);
 }
