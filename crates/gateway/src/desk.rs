@@ -1,9 +1,10 @@
 //! Where everything that is recorded passes: the source, the crew's page, the
 //! link reports. Puts it on disk, then hands it to the uplink, in one order.
 
-use crate::spool::{Draft, Moment, Spool, SpoolError, Spooled};
+use crate::spool::{Draft, Moment, Spool, SpoolError, Spooled, StreamLife};
 use crate::stats::Stats;
 use crate::uplink::io::LinkView;
+use crate::uplink::sent::Numbers;
 use enroute_model::frame::{Body, ClockOffsets, CrewEvent};
 use enroute_model::ids::TransferId;
 use enroute_model::time::{Clock, DeviceTime, GatewayTime, Span};
@@ -56,6 +57,8 @@ pub(crate) struct Desk {
     pub(crate) stats: Arc<Stats>,
     /// To be stated with the next frame.
     clocks: Mutex<Option<ClockOffsets>>,
+    /// What the uplink handed to the network at least once.
+    handed: Mutex<Numbers>,
     /// When the source last spoke after the crew ended a transfer.
     ended_at: Mutex<Option<Span>>,
 }
@@ -82,6 +85,7 @@ impl Desk {
             clock,
             stats,
             clocks: Mutex::new(None),
+            handed: Mutex::default(),
             ended_at: Mutex::new(None),
         };
         let summary = Summary::of(&lock(&desk.spool));
@@ -108,6 +112,19 @@ impl Desk {
 
     pub(crate) fn state_clocks(&self, clocks: ClockOffsets) {
         *lock(&self.clocks) = Some(clocks);
+    }
+
+    pub(crate) fn set_handed(&self, handed: Numbers) {
+        *lock(&self.handed) = handed;
+    }
+
+    /// How many different frames of these were handed to the network; `None` while
+    /// this run has handed over none of their stream.
+    pub(crate) fn handed(&self, life: StreamLife, first: u64, last: u64) -> Option<u64> {
+        let all = lock(&self.handed);
+        let missing = all.get(&life)?.missing(first, last);
+        let missing: u64 = missing.map(|(from, to)| to - from + 1).sum();
+        Some((last + 1).saturating_sub(first).saturating_sub(missing))
     }
 
     /// Uses the spool on a thread that may block.

@@ -293,7 +293,11 @@ async fn change(status: &mut watch::Receiver<Status>, level: u32) {
     drop(status.wait_for(other).await);
 }
 
-fn link_report(desk: &Desk, streams: Vec<StreamReport>) -> LinkReport {
+fn link_report(desk: &Desk, mut streams: Vec<StreamReport>) -> LinkReport {
+    for report in &mut streams {
+        let (life, first) = ((report.epoch, report.stream), report.leg_first.unwrap_or(1));
+        report.sent = desk.handed(life, first, report.produced);
+    }
     let status = desk.status().borrow().clone();
     LinkReport {
         degradation_level: status.link.level,

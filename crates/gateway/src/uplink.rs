@@ -17,7 +17,7 @@ mod ladder;
 mod latest;
 mod pace;
 pub(crate) mod receipts;
-mod sent;
+pub(crate) mod sent;
 
 use self::core::Core;
 use self::io::{Input, LinkView, Now, Output};
@@ -172,6 +172,9 @@ impl Uplink {
                 }
             }
             outputs = more;
+        }
+        if let Some(handed) = self.core.take_handed() {
+            self.desk.set_handed(handed);
         }
         if self.core.link() != self.link {
             self.link = self.core.link();

@@ -4,7 +4,9 @@
 
 #![allow(
     missing_docs,
+    clippy::assigning_clones,
     clippy::cast_precision_loss,
+    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
     clippy::print_stdout,
@@ -31,8 +33,8 @@ fn rate(bits_per_s: i64, delay_ms: i64) -> Rate {
 const MINUTE: Span = Span::from_secs(60);
 
 /// A world with a backlog behind it, whose link has just come back.
-fn after_an_outage(minutes: i64, waveforms: bool, rate: Rate) -> World {
-    let mut world = World::new(waveforms);
+fn after_an_outage(minutes: i64, rate: Rate) -> World {
+    let mut world = World::new();
     world.run(Span(minutes * MINUTE.0));
     world.connect(rate);
     world
@@ -40,7 +42,7 @@ fn after_an_outage(minutes: i64, waveforms: bool, rate: Rate) -> World {
 
 #[test]
 fn history_fills_a_megabit_and_live_never_waits_a_frame() {
-    let mut world = after_an_outage(60, true, rate(1_000_000, 40));
+    let mut world = after_an_outage(60, rate(1_000_000, 40));
     let began = world.now();
     while world.backlog() > 100 && world.now().0 < began.0 + 5 * MINUTE.0 {
         world.run(Span(world.now().0 + 100_000));
@@ -59,7 +61,7 @@ fn history_fills_a_megabit_and_live_never_waits_a_frame() {
 
 #[test]
 fn history_takes_what_live_leaves_of_a_thin_link() {
-    let mut world = after_an_outage(30, true, rate(64_000, 60));
+    let mut world = after_an_outage(30, rate(64_000, 60));
     let began = world.now();
     world.run(Span(began.0 + 3 * MINUTE.0));
     assert!(
@@ -76,7 +78,7 @@ fn history_takes_what_live_leaves_of_a_thin_link() {
 
 #[test]
 fn the_thinnest_link_gets_numerics_and_the_ladder_settles() {
-    let mut world = after_an_outage(60, true, rate(9_600, 100));
+    let mut world = after_an_outage(60, rate(9_600, 100));
     let began = world.now();
     world.run(Span(began.0 + 60 * MINUTE.0));
     let settled = Span(began.0 + MINUTE.0);
@@ -107,7 +109,7 @@ fn the_thinnest_link_gets_numerics_and_the_ladder_settles() {
 
 #[test]
 fn on_next_to_nothing_a_summary_each_half_minute_goes() {
-    let mut world = World::new(true);
+    let mut world = World::new();
     world.connect(rate(2_400, 400));
     world.run(Span(10 * MINUTE.0));
     println!("2.4 kbit/s: levels {:?}", world.levels());
@@ -118,7 +120,7 @@ fn on_next_to_nothing_a_summary_each_half_minute_goes() {
 
 #[test]
 fn after_an_outage_the_newest_arrives_before_any_history() {
-    let mut world = after_an_outage(120, true, rate(64_000, 60));
+    let mut world = after_an_outage(120, rate(64_000, 60));
     let began = world.now();
     world.run(Span(began.0 + 2_000_000));
     let first = world.arrivals(began).next().unwrap().arrived;
@@ -136,7 +138,7 @@ fn after_an_outage_the_newest_arrives_before_any_history() {
 
 #[test]
 fn a_tunnel_is_no_reason_for_a_step_down() {
-    let mut world = World::new(true);
+    let mut world = World::new();
     world.connect(rate(256_000, 60));
     world.run(MINUTE);
     world.black_hole(Span::from_secs(9));
@@ -151,7 +153,7 @@ fn a_tunnel_is_no_reason_for_a_step_down() {
 #[test]
 #[ignore = "six hours of full rate: a minute or two; prints figures to quote"]
 fn six_hours_over_a_megabit() {
-    let mut world = after_an_outage(360, true, rate(1_000_000, 40));
+    let mut world = after_an_outage(360, rate(1_000_000, 40));
     let began = world.now();
     let (frames, bytes) = (world.backlog(), world.backlog_bytes());
     while world.backlog() > 100 {

@@ -20,6 +20,7 @@ use enroute_model::ranges::RangeSet;
 use enroute_model::reading::{Decimal, Reading};
 use enroute_model::time::{Clock, Span};
 use enroute_mqtt::{Client, Event, Events, Options, Publish};
+use enroute_simulator::radio::{Cut, LinkState, Plan, Proxy};
 use enroute_wire::frame::{decode, stream_to};
 use enroute_wire::topics::{ALL_HISTORY, ALL_LIVE, ALL_STATUS, Topic};
 use enroute_wire::{Message, v1};
@@ -399,6 +400,40 @@ async fn now_comes_before_the_backlog_when_the_broker_returns() {
     drop(feed);
     gateway.shutdown(HANG).await;
     second.shutdown().await;
+}
+
+#[tokio::test]
+async fn after_an_outage_the_newest_frame_is_the_first_to_arrive() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = broker("127.0.0.1:0").await;
+    let mut server = Server::start(broker.addr()).await;
+    let plan = Plan::always(LinkState::CLEAR);
+    let radio = Proxy::start(&broker.addr().to_string(), plan)
+        .await
+        .unwrap();
+    let mut config = config(radio.addr(), dir.path());
+    // However slow this machine is, the newest counts as new.
+    config.uplink.live_expiry_s = 3_600;
+    let (gateway, feed) = start(config).await;
+    server.until(|s| s.statuses.iter().any(|s| s.online)).await;
+    feed.send(emission(1)).unwrap();
+    server.until(|s| s.values() == [1]).await;
+    radio.set(LinkState::Down(Cut::Reset));
+    for value in 2..=900 {
+        feed.send(emission(value)).unwrap();
+    }
+    while gateway.unconfirmed_frames() < 900 {
+        tokio::task::yield_now().await;
+    }
+    let seen = server.arrivals.len();
+    radio.set(LinkState::CLEAR);
+    server.until(|s| s.arrivals.len() > seen).await;
+    let first = &server.arrivals[seen];
+    assert_eq!((first.lane, first.id.2), (Lane::Live, 900));
+    server.until(|s| s.distinct().len() == 900).await;
+    server.receipt().await;
+    timeout(HANG, gateway.all_confirmed()).await.unwrap();
+    drop((feed, gateway));
 }
 
 #[tokio::test]

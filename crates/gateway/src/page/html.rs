@@ -68,6 +68,9 @@ fn detail(shown: &Shown) -> String {
         megabytes(shown.spool_bytes),
         megabytes(shown.spool_bytes_max)
     );
+    if shown.level > 0 {
+        text.push_str(" · thin link: waveforms reach the hospital later");
+    }
     if shown.shed_frames > 0 {
         let _written: std::fmt::Result =
             write!(text, " · {} given up: the disk was full", shown.shed_frames);

@@ -14,6 +14,7 @@ function show(s) {
   set("headline", headline(s));
   set("detail", (s.receiving_since ? `since ${s.receiving_since} · ` : "")
     + `${s.unconfirmed_frames} frames wait on board (${mb(s.spool_bytes)} of ${mb(s.spool_bytes_max)} MB)`
+    + (s.level ? " · thin link: waveforms reach the hospital later" : "")
     + (s.shed_frames ? ` · ${s.shed_frames} given up: the disk was full` : "")
     + (s.failure ? ` · ${s.failure}` : ""));
   set("code", s.short_code || "–");

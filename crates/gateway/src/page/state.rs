@@ -39,6 +39,8 @@ pub(super) struct Shown {
     pub(super) spool_bytes_max: u64,
     /// Frames given up for want of space.
     pub(super) shed_frames: u64,
+    /// Step of the degradation ladder that the live lane is on.
+    pub(super) level: u32,
 }
 
 impl Page {
@@ -68,6 +70,7 @@ impl Page {
             spool_bytes: status.bytes.0,
             spool_bytes_max: status.bytes.1,
             shed_frames: status.shed,
+            level: status.link.level,
         }
     }
 }

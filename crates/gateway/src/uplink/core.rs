@@ -28,7 +28,7 @@ use super::ladder::Ladder;
 use super::latest::Latest;
 use super::pace::{Answered, Pace};
 use super::receipts;
-use super::sent::Sent;
+use super::sent::{Numbers, Sent};
 use crate::config::{Config, UplinkConfig};
 use crate::spool::{StreamLife, Word};
 use bytes::Bytes;
@@ -53,6 +53,10 @@ enum Announced {
 }
 
 /// The uplink's state.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own: any mixture of them can be"
+)]
 #[derive(Debug)]
 pub struct Core {
     gateway: GatewayId,
@@ -133,6 +137,12 @@ impl Core {
     #[must_use]
     pub fn link(&self) -> LinkView {
         self.link
+    }
+
+    /// The numbers that were handed to the network at least once, if any is new.
+    #[must_use]
+    pub fn take_handed(&mut self) -> Option<Numbers> {
+        self.sent.take_handed()
     }
 
     /// When [`Self::handle_timeout`] is due, monotonic.
@@ -301,7 +311,7 @@ impl Core {
         if history && too_large {
             return;
         }
-        self.sent.lost(token);
+        self.sent.unsent(token);
         self.first_live = self.first_live.filter(|first| *first != token);
         // Until the connection says that it has room or is there again.
         self.full |= history;

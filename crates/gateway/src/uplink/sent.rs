@@ -13,7 +13,7 @@ use std::sync::Arc;
 const PATIENCE_MAX: i64 = 12;
 
 /// Numbers of frames, by stream and life.
-pub(super) type Numbers = BTreeMap<StreamLife, RangeSet>;
+pub(crate) type Numbers = BTreeMap<StreamLife, RangeSet>;
 
 /// What is known of a publish.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +41,10 @@ pub(crate) struct Sent {
     flights: BTreeMap<u64, Flight>,
     /// All their numbers, as far as nothing was taken away since.
     numbers: Option<Arc<Numbers>>,
+    /// All that was handed to the network at least once, and whether that has
+    /// changed since it was told.
+    handed: Numbers,
+    handed_changed: bool,
     resend: Span,
     patience: i64,
     /// When it last doubled.
@@ -52,6 +56,8 @@ impl Sent {
         Self {
             flights: BTreeMap::new(),
             numbers: None,
+            handed: Numbers::new(),
+            handed_changed: false,
             resend,
             patience: 1,
             doubled_at: None,
@@ -92,6 +98,8 @@ impl Sent {
         let open = |flight: &&mut Flight| flight.puback_at.is_none();
         let flight = self.flights.get_mut(&token).filter(open)?;
         flight.puback_at = Some(now);
+        add_all(&mut self.handed, &flight.frames);
+        self.handed_changed = true;
         Some(flight.facts)
     }
 
@@ -121,8 +129,22 @@ impl Sent {
 
     /// A publish that did not arrive: its frames may be sent again at once.
     pub(crate) fn lost(&mut self, token: u64) {
+        if let Some(flight) = self.flights.remove(&token) {
+            add_all(&mut self.handed, &flight.frames);
+            self.handed_changed = true;
+        }
+        self.numbers = None;
+    }
+
+    /// A publish that never left.
+    pub(crate) fn unsent(&mut self, token: u64) {
         self.flights.remove(&token);
         self.numbers = None;
+    }
+
+    /// What was handed to the network at least once, if that has changed since.
+    pub(crate) fn take_handed(&mut self) -> Option<Numbers> {
+        std::mem::take(&mut self.handed_changed).then(|| self.handed.clone())
     }
 
     /// A receipt covers these.
@@ -130,6 +152,12 @@ impl Sent {
         self.patience = 1;
         self.doubled_at = None;
         self.numbers = None;
+        // What the server holds was sent, perhaps before a restart of ours.
+        if let Some(handed) = self.handed.get_mut(&life) {
+            for (from, to) in durable.iter() {
+                self.handed_changed |= handed.insert(from, to);
+            }
+        }
         self.flights.retain(|_, flight| {
             if let Some(numbers) = flight.frames.get(&life) {
                 let open = numbers
@@ -339,5 +367,22 @@ mod tests {
         assert_eq!(sent.unacknowledged(Lane::Live), (1, 9));
         sent.lost(1);
         assert!(sent.numbers().is_empty());
+    }
+
+    #[test]
+    fn what_left_once_is_counted_once() {
+        let mut sent = Sent::new(Span::from_secs(5));
+        for (token, number) in [(1, 1), (2, 2), (3, 3), (4, 2)] {
+            sent.add(token, Lane::Live, [(LIFE, number)], 9, Span::ZERO);
+        }
+        assert_eq!(sent.take_handed(), None);
+        sent.puback(1, Span::ZERO);
+        sent.lost(2);
+        sent.unsent(3);
+        sent.puback(4, Span::ZERO);
+        assert_eq!(sent.take_handed().unwrap()[&LIFE], ranges(&[(1, 2)]));
+        assert_eq!(sent.take_handed(), None);
+        sent.durable(LIFE, &ranges(&[(1, 7)]));
+        assert_eq!(sent.take_handed().unwrap()[&LIFE], ranges(&[(1, 7)]));
     }
 }

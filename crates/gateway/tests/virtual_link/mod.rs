@@ -12,7 +12,7 @@ use enroute_simulator::fleet::{Options, fleet};
 use enroute_simulator::source::{Detail, Emissions};
 use enroute_wire::topics::Topic;
 use enroute_wire::{Message, frame, v1};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::iter::Peekable;
 use std::time::Duration;
 
@@ -65,13 +65,11 @@ pub(crate) struct World {
     spool: Spool,
     core: Core,
     source: Peekable<Emissions>,
-    waveforms: bool,
     rate: Option<Rate>,
     /// The link is busy until then.
     free_at: Span,
     events: BTreeMap<(Span, u64), Event>,
     counter: u64,
-    under_way: BTreeSet<u64>,
     recorded: BTreeMap<(StreamLife, u64), Span>,
     durable: BTreeMap<StreamLife, (u64, RangeSet)>,
     newest_batch: i64,
@@ -106,7 +104,7 @@ fn source() -> Peekable<Emissions> {
 
 impl World {
     /// Nothing is connected, and nothing recorded.
-    pub(crate) fn new(waveforms: bool) -> Self {
+    pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut config = Config::new(GatewayId::new("gw-1").unwrap());
         config.spool.dir = dir.path().to_owned();
@@ -118,12 +116,10 @@ impl World {
             spool,
             core,
             source: source(),
-            waveforms,
             rate: None,
             free_at: Span::ZERO,
             events: BTreeMap::new(),
             counter: 0,
-            under_way: BTreeSet::new(),
             recorded: BTreeMap::new(),
             durable: BTreeMap::new(),
             newest_batch: 0,
@@ -277,7 +273,6 @@ impl World {
         let mut times = Vec::new();
         for emission in emissions {
             let body = match emission.body {
-                Body::Waveforms(_) if !self.waveforms => continue,
                 Body::Waveforms(mut waveforms) => {
                     waveforms.truncate(4);
                     Body::Waveforms(waveforms)
@@ -373,7 +368,6 @@ impl World {
             self.history_bytes += u64::try_from(payload).unwrap();
         }
         let arrives = Span(self.free_at.0 + rate.delay.0);
-        self.under_way.insert(publish.token);
         let sent = Sent {
             lane,
             token: publish.token,
@@ -395,7 +389,6 @@ impl World {
                 self.at(Span(self.now.0 + delay.0), Event::Answered(sent.token));
             }
             Event::Answered(token) => {
-                self.under_way.remove(&token);
                 self.tell(Input::Answered(token));
             }
             Event::ReceiptDue => {
