@@ -131,6 +131,7 @@ fn check_truth(run: &Run) {
         equal(ledger("missing"), 0, "missing");
         equal(ledger("shed"), 0, "shed");
     }
+    equal(end.sum("enroute_ledger_shed_frames"), 0, "shed, by cause");
     let again = end.value("enroute_frames_duplicate_total", &[]);
     equal(
         end.sum("enroute_frames_durable_total") - again,

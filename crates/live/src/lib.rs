@@ -44,7 +44,7 @@ pub use outbox::{Commands, Receipts, UseTransfer};
 pub use rerun::{Difference, Rerun, RerunError, rerun};
 pub use subscription::Subscription;
 pub use token::Token;
-pub use totals::{StreamTotals, Totals, ViewersWaiting};
+pub use totals::{ShedBy, StreamTotals, Totals, ViewersWaiting};
 pub use update::{
     AlertStep, Delivery, Ended, NotRecorded, Sample, Snapshot, Update, ValuesChange, Watch,
 };

@@ -66,8 +66,8 @@ impl Default for Options {
             histories_max: 64,
             alerts_missed_max: 10_000,
             acts_max: 1_024,
-            snapshot_records: 2_000,
-            snapshot_every: Span::from_secs(600),
+            snapshot_records: 500,
+            snapshot_every: Span::from_secs(120),
             latency: None,
             before_record: None,
         }

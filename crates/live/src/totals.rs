@@ -3,7 +3,7 @@
 use crate::engines::Slot;
 use crate::guard::guard;
 use crate::shard::Shard;
-use enroute_model::frame::Priority;
+use enroute_model::frame::{GapCause, Priority};
 use enroute_model::ids::Stream;
 use enroute_model::state::{AlertKind, AlertState, Phase, StreamCompleteness};
 use std::collections::BTreeMap;
@@ -44,6 +44,25 @@ pub struct StreamTotals {
     pub missing: u64,
     /// Given up.
     pub shed: u64,
+    /// Of those, by cause; a ledger lists 16 gaps, what is given up in further ones
+    /// is `unlisted`.
+    pub shed_by: ShedBy,
+}
+
+/// Frames that were given up, by cause.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ShedBy {
+    /// The spool was full.
+    pub spool_full: u64,
+    /// The server was restored from an older copy, and the gateway no longer held
+    /// them.
+    pub restored: u64,
+    /// The gateway's disk could not give them back.
+    pub damaged: u64,
+    /// The spool that held them is gone.
+    pub spool_lost: u64,
+    /// In gaps that are not listed.
+    pub unlisted: u64,
 }
 
 /// What waits in the queues of all viewers.
@@ -125,6 +144,26 @@ impl StreamTotals {
         self.durable = self.durable.saturating_add(stream.durable);
         self.missing = self.missing.saturating_add(stream.missing);
         self.shed = self.shed.saturating_add(stream.shed);
+        self.shed_by.add(stream);
+    }
+}
+
+impl ShedBy {
+    fn add(&mut self, stream: &StreamCompleteness) {
+        let mut unlisted = stream.shed;
+        for gap in &stream.gaps {
+            let sum = match gap.cause {
+                Some(GapCause::SpoolFull) => &mut self.spool_full,
+                Some(GapCause::Restored) => &mut self.restored,
+                Some(GapCause::Damaged) => &mut self.damaged,
+                Some(GapCause::SpoolLost) => &mut self.spool_lost,
+                None => continue,
+            };
+            let frames = gap.last.saturating_sub(gap.first).saturating_add(1);
+            *sum = sum.saturating_add(frames);
+            unlisted = unlisted.saturating_sub(frames);
+        }
+        self.unlisted = self.unlisted.saturating_add(unlisted);
     }
 }
 

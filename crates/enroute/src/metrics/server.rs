@@ -406,6 +406,33 @@ fn transfers(page: &mut Page, all: &Totals) -> fmt::Result {
         ),
         &frames,
     )?;
+    let mut shed = [
+        ("spool_full", 0u64),
+        ("restored", 0),
+        ("damaged", 0),
+        ("spool_lost", 0),
+        ("unlisted", 0),
+    ];
+    for sums in all.streams.values() {
+        let by = sums.shed_by;
+        let more = [
+            by.spool_full,
+            by.restored,
+            by.damaged,
+            by.spool_lost,
+            by.unlisted,
+        ];
+        for ((_, sum), more) in shed.iter_mut().zip(more) {
+            *sum = sum.saturating_add(more);
+        }
+    }
+    page.gauges(
+        things(
+            "ledger_shed_frames",
+            "Frames that will never come, by cause; unlisted are those in gaps beyond the 16 that a ledger lists",
+        ),
+        &shed.map(|(cause, n)| ([("cause", cause)], number(n))),
+    )?;
     let alerts = all.alerts.iter().map(|((kind, priority), n)| {
         let labels = [("kind", *kind), ("priority", priority_word(*priority))];
         (labels, number(*n))
