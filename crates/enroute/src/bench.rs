@@ -15,7 +15,7 @@ use crate::simulate::Data;
 use anyhow::{Context, Result, anyhow};
 use bytes::Bytes;
 use enroute_journal::{Append, Class, Journal};
-use enroute_live::{Live, Options};
+use enroute_live::{Live, Options, Started};
 use enroute_model::catalogue::catalogue;
 use enroute_model::frame::{Body, Frame, Header, Metric, Numeric, Waveform};
 use enroute_model::ids::{Epoch, GatewayId, Lane, Position, Stream, TransferId};
@@ -51,7 +51,8 @@ const SAMPLES: u16 = 250;
 
 /// Runs the command.
 pub(crate) async fn run(args: BenchArgs, log: Option<&str>) -> Result<ExitCode> {
-    log::start(log, None, Some("warn"), Screen::Free)?;
+    // The live view says that its journal has ended: that is meant here.
+    log::start(log, None, Some("error,enroute_live=off"), Screen::Free)?;
     let BenchKind::Restart(args) = args.kind;
     let data = Data::at(args.data.as_deref(), "enroute-bench")?;
     let journal = data.path().join("journal");
@@ -148,7 +149,12 @@ async fn write(journal: &Path, args: &RestartArgs) -> Result<()> {
         }
     }
     started.live.reached(last).await?;
-    // As in a crash: no snapshots at the end. The live view ends with the journal.
+    crash(journal, started).await
+}
+
+/// As after a power cut: no snapshots at the end, so that the same journal can be
+/// measured again. The live view ends with the journal.
+async fn crash(journal: Journal, started: Started) -> Result<()> {
     let mut health = started.live.health();
     drop(started);
     let closed = tokio::task::spawn_blocking(move || journal.close()).await?;
@@ -272,11 +278,7 @@ async fn measure(dir: &Path) -> Result<Measured> {
     let states = started.live.list(false).await?;
     let restarted = since(began);
     let (transfers, records) = (states.len(), journal.last_position().0);
-    started.live.shutdown().await;
-    drop(started);
-    tokio::task::spawn_blocking(move || journal.close())
-        .await?
-        .map_err(|failure| anyhow!("the journal failed: {}", failure.reason()))?;
+    crash(journal, started).await?;
     Ok(Measured {
         transfers,
         records,
