@@ -4,6 +4,7 @@
 use super::picture::{Picture, Server};
 use crate::utc;
 use enroute_model::time::Span;
+use enroute_wire::v1;
 use ratatui::Frame;
 use ratatui::layout::{Alignment, Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
@@ -85,6 +86,9 @@ fn server_line(picture: &Picture, now: Span, width: u16) -> Line<'static> {
             Text::raw(format!(" {clock} UTC  ")),
             Text::styled(since.unwrap_or_default(), Style::new().fg(DIM)),
         ]);
+        if let Some(failed) = &picture.not_recorded {
+            line.push_span(not_recorded(failed));
+        }
         if picture.conflated > 0 {
             line.push_span(Text::styled(
                 format!(
@@ -202,4 +206,14 @@ pub(crate) fn help(frame: &mut Frame) {
         .border_type(BorderType::Rounded)
         .title(" Keys and signs ");
     frame.render_widget(Paragraph::new(lines).block(block), area);
+}
+
+/// Said before anything else: nobody may take what is shown for recorded.
+fn not_recorded(failed: &v1::NotRecorded) -> Text<'static> {
+    let since = utc::time_of_day(failed.since_us);
+    let reason = super::words::printable(&failed.reason);
+    Text::styled(
+        format!(" NOT RECORDED since {since} UTC: {reason} "),
+        Style::new().fg(Color::White).bg(Color::Red),
+    )
 }

@@ -48,8 +48,10 @@ pub(crate) struct Picture {
     pub(crate) server: Server,
     /// By transfer id.
     pub(crate) transfers: BTreeMap<String, Transfer>,
-    /// What the server said about a token that it could not honour.
+    /// What the server said about what is not known of the past.
     pub(crate) missed: String,
+    /// Set while what is shown is not recorded.
+    pub(crate) not_recorded: Option<v1::NotRecorded>,
     /// Samples that were replaced by newer ones because this viewer was slow.
     pub(crate) conflated: u64,
     /// Server's clock in its last word, and our monotonic clock then.
@@ -63,6 +65,7 @@ impl Picture {
             server: Server::Connecting { reason: None },
             transfers: BTreeMap::new(),
             missed: String::new(),
+            not_recorded: None,
             conflated: 0,
             last_word: None,
         }
@@ -73,6 +76,7 @@ impl Picture {
         use v1::watch_response::Update;
         self.server = Server::Open;
         self.last_word = Some((response.server_time_us, now));
+        self.not_recorded = response.not_recorded;
         match response.update {
             Some(Update::Snapshot(snapshot)) => self.replace(snapshot),
             Some(Update::Transfer(state)) => self.put(state),
