@@ -97,6 +97,14 @@ impl Stack {
         Self::of(binary, Some(mosquitto), port, place)
     }
 
+    /// Starts a server with its own broker on a data directory that `prepare` makes.
+    #[must_use]
+    pub fn on_data(binary: &str, prepare: impl FnOnce(&Path)) -> Self {
+        let place = Place::new();
+        prepare(&place.data());
+        Self::of(binary, None, free_port(), place)
+    }
+
     fn of(binary: &str, mosquitto: Option<Mosquitto>, port: u16, dir: Place) -> Self {
         let broker = match &mosquitto {
             None => format!("kind = \"embedded\"\nlisten = \"127.0.0.1:{port}\""),
