@@ -117,8 +117,9 @@ impl Default for BrokerConfig {
 pub struct SpoolConfig {
     /// Its folder; made if absent. One gateway per folder.
     pub dir: PathBuf,
-    /// Most bytes of frames kept. When it is full, the oldest waveforms go first,
-    /// then the oldest numerics, events last. The default of 8 GiB holds four
+    /// Most bytes of frames and notes kept. When it is full, what the server has
+    /// confirmed goes first, then the oldest waveforms, then the oldest numerics,
+    /// events last. The default of 8 GiB holds four
     /// waveforms and twelve numerics (about 3 kB a second) for a month.
     pub bytes_max: u64,
 }

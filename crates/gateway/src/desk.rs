@@ -1,6 +1,7 @@
 //! Where everything that is recorded passes: the source, the crew's page, the
 //! link reports. Puts it on disk, then hands it to the uplink, in one order.
 
+use crate::config::SpoolConfig;
 use crate::spool::{Draft, Moment, Spool, SpoolError, Spooled, StreamLife};
 use crate::stats::Stats;
 use crate::uplink::io::LinkView;
@@ -22,8 +23,10 @@ pub(crate) struct Status {
     pub(crate) transfer: Option<TransferId>,
     /// The crew ended the last one and none has begun.
     pub(crate) ended: bool,
-    /// Why nothing can be recorded any more.
+    /// Why nothing can be recorded now.
     pub(crate) failure: Option<String>,
+    /// Emissions and entries that could not be recorded.
+    pub(crate) lost: u64,
     /// Anything recorded so far was an exercise.
     pub(crate) exercise: bool,
     /// What the uplink knows of the link.
@@ -34,6 +37,8 @@ pub(crate) struct Status {
     pub(crate) bytes: (u64, u64),
     /// Frames given up.
     pub(crate) shed: u64,
+    /// Frames that the disk could not give back.
+    pub(crate) damaged: u64,
 }
 
 /// Something to record.
@@ -45,7 +50,8 @@ pub(crate) struct Item {
 
 /// The desk; shared.
 pub(crate) struct Desk {
-    spool: Arc<Mutex<Spool>>,
+    /// `None` while it is opened again.
+    spool: Arc<Mutex<Option<Spool>>>,
     /// Held from the append to the hand-over, so that the uplink sees frames in
     /// the order of their numbers. Never taken by the uplink.
     order: tokio::sync::Mutex<()>,
@@ -77,7 +83,7 @@ impl Desk {
         };
         let desk = Self {
             started: clock.monotonic(),
-            spool: Arc::new(Mutex::new(spool)),
+            spool: Arc::new(Mutex::new(Some(spool))),
             order: tokio::sync::Mutex::new(()),
             appended,
             status: Arc::new(watch::Sender::new(first)),
@@ -88,8 +94,9 @@ impl Desk {
             handed: Mutex::default(),
             ended_at: Mutex::new(None),
         };
-        let summary = Summary::of(&lock(&desk.spool));
-        tell(&desk.status, summary);
+        if let Some(spool) = lock(&desk.spool).as_ref() {
+            tell(&desk.status, Summary::of(spool));
+        }
         desk
     }
 
@@ -140,10 +147,11 @@ impl Desk {
         };
         let done = tokio::task::spawn_blocking(move || {
             let mut spool = lock(&spool);
+            let spool = spool.as_mut().ok_or(SpoolError::Reopening)?;
             spool.set_moment(moment);
-            let done = work(&mut spool);
+            let done = work(spool);
             // Told before the lock is let go: an older word never follows a newer.
-            tell(&status, Summary::of(&spool));
+            tell(&status, Summary::of(spool));
             done
         });
         match done.await {
@@ -158,8 +166,36 @@ impl Desk {
     }
 
     fn fail(&self, error: &SpoolError) {
-        tracing::error!(%error, "the spool failed, nothing more is recorded");
-        self.set_status(|status| status.failure = Some(error.to_string()));
+        self.status.send_if_modified(|status| {
+            let first = status.failure.is_none();
+            if first {
+                tracing::error!(%error, "the spool failed: nothing is recorded or sent until it works again");
+                status.failure = Some(error.to_string());
+            }
+            first
+        });
+    }
+
+    /// Lets go of a spool that failed and opens it anew.
+    pub(crate) async fn reopen(&self, config: SpoolConfig) -> Result<(), SpoolError> {
+        let (spool, status) = (Arc::clone(&self.spool), Arc::clone(&self.status));
+        let done = tokio::task::spawn_blocking(move || {
+            let mut slot = lock(&spool);
+            // Its files are locked until it is gone.
+            drop(slot.take());
+            // The leg that goes on is in its notes.
+            let spool = slot.insert(Spool::open(&config, None)?);
+            tell(&status, Summary::of(spool));
+            status.send_modify(|status| status.failure = None);
+            Ok(())
+        });
+        done.await
+            .unwrap_or_else(|error| Err(SpoolError::Notes(error.to_string())))
+    }
+
+    fn lose(&self, count: u64) {
+        self.stats.unrecorded.add(count);
+        self.set_status(|status| status.lost = status.lost.saturating_add(count));
     }
 
     /// Records what the source gives. Between the end of a transfer and the
@@ -201,6 +237,7 @@ impl Desk {
             }
         };
         let drafts: Vec<Draft> = items.into_iter().map(draft).collect();
+        let count = u64::try_from(drafts.len()).unwrap_or(u64::MAX);
         let appended = self
             .spool(move |spool| {
                 let appended = spool.append(&drafts)?;
@@ -209,7 +246,9 @@ impl Desk {
                 }
                 Ok(appended)
             })
-            .await?;
+            .await
+            // Not on disk, so not sent either.
+            .inspect_err(|_| self.lose(count))?;
         *lock(&self.ended_at) = ends.then_some(monotonic);
         self.set_status(|status| status.ended = ends);
         self.stats.shed.add(appended.shed);
@@ -250,6 +289,7 @@ struct Summary {
     unconfirmed: u64,
     bytes: (u64, u64),
     shed: u64,
+    damaged: u64,
 }
 
 impl Summary {
@@ -259,6 +299,7 @@ impl Summary {
             unconfirmed: spool.unconfirmed(),
             bytes: spool.bytes(),
             shed: spool.shed_frames(),
+            damaged: spool.damaged_frames(),
         }
     }
 }
@@ -270,6 +311,7 @@ fn tell(status: &watch::Sender<Status>, summary: Summary) {
         status.unconfirmed = summary.unconfirmed;
         status.bytes = summary.bytes;
         status.shed = summary.shed;
+        status.damaged = summary.damaged;
         *status != before
     });
 }

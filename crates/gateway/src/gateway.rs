@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::desk::{Desk, Item, Status};
+use crate::heal;
 use crate::page;
 use crate::pump;
 use crate::readings::Monitor;
@@ -147,6 +148,10 @@ impl Gateway {
             Arc::clone(&desk),
             config.uplink.link_report_s,
         ))];
+        others.push(Task::spawn(heal::run(
+            Arc::clone(&desk),
+            config.spool.clone(),
+        )));
         let page = listener.as_ref().and_then(|l| l.local_addr().ok());
         if let Some(listener) = listener {
             let more = more(Monitor {
@@ -158,9 +163,7 @@ impl Gateway {
         }
         let pump = pump::run(source, config.speed, Arc::clone(&desk));
         let source = Task::spawn(async move {
-            if let Err(error) = pump.await {
-                tracing::error!(%error, "the source is no longer recorded");
-            }
+            pump.await;
             ending.send_replace(true);
         });
         Ok(Self {
@@ -197,6 +200,18 @@ impl Gateway {
     #[must_use]
     pub fn unconfirmed_frames(&self) -> u64 {
         self.desk.status().borrow().unconfirmed
+    }
+
+    /// Why nothing can be recorded now, if that is so.
+    #[must_use]
+    pub fn failure(&self) -> Option<String> {
+        self.desk.status().borrow().failure.clone()
+    }
+
+    /// Waits until the spool takes frames, at once if it does.
+    pub async fn healed(&self) {
+        let mut status = self.desk.status();
+        drop(status.wait_for(|status| status.failure.is_none()).await);
     }
 
     /// Waits until the source has ended and all it gave is on disk.

@@ -16,6 +16,7 @@
 pub mod config;
 mod desk;
 pub mod gateway;
+mod heal;
 mod page;
 mod pump;
 mod readings;

@@ -3,7 +3,6 @@
 use crate::config::Speed;
 use crate::desk::{Desk, Item};
 use crate::source::Source;
-use crate::spool::SpoolError;
 use enroute_model::frame::Emission;
 use enroute_model::time::Span;
 use std::sync::Arc;
@@ -16,12 +15,8 @@ const BATCH_MAX: usize = 64;
 /// Emissions pulled ahead of their time; when full, the source is not asked.
 const AHEAD_MAX: usize = 64;
 
-/// Runs until the source ends or the spool fails.
-pub(crate) async fn run(
-    source: Box<dyn Source>,
-    speed: Speed,
-    desk: Arc<Desk>,
-) -> Result<(), SpoolError> {
+/// Runs until the source ends. What the spool cannot take is lost, and counted.
+pub(crate) async fn run(source: Box<dyn Source>, speed: Speed, desk: Arc<Desk>) {
     let mut emissions = pull(source);
     let started = Instant::now();
     let mut ahead = None;
@@ -30,7 +25,7 @@ pub(crate) async fn run(
             Some(first) => first,
             None => match emissions.recv().await {
                 Some(first) => first,
-                None => return Ok(()),
+                None => return,
             },
         };
         let through = match speed {
@@ -58,7 +53,9 @@ pub(crate) async fn run(
             body: emission.body,
             observed_at: emission.observed_at,
         });
-        desk.record_source(items.collect()).await?;
+        if let Err(error) = desk.record_source(items.collect()).await {
+            tracing::debug!(%error, "not recorded");
+        }
     }
 }
 
@@ -88,7 +85,7 @@ async fn room(desk: &Desk) {
     let mut status = desk.status();
     let has_room = |status: &crate::desk::Status| {
         let (bytes, max) = status.bytes;
-        status.unconfirmed == 0 || bytes < max / 2
+        status.failure.is_none() && (status.unconfirmed == 0 || bytes < max / 2)
     };
     // An error says that the desk is gone.
     drop(status.wait_for(has_room).await);

@@ -55,6 +55,9 @@ pub enum SpoolError {
     /// What an earlier run left cannot be understood.
     #[error("the spool's own notes are damaged ({0}); move its folder away to begin a new one")]
     Notes(String),
+    /// It failed, and is being opened anew.
+    #[error("the disk of this box failed; it is being tried again")]
+    Reopening,
     /// The system gave no random bytes.
     #[error("the system gives no random numbers: {0}")]
     Random(getrandom::Error),

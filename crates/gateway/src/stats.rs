@@ -22,6 +22,8 @@ pub struct Stats {
     pub freed: Counter,
     /// Frames given up for want of space.
     pub shed: Counter,
+    /// Emissions and entries lost because the spool's disk had failed.
+    pub unrecorded: Counter,
     /// Emissions dropped because they break a limit of the contract.
     pub refused: Counter,
     /// Batches of the source dropped after the crew ended a transfer.

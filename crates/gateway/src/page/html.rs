@@ -7,7 +7,8 @@ use std::fmt::Write as _;
 /// The page with what is known now, and what was wrong with the last entry.
 pub(super) fn render(shown: &Shown, error: Option<&str>) -> String {
     let headline = headline(shown);
-    let class = if shown.receiving { "good" } else { "bad" };
+    let good = shown.receiving && shown.failure.is_none();
+    let class = if good { "good" } else { "bad" };
     let exercise = if shown.exercise {
         "<p class=exercise>EXERCISE · not a real patient</p>"
     } else {
@@ -42,7 +43,7 @@ pub(super) fn render(shown: &Shown, error: Option<&str>) -> String {
 /// The one line that a glance takes in; the script has the same words.
 fn headline(shown: &Shown) -> &'static str {
     if shown.failure.is_some() {
-        "NOT RECORDING: the disk of this box failed"
+        "NOT RECORDING, NOT SENDING: the disk of this box failed"
     } else if shown.receiving {
         "The hospital is receiving"
     } else if shown.ended {
@@ -74,6 +75,14 @@ fn detail(shown: &Shown) -> String {
     if shown.shed_frames > 0 {
         let _written: std::fmt::Result =
             write!(text, " · {} given up: the disk was full", shown.shed_frames);
+    }
+    if shown.damaged_frames > 0 {
+        let damaged = shown.damaged_frames;
+        let _written: std::fmt::Result = write!(text, " · {damaged} lost: the disk is damaged");
+    }
+    if shown.lost > 0 {
+        let lost = shown.lost;
+        let _written: std::fmt::Result = write!(text, " · {lost} not recorded: the disk failed");
     }
     if let Some(failure) = &shown.failure {
         let _written: std::fmt::Result = write!(text, " · {failure}");

@@ -2,7 +2,7 @@
 "use strict";
 const set = (id, text) => { document.getElementById(id).textContent = text; };
 function headline(s) {
-  if (s.failure) return "NOT RECORDING: the disk of this box failed";
+  if (s.failure) return "NOT RECORDING, NOT SENDING: the disk of this box failed";
   if (s.receiving) return "The hospital is receiving";
   if (s.ended) return "Transfer ended · nothing is recorded";
   if (s.connected) return "Connected, the hospital does not confirm";
@@ -16,6 +16,8 @@ function show(s) {
     + `${s.unconfirmed_frames} frames wait on board (${mb(s.spool_bytes)} of ${mb(s.spool_bytes_max)} MB)`
     + (s.level ? " · thin link: waveforms reach the hospital later" : "")
     + (s.shed_frames ? ` · ${s.shed_frames} given up: the disk was full` : "")
+    + (s.damaged_frames ? ` · ${s.damaged_frames} lost: the disk is damaged` : "")
+    + (s.lost ? ` · ${s.lost} not recorded: the disk failed` : "")
     + (s.failure ? ` · ${s.failure}` : ""));
   set("code", s.short_code || "–");
   set("transfer", s.transfer || "none");

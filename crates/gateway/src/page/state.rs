@@ -19,8 +19,10 @@ pub(super) struct Shown {
     pub(super) short_code: Option<String>,
     /// The crew ended the last transfer and none has begun.
     pub(super) ended: bool,
-    /// Why nothing is recorded any more.
+    /// Why nothing is recorded now.
     pub(super) failure: Option<String>,
+    /// Emissions and entries that could not be recorded since the start.
+    pub(super) lost: u64,
     /// Whether a connection to the broker stands.
     pub(super) connected: bool,
     /// Whether the hospital has confirmed something lately.
@@ -41,6 +43,8 @@ pub(super) struct Shown {
     pub(super) shed_frames: u64,
     /// Step of the degradation ladder that the live lane is on.
     pub(super) level: u32,
+    /// Frames that the disk could not give back.
+    pub(super) damaged_frames: u64,
 }
 
 impl Page {
@@ -61,6 +65,8 @@ impl Page {
             transfer: status.transfer.map(String::from),
             ended: status.ended,
             failure: status.failure,
+            lost: status.lost,
+            damaged_frames: status.damaged,
             connected: status.link.connected,
             receiving,
             receiving_since_us: since.map(|s| s.0),

@@ -33,6 +33,7 @@ struct Box {
     addr: SocketAddr,
     desk: Arc<Desk>,
     recorded: mpsc::Receiver<Vec<Spooled>>,
+    config: crate::config::SpoolConfig,
     _dir: tempfile::TempDir,
 }
 
@@ -60,6 +61,7 @@ async fn start() -> Box {
         addr,
         desk,
         recorded,
+        config: config.spool,
         _dir: dir,
     }
 }
@@ -179,6 +181,32 @@ async fn entries_are_recorded() {
         .unwrap();
     assert_eq!(page.desk.status().borrow().transfer, None);
     assert_eq!(page.desk.stats.dropped_after_end.get(), 1);
+}
+
+#[tokio::test]
+async fn a_failed_disk_is_said_and_healed() {
+    let mut page = start().await;
+    page.post("start", "").await;
+    page.desk
+        .spool::<()>(|_| panic!("a test asked for it"))
+        .await
+        .unwrap_err();
+    let html = page.get("/").await;
+    assert!(html.contains("NOT RECORDING, NOT SENDING"), "{html}");
+    assert!(html.contains("class=bad"), "{html}");
+    let epoch = |frames: &[Spooled]| frames[0].life.0;
+    let config = page.config.clone();
+    page.desk.reopen(config).await.unwrap();
+    let html = page.get("/").await;
+    assert!(!html.contains("NOT RECORDING"), "{html}");
+    page.post("note", "text=first").await;
+    let first = epoch(&page.recorded.recv().await.unwrap());
+    // Now its tail is unclean.
+    page.desk.reopen(page.config.clone()).await.unwrap();
+    page.post("note", "text=second").await;
+    let second = epoch(&page.recorded.recv().await.unwrap());
+    assert_ne!(first, second, "a new life");
+    assert_eq!(page.desk.status().borrow().unconfirmed, 2);
 }
 
 #[tokio::test]
