@@ -120,7 +120,8 @@ pub struct SpoolConfig {
     /// Most bytes of frames and notes kept. When it is full, what the server has
     /// confirmed goes first, then the oldest waveforms, then the oldest numerics,
     /// events last. The default of 8 GiB holds four
-    /// waveforms and twelve numerics (about 3 kB a second) for a month.
+    /// waveforms of 500 Hz, at two bytes a sample, and twelve numerics each second
+    /// for 550 hours; real ones need about half.
     pub bytes_max: u64,
 }
 

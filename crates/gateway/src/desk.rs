@@ -117,8 +117,14 @@ impl Desk {
         Span(self.clock.monotonic().0.saturating_sub(self.started.0))
     }
 
+    /// States an estimate with the next frame; the other one stays as it was.
     pub(crate) fn state_clocks(&self, clocks: ClockOffsets) {
-        *lock(&self.clocks) = Some(clocks);
+        let mut pending = lock(&self.clocks);
+        let before = pending.unwrap_or_default();
+        *pending = Some(ClockOffsets {
+            monitor: clocks.monitor.or(before.monitor),
+            gateway: clocks.gateway.or(before.gateway),
+        });
     }
 
     pub(crate) fn set_handed(&self, handed: Numbers) {

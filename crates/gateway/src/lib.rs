@@ -17,6 +17,7 @@ pub mod config;
 mod desk;
 pub mod gateway;
 mod heal;
+mod monitor_clock;
 mod page;
 mod pump;
 mod readings;

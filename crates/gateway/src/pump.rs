@@ -2,8 +2,9 @@
 
 use crate::config::Speed;
 use crate::desk::{Desk, Item};
+use crate::monitor_clock::MonitorClock;
 use crate::source::Source;
-use enroute_model::frame::Emission;
+use enroute_model::frame::{Body, ClockOffsets, Emission, Offset};
 use enroute_model::time::Span;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,9 @@ pub(crate) async fn run(source: Box<dyn Source>, speed: Speed, desk: Arc<Desk>) 
     let mut emissions = pull(source);
     let started = Instant::now();
     let mut ahead = None;
+    let mut clock = MonitorClock::default();
+    // At another speed than its own the monitor's clock says nothing.
+    let paced = matches!(speed, Speed::Factor(factor) if (factor - 1.0).abs() < f64::EPSILON);
     loop {
         let first = match ahead.take() {
             Some(first) => first,
@@ -49,6 +53,12 @@ pub(crate) async fn run(source: Box<dyn Source>, speed: Speed, desk: Arc<Desk>) 
             }
             batch.push(next);
         }
+        if paced && let Some(offset) = observe(&mut clock, &desk, &batch) {
+            desk.state_clocks(ClockOffsets {
+                monitor: Some(offset),
+                gateway: None,
+            });
+        }
         let items = batch.into_iter().map(|emission| Item {
             body: emission.body,
             observed_at: emission.observed_at,
@@ -57,6 +67,18 @@ pub(crate) async fn run(source: Box<dyn Source>, speed: Speed, desk: Arc<Desk>) 
             tracing::debug!(%error, "not recorded");
         }
     }
+}
+
+/// What the monitor's clock shows in a batch that is captured now. A waveform's
+/// time is its first sample's, and the desk's guess of when that was taken is no
+/// measurement: only the others count.
+fn observe(clock: &mut MonitorClock, desk: &Desk, batch: &[Emission]) -> Option<Offset> {
+    let (wall, now) = (desk.wall(), desk.monotonic());
+    let told = batch
+        .iter()
+        .filter(|e| !matches!(e.body, Body::Waveforms(_)));
+    let told = told.filter_map(|emission| emission.observed_at);
+    told.fold(None, |news, at| clock.observe(at, wall, now).or(news))
 }
 
 /// Asks the source on a thread of its own: it may read files, or wait.

@@ -512,6 +512,33 @@ async fn another_journal_is_sent_everything_again() {
 }
 
 #[tokio::test]
+async fn a_restored_server_is_sent_again_what_it_had_confirmed() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = broker("127.0.0.1:0").await;
+    let mut server = Server::start(broker.addr()).await;
+    let (gateway, feed) = start(config(broker.addr(), dir.path())).await;
+    server.until(|s| s.statuses.iter().any(|s| s.online)).await;
+    for value in 1..=3 {
+        feed.send(emission(value)).unwrap();
+    }
+    server.until(|s| s.values() == [1, 2, 3]).await;
+    server.receipt().await;
+    timeout(HANG, gateway.all_confirmed()).await.unwrap();
+    let before = server.distinct();
+    // It comes back from a copy that is older than its receipt.
+    server.journal = 2;
+    server.arrivals.retain(|a| a.id.2 == 1);
+    server.receipt().await;
+    server.until(|s| s.distinct().len() == 3).await;
+    assert_eq!(server.distinct(), before, "the same frames, byte for byte");
+    let again = server.arrivals.iter().filter(|a| a.id.2 > 1);
+    assert!(again.clone().all(|a| a.lane == Lane::History));
+    server.receipt().await;
+    timeout(HANG, gateway.all_confirmed()).await.unwrap();
+    drop((feed, gateway));
+}
+
+#[tokio::test]
 async fn a_receipt_that_says_nothing_sends_nothing_again() {
     let dir = tempfile::tempdir().unwrap();
     let broker = broker("127.0.0.1:0").await;

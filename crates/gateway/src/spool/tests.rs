@@ -5,6 +5,7 @@
     reason = "a failure here is a failed test"
 )]
 
+mod damage;
 mod model;
 
 use super::word::Part;
@@ -219,4 +220,96 @@ fn a_receipt_for_what_was_never_sent_changes_nothing() {
     assert_eq!(free_through(&mut spool, other, 9, 2), 0);
     let next = spool.append(&[note("b")]).unwrap();
     assert_eq!((next.frames[0].sequence, spool.unconfirmed()), (2, 2));
+}
+
+#[test]
+fn what_was_confirmed_is_sent_again_to_a_restored_server_even_after_a_crash() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut spool = Spool::open(&config(dir.path(), 1 << 30), None).unwrap();
+    let drafts = ["a", "b", "c"].map(note);
+    let frames = spool.append(&drafts).unwrap().frames;
+    let life = frames[0].life;
+    assert_eq!(free_through(&mut spool, life, 3, 1), 3);
+    // What is synced next brings the word of it to the disk.
+    spool.start_leg(None).unwrap();
+    drop(spool);
+    let mut spool = Spool::open(&config(dir.path(), 1 << 30), None).unwrap();
+    assert_eq!(spool.unconfirmed(), 0);
+    let restored = Word {
+        journal: 2,
+        ..word(life, 1, &[(1, 1)], 2)
+    };
+    let heard = spool.hear(&restored, GatewayTime(2)).unwrap();
+    assert!(heard.restored);
+    let found = sent_by(&mut spool, HistoryOrder::Oldest);
+    let again: Vec<(u64, Bytes)> = found
+        .into_iter()
+        .map(|((_, number), (_, payload))| (number, payload))
+        .collect();
+    let expected = [
+        (2, frames[1].payload.clone()),
+        (3, frames[2].payload.clone()),
+    ];
+    assert_eq!(again, expected);
+}
+
+#[test]
+fn what_was_evicted_before_a_restore_is_declared() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut spool = Spool::open(&config(dir.path(), 60_000), None).unwrap();
+    for seed in 0..80 {
+        let frame = spool.append(&[waveform(seed)]).unwrap().frames.remove(0);
+        free_through(&mut spool, frame.life, frame.sequence, seed.into());
+    }
+    assert_eq!(spool.shed_frames(), 0, "what is confirmed goes first");
+    let life = (spool.epoch, Stream::Waveforms);
+    let restored = Word {
+        journal: 2,
+        ..word(life, 1, &[(1, 5)], 100)
+    };
+    assert!(spool.hear(&restored, GatewayTime(100)).unwrap().restored);
+    let found = sent_by(&mut spool, HistoryOrder::Oldest);
+    let mut numbers = RangeSet::default();
+    let mut records = Vec::new();
+    for ((_, number), (_, payload)) in &found {
+        match wire::decode(payload).unwrap().body {
+            Body::Shed(shed) => {
+                records.push((shed.first, shed.cause.unwrap()));
+                numbers.insert(shed.first, shed.last);
+            }
+            _ => assert!(numbers.insert(*number, *number)),
+        }
+    }
+    assert_eq!(records, [(6, enroute_model::frame::GapCause::Restored)]);
+    assert_eq!(numbers, ranges(&[(6, 80)]));
+}
+
+/// A frame of four waveforms of 500 Hz that need two bytes a sample, which is
+/// twice what real ECGs need, and one of twelve numerics, each second.
+#[test]
+fn weeks_of_outage_at_full_rate_fit_the_default_size() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut spool = Spool::open(&config(dir.path(), 1 << 30), None).unwrap();
+    let mut second = vec![model::numerics(80); 1];
+    if let Body::Numerics(numerics) = &mut second[0].body {
+        let one = numerics[0].clone();
+        numerics.resize(12, one);
+    }
+    let mut waves = waveform(1);
+    if let Body::Waveforms(list) = &mut waves.body {
+        let mut one = list[0].clone();
+        one.samples = (0..500)
+            .map(|n| Some(if n % 2 == 0 { 0 } else { 4_000 }))
+            .collect();
+        *list = vec![one; 4];
+    }
+    second.push(waves);
+    let before = spool.bytes().0;
+    for _ in 0..10 {
+        assert!(spool.append(&second).unwrap().refused.is_empty());
+    }
+    let a_second = (spool.bytes().0 - before) / 10;
+    let hours = SpoolConfig::default().bytes_max / a_second / 3_600;
+    println!("{a_second} bytes a second: {hours} hours");
+    assert!((500..600).contains(&hours), "{hours} hours");
 }

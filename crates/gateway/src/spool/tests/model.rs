@@ -42,7 +42,7 @@ fn action() -> impl Strategy<Value = Action> {
     ]
 }
 
-fn numerics(value: i64) -> Draft {
+pub(super) fn numerics(value: i64) -> Draft {
     draft(Body::Numerics(vec![Numeric {
         metric: Metric {
             code: Code(147_842),
