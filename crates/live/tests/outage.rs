@@ -363,10 +363,10 @@ async fn an_alert_of_a_fork_is_acknowledged_there_and_no_other_in_the_record() {
     bench.put_unrecorded(high.collect()).await;
     let alerts = bench.state("tx-a").await.alerts;
     let limit = |alert: &&AlertState| alert.kind.is_physiological();
-    let alert_id = alerts.iter().find(limit).unwrap().alert_id;
+    let raised = alerts.iter().find(limit).unwrap();
     let acknowledge = RegistryAction::Alert {
-        alert_id,
-        seen: 0,
+        alert_id: raised.alert_id,
+        seen: raised.raised,
         action: AlertAction::Acknowledge,
     };
     let acted = in_time(bench.live.act("tx-a", acknowledge, "ack", "me"));
@@ -376,6 +376,10 @@ async fn an_alert_of_a_fork_is_acknowledged_there_and_no_other_in_the_record() {
     let mut viewer = bench.watch(of("tx-a")).await;
     disk.takes(i64::MAX);
     healed(&mut viewer).await;
+    // In the record the link was lost then, under the same id.
+    let alerts = bench.state("tx-a").await.alerts;
+    assert!(alerts.iter().any(|alert| alert.kind == AlertKind::LinkLost));
+    assert!(alerts.iter().all(|alert| alert.acknowledged.is_none()));
     // Other alerts get the ids, which nobody has seen.
     let high = (2..40).map(|n| A.hr(100 + n, 40 + i64::try_from(n).unwrap(), 200));
     bench.put(high.collect()).await;
