@@ -195,6 +195,17 @@ mod tests {
     }
 
     #[test]
+    fn the_shortest_delivery_is_believed() {
+        let mut clock = MonitorClock::default();
+        let stated = [150_000, 1_000, 90_000].map(|delay| {
+            let observed = DeviceTime(5_000_000 - delay);
+            clock.observe(observed, GatewayTime(0), Span(0))
+        });
+        assert_eq!(stated[1].unwrap().offset, Span(4_999_000));
+        assert_eq!(stated[2], None);
+    }
+
+    #[test]
     fn a_drift_is_followed() {
         for ppm in [-100, 100] {
             let statements = check(3_600, &[], |s| {

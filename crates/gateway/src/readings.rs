@@ -15,11 +15,12 @@ pub struct Monitor {
 }
 
 /// How a gateway is at one moment.
+#[expect(clippy::struct_excessive_bools, reason = "readings, not a state")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Readings {
     /// A transfer goes on.
     pub under_way: bool,
-    /// The spool failed: nothing more is recorded.
+    /// The spool failed: nothing is recorded until it works again.
     pub failed: bool,
     /// The live connection stands.
     pub connected: bool,
