@@ -5,6 +5,7 @@
 #![allow(
     clippy::expect_used,
     clippy::panic,
+    clippy::similar_names,
     clippy::unwrap_used,
     reason = "a failure here is a failed test"
 )]
