@@ -141,8 +141,10 @@ fn after_a_failed_commit_nothing_is_called_durable_until_the_disk_is_repaired() 
             matches!(failed, Err(AppendError::Unrecorded(_))),
             "{failed:?}"
         );
-        let failure = journal.failure().unwrap();
-        assert_eq!(wait(tail.next()), Some(TailItem::Failed(failure.clone())));
+        assert!(journal.failure().is_some());
+        // What the journal says by now may be why it is not repaired yet.
+        let told = wait(tail.next());
+        assert!(matches!(told, Some(TailItem::Failed(_))), "{told:?}");
         assert_eq!(wait(tail.next()), Some(unrecorded(k)));
         wait(appender.tick(EngineTime(77))).unwrap();
         let more = wait(appender.append(vec![Append {
