@@ -3,10 +3,6 @@
 //! Without Node.js or Chromium it says SKIPPED, and with
 //! `ENROUTE_REQUIRE_TOOLS=1` that is a failure.
 #![cfg(feature = "console")]
-#![expect(
-    clippy::unwrap_used,
-    reason = "a failed unwrap in a test is a failed test"
-)]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

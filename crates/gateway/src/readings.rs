@@ -17,6 +17,10 @@ pub struct Monitor {
 /// How a gateway is at one moment.
 #[expect(clippy::struct_excessive_bools, reason = "readings, not a state")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts of their own, in any combination"
+)]
 pub struct Readings {
     /// A transfer goes on.
     pub under_way: bool,

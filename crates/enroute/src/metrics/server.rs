@@ -441,6 +441,11 @@ fn transfers(page: &mut Page, all: &Totals) -> fmt::Result {
         things("alerts_open", "Open alerts of open transfers"),
         &alerts.collect::<Vec<_>>(),
     )?;
+    viewers(page, all)
+}
+
+/// What waits for viewers.
+fn viewers(page: &mut Page, all: &Totals) -> fmt::Result {
     let viewers = all.viewers;
     let label = |queue: &'static str| [("queue", queue)];
     page.gauges(
