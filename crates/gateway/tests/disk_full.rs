@@ -99,9 +99,9 @@ async fn a_full_disk_is_said_and_heals_without_a_person() {
     config.uplink.link_report_s = 0;
     // Nobody listens there: what is recorded stays.
     config.broker.port = 1;
-    let (feed, fed) = sync_channel(10);
+    let (feed, given) = sync_channel(10);
     let clock = Arc::new(TestClock(Instant::now()));
-    let gateway = Gateway::start(config, Box::new(Fed(fed)), clock)
+    let gateway = Gateway::start(config, Box::new(Fed(given)), clock)
         .await
         .unwrap();
     let stats = Arc::clone(gateway.stats());
