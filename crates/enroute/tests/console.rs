@@ -34,8 +34,8 @@ fn the_console_in_a_browser() {
         .arg(&pictures)
         .env("ENROUTE_CHROMIUM", chromium)
         .current_dir(&web)
-        .output()
-        .unwrap();
+        .output();
+    let output = output.unwrap_or_else(|error| panic!("cannot run node: {error}"));
     let said = format!(
         "{}{}",
         String::from_utf8_lossy(&output.stdout),
