@@ -15,7 +15,6 @@ pub struct Monitor {
 }
 
 /// How a gateway is at one moment.
-#[expect(clippy::struct_excessive_bools, reason = "readings, not a state")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(
     clippy::struct_excessive_bools,
