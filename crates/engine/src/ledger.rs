@@ -60,9 +60,22 @@ impl Ledger {
         Taken::New
     }
 
+    /// Books a shed record. It has the number of the last frame in whose place it
+    /// stands; that frame may have arrived after all, its receipt lost: then the
+    /// record contradicts nothing.
+    pub(crate) fn take_shed(&mut self, sequence: u64, at: GatewayTime, digest: u32) -> Taken {
+        if self.received.contains(sequence) {
+            self.duplicates = self.duplicates.saturating_add(1);
+            return Taken::Duplicate;
+        }
+        self.take(sequence, at, digest)
+    }
+
     fn repeated(&mut self, sequence: u64, digest: u32) -> Taken {
         let kept = self.digests.get(Self::place(sequence)).copied();
-        if self.is_remembered(sequence) && kept.is_some_and(|kept| kept != digest) {
+        let other = self.is_remembered(sequence) && kept.is_some_and(|kept| kept != digest);
+        // The frame itself, behind the record in its place.
+        if other && !self.given_up.contains(sequence) {
             self.conflicts = self.conflicts.saturating_add(1);
             return Taken::Conflict;
         }

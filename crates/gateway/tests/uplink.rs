@@ -12,66 +12,29 @@
     reason = "a failure here is a failed test"
 )]
 
+mod fed;
+
 use enroute_broker::{Broker, Limits};
-use enroute_gateway::{Config, Gateway, Source};
-use enroute_model::frame::{Body, Code, Emission, Metric, Numeric};
+use enroute_gateway::{Config, Gateway};
+use enroute_model::frame::{Body, Emission};
 use enroute_model::ids::{GatewayId, Lane, Stream, TransferId};
 use enroute_model::ranges::RangeSet;
-use enroute_model::reading::{Decimal, Reading};
-use enroute_model::time::{Clock, Span};
+use enroute_model::reading::Reading;
 use enroute_mqtt::{Client, Event, Events, Options, Publish};
 use enroute_simulator::radio::{Cut, LinkState, Plan, Proxy};
 use enroute_wire::frame::{decode, stream_to};
 use enroute_wire::topics::{ALL_HISTORY, ALL_LIVE, ALL_STATUS, Topic};
 use enroute_wire::{Message, v1};
+use fed::{Fed, TestClock, emission};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 const HANG: Duration = Duration::from_mins(1);
-
-struct TestClock(Instant);
-
-impl Clock for TestClock {
-    fn wall(&self) -> i64 {
-        1_800_000_000_000_000 + self.monotonic().0
-    }
-    fn monotonic(&self) -> Span {
-        Span(i64::try_from(Instant::now().duration_since(self.0).as_micros()).unwrap())
-    }
-}
-
-/// Gives what the test sends it, at once.
-struct Fed(Receiver<Emission>);
-
-impl Source for Fed {
-    fn next(&mut self) -> Option<Emission> {
-        self.0.recv().ok()
-    }
-    fn is_exercise(&self) -> bool {
-        true
-    }
-}
-
-fn emission(value: i64) -> Emission {
-    Emission {
-        due: Span(value),
-        observed_at: None,
-        body: Body::Numerics(vec![Numeric {
-            metric: Metric {
-                code: Code(147_842),
-                label: String::new(),
-            },
-            unit: String::new(),
-            reading: Reading::measured(Decimal::new(value, 0).unwrap()),
-            interval: Span::from_secs(1),
-        }]),
-    }
-}
 
 async fn broker(listen: &str) -> Broker {
     let listen = listen.parse().unwrap();

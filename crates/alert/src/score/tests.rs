@@ -1,3 +1,5 @@
+//! The worked cases of the reference, and what not knowing means.
+
 use super::*;
 use proptest::prelude::*;
 use std::collections::BTreeMap;

@@ -26,10 +26,16 @@ impl Engine {
             return Verdict::Refused("too many gateways speak for this transfer");
         }
         let header = &frame.header;
-        let taken = self.with_source(gateway, out, |source, ctx| source.take(header, digest, ctx));
+        let taken = self.with_source(gateway, out, |source, ctx| source.take(frame, digest, ctx));
         match taken {
             Some(Taken::New) => {}
-            Some(Taken::Duplicate) => return Verdict::Duplicate,
+            Some(Taken::Duplicate) => {
+                // Of a shed record it speaks for the frames before it all the same.
+                if let Body::Shed(shed) = &frame.body {
+                    self.with_source(gateway, out, |source, _| source.give_up(header, shed));
+                }
+                return Verdict::Duplicate;
+            }
             Some(Taken::Conflict) => {
                 self.conflict(gateway, frame, out);
                 return Verdict::Conflict;

@@ -52,6 +52,13 @@ impl GivenUp {
         }
     }
 
+    pub(super) fn contains(&self, sequence: u64) -> bool {
+        let index = self.runs.partition_point(|run| run.last < sequence);
+        self.runs
+            .get(index)
+            .is_some_and(|run| run.first <= sequence)
+    }
+
     /// Adds a run that overlaps with none.
     fn put(&mut self, given: Given) {
         let index = self.runs.partition_point(|run| run.last < given.first);

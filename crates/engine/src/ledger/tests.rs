@@ -102,7 +102,7 @@ fn play(actions: &[Action]) -> (Ledger, Naive) {
                         naive.frames.insert(n, digest);
                         Taken::New
                     }
-                    Some(kept) if *kept == digest => {
+                    Some(kept) if *kept == digest || naive.shed.contains_key(&n) => {
                         naive.duplicates += 1;
                         Taken::Duplicate
                     }
@@ -254,4 +254,20 @@ fn the_ends_of_the_number_line_are_safe() {
     let counted = ledger.completeness(WHERE, true);
     assert_eq!((counted.durable, counted.missing), (3, 0));
     assert_eq!(counted.shed, u64::MAX - 3);
+}
+
+#[test]
+fn a_shed_record_and_the_frame_in_whose_place_it_stands_do_not_contradict() {
+    let mut frame_first = Ledger::default();
+    assert_eq!(frame_first.take(3, GatewayTime(0), 7), Taken::New);
+    assert_eq!(
+        frame_first.take_shed(3, GatewayTime(0), 8),
+        Taken::Duplicate
+    );
+    let mut record_first = Ledger::default();
+    assert_eq!(record_first.take_shed(3, GatewayTime(0), 8), Taken::New);
+    record_first.give_up(&shed(1, 3, GapCause::SpoolFull), 1, 3);
+    assert_eq!(record_first.take(3, GatewayTime(0), 7), Taken::Duplicate);
+    assert_eq!(record_first.take(4, GatewayTime(0), 7), Taken::New);
+    assert_eq!(record_first.take(4, GatewayTime(0), 8), Taken::Conflict);
 }

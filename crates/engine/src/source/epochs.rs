@@ -4,7 +4,7 @@ use super::{Ctx, Source};
 use crate::bounds::{EPOCHS_MAX, LEGS_MAX};
 use crate::effects::StreamReceipt;
 use crate::ledger::{Ledger, Taken};
-use enroute_model::frame::{Header, LinkReport, Shed, StreamReport};
+use enroute_model::frame::{Body, Frame, Header, LinkReport, Shed, StreamReport};
 use enroute_model::ids::{Epoch, GatewayId, Stream};
 use enroute_model::state::StreamCompleteness;
 use enroute_model::time::EngineTime;
@@ -67,7 +67,8 @@ fn leg_first(header: &Header) -> u64 {
 
 impl Source {
     /// Books a frame by its identity (I4).
-    pub(crate) fn take(&mut self, header: &Header, digest: u32, ctx: &mut Ctx) -> Taken {
+    pub(crate) fn take(&mut self, frame: &Frame, digest: u32, ctx: &mut Ctx) -> Taken {
+        let header = &frame.header;
         self.make_room(header.epoch, ctx);
         let life = self.epochs.entry(header.epoch);
         let life = life.or_insert_with(|| Life::new(ctx.at));
@@ -78,7 +79,11 @@ impl Source {
         }
         let ledger = life.ledgers.entry(leg).or_default();
         ctx.out.changed.complete(ctx.gateway);
-        ledger.take(header.sequence, header.captured_at, digest)
+        let (sequence, at) = (header.sequence, header.captured_at);
+        if matches!(frame.body, Body::Shed(_)) {
+            return ledger.take_shed(sequence, at, digest);
+        }
+        ledger.take(sequence, at, digest)
     }
 
     /// Frames of the leg that the spool gave up; the range ends at the shed

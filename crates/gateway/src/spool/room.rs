@@ -8,11 +8,16 @@ use enroute_model::frame::GapCause;
 use enroute_model::ids::Stream;
 use enroute_model::ranges::RangeSet;
 
+/// Kept free for notes, which receipts and legs make grow between two appends:
+/// a 64th of the spool, at most this.
+const NOTES_ROOM_MAX: u64 = 64 * 1024;
+
 impl Spool {
     /// Drops until `bytes` more fit; gives how many unconfirmed frames went.
     pub(super) fn make_room(&mut self, bytes: u64) -> Result<u64, SpoolError> {
         let mut shed = 0;
-        while self.bytes().0.saturating_add(bytes) > self.bytes_max {
+        let wanted = bytes.saturating_add(NOTES_ROOM_MAX.min(self.bytes_max / 64));
+        while self.bytes().0.saturating_add(wanted) > self.bytes_max {
             if self.evict()? {
                 continue;
             }
