@@ -421,6 +421,12 @@ pub(crate) struct RestoreArgs {
 
 /// Measure this build on this machine. For whoever works on enroute.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  enroute bench restart --transfers 1000
+  enroute bench restart --transfers 200 --waveforms --json
+
+Exit codes: 0 measured; 1 the disk or the journal failed; 2 wrong arguments.")]
 pub(crate) struct BenchArgs {
     /// What to measure.
     #[command(subcommand)]

@@ -388,7 +388,7 @@ impl World {
     pub(crate) fn gateway_heard(&mut self, client: usize, heard: Heard) {
         let (number, lane) = (
             client / 2,
-            if client % 2 == 0 {
+            if client.is_multiple_of(2) {
                 Lane::Live
             } else {
                 Lane::History

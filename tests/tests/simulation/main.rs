@@ -4,8 +4,8 @@
 //!
 //! One run is one thread and one queue of events; after it an independent model
 //! says whether what must be true was true. `ENROUTE_SIM_SEEDS=N` runs N seeds,
-//! `ENROUTE_SIM_SEED=S` only that one, `ENROUTE_SIM_LOG=1` prints every event. Seeds that once failed stay in
-//! `failed_once.txt` and run first.
+//! `ENROUTE_SIM_SEED=S` only that one, `ENROUTE_SIM_LOG=1` prints every event.
+//! Seeds that once failed stay in `failed_once.txt` and run first.
 //!
 //! Start reading with `world.rs`; what must be true is in `model.rs` and `check.rs`.
 
@@ -14,6 +14,9 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::print_stdout,
+    clippy::similar_names,
+    clippy::struct_excessive_bools,
+    clippy::needless_pass_by_value,
     clippy::unwrap_used,
     clippy::wildcard_enum_match_arm,
     reason = "a failure here is a failed test"
@@ -99,19 +102,14 @@ fn run_all(seeds: &[u64]) -> Tally {
         for _ in 0..threads {
             scope.spawn(|| {
                 while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    match catch_unwind(AssertUnwindSafe(|| run(*seed))) {
-                        Ok(told) => {
-                            let mut total = total.lock().unwrap();
-                            told.tally
-                                .0
-                                .into_iter()
-                                .for_each(|(what, n)| total.add(what, n));
-                        }
-                        Err(_) => {
-                            println!("seed {seed} failed: ENROUTE_SIM_SEED={seed} runs it alone");
-                            failed.lock().unwrap().push(*seed);
-                            next.store(seeds.len(), Ordering::Relaxed);
-                        }
+                    if let Ok(told) = catch_unwind(AssertUnwindSafe(|| run(*seed))) {
+                        let mut total = total.lock().unwrap();
+                        let tally = told.tally.0.into_iter();
+                        tally.for_each(|(what, n)| total.add(what, n));
+                    } else {
+                        println!("seed {seed} failed: ENROUTE_SIM_SEED={seed} runs it alone");
+                        failed.lock().unwrap().push(*seed);
+                        next.store(seeds.len(), Ordering::Relaxed);
                     }
                 }
             });
