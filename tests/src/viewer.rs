@@ -32,6 +32,8 @@ pub struct Viewer {
     seen: Vec<Seen>,
     /// It was told that what it is given is in no record.
     unrecorded: bool,
+    /// What it was given as being in no record.
+    not_recorded: BTreeMap<FrameId, Frame>,
 }
 
 /// When a frame was given.
@@ -103,7 +105,8 @@ impl Viewer {
     /// Watches `transfer` from the last token until the stream breaks or `done`
     /// has seen enough; says whether it has. Without a server it has not.
     ///
-    /// What is in no record (I8) counts as seen and not as given: it comes again.
+    /// What is in no record (I8) is kept apart: it comes again, unless the commit
+    /// that failed had written it all the same.
     pub async fn watch(
         &mut self,
         server: &str,
@@ -166,6 +169,7 @@ impl Viewer {
                 self.unrecorded,
                 "{id:?} is in no record, and nobody said so"
             );
+            self.not_recorded.insert(id, frame);
             return;
         }
         let stream = (samples.gateway.clone(), header.epoch.0, header.stream);
@@ -187,6 +191,12 @@ impl Viewer {
     #[must_use]
     pub fn frames(&self) -> &BTreeMap<FrameId, Frame> {
         &self.frames
+    }
+
+    /// What it was given as being in no record.
+    #[must_use]
+    pub fn not_recorded(&self) -> &BTreeMap<FrameId, Frame> {
+        &self.not_recorded
     }
 
     /// When each frame was given, those in no record too.

@@ -376,16 +376,20 @@ async fn nothing_is_lost_whatever_strikes() {
             })
             .await;
     assert!(all, "the stream ended before everything had come");
+    let mut given = run.viewer.frames().clone();
+    // A commit that failed may have landed: then it came once, as not recorded.
+    for (id, frame) in run.viewer.not_recorded() {
+        if recorded.contains_key(id) {
+            given.entry(id.clone()).or_insert_with(|| frame.clone());
+        }
+    }
     let missed: Vec<_> = recorded
         .keys()
-        .filter(|id| !run.viewer.frames().contains_key(id))
+        .filter(|id| !given.contains_key(id))
         .collect();
     assert!(missed.is_empty(), "the subscriber was not given {missed:?}");
     truth::assert_true(&recorded, &channels, &rates);
-    assert!(
-        *run.viewer.frames() == recorded,
-        "a subscriber was given something else"
-    );
+    assert!(given == recorded, "a subscriber was given something else");
     for (id, frame) in &run.held {
         assert_eq!(recorded.get(id), Some(frame), "{id:?} was in the spool");
     }
