@@ -34,6 +34,8 @@ pub struct Viewer {
     unrecorded: bool,
     /// What it was given as being in no record.
     not_recorded: BTreeMap<FrameId, Frame>,
+    /// Snapshots that said that something was not given.
+    told_missed: usize,
 }
 
 /// When a frame was given.
@@ -133,6 +135,7 @@ impl Viewer {
                         eprintln!("a snapshot that says: {}", snapshot.missed);
                         return false;
                     }
+                    self.told_missed += usize::from(!snapshot.missed.is_empty());
                     self.unrecorded = !recorded;
                 }
                 // What it says was replaced may be values, which are the newest
@@ -191,6 +194,13 @@ impl Viewer {
     #[must_use]
     pub fn frames(&self) -> &BTreeMap<FrameId, Frame> {
         &self.frames
+    }
+
+    /// How many snapshots said that something was not given, after a time without
+    /// a recording: what came again while it ended is in the history alone.
+    #[must_use]
+    pub fn told_missed(&self) -> usize {
+        self.told_missed
     }
 
     /// What it was given as being in no record.
