@@ -84,7 +84,11 @@ impl World {
         let (mut clients, mut links) = (Vec::new(), Vec::new());
         for number in 0..vehicles {
             let small = rng.chance(15);
-            let bytes_max = if small { 6_000 } else { 1 << 20 };
+            let bytes_max = if small {
+                rng.between(5_000, 8_000)
+            } else {
+                1 << 20
+            };
             let period = [500_000, 1_000_000, 2_000_000][rng.below(3)];
             let it = gateway::new(number, dir.path(), bytes_max, period);
             let clients_of = gateway::connects(&it.id);
