@@ -107,10 +107,14 @@ impl World {
             Fault::Hole(link) => {
                 self.tally.add("black holes", 1);
                 let lasts = self.rng.between(500_000, 20_000_000);
+                if let Some(gateway) = self.gateways.get_mut(link) {
+                    gateway.was_thin = true;
+                }
                 self.hole(link, lasts);
             }
             Fault::Slow(vehicle) => {
                 self.tally.add("links throttled", 1);
+                self.gateways[vehicle].was_thin = true;
                 self.links[vehicle].rate = Some(self.rng.between(60, 2_000));
             }
             Fault::Fast(vehicle) => self.links[vehicle].rate = None,

@@ -61,6 +61,8 @@ pub(crate) struct Gateway {
     /// Counts its numerics.
     pub(crate) count: i64,
     pub(crate) shed: u64,
+    /// Its link was throttled or silent at some time.
+    pub(crate) was_thin: bool,
 }
 
 /// A gateway with power.
@@ -94,6 +96,7 @@ pub(crate) fn new(number: usize, dir: &Path, bytes_max: u64, period: u64) -> Gat
         life: 0,
         count: 0,
         shed: 0,
+        was_thin: false,
     }
 }
 
@@ -254,7 +257,13 @@ impl World {
                 bytes: frame.payload.clone(),
             });
         }
+        let lane = &self.clients[client_of(number, Lane::Live)];
+        let free = lane.conn.is_some() && lane.sent.is_empty();
+        self.went_live = false;
         self.tell(number, Input::Recorded(appended.frames));
+        // However long the backlog: now comes first. A thin link may have less to say.
+        let thin = self.gateways[number].was_thin;
+        assert!(self.went_live || !free || thin, "a frame waits for history");
         self.tell_transfer(number);
     }
 
@@ -365,6 +374,7 @@ impl World {
     }
 
     fn send(&mut self, number: usize, lane: Lane, publish: Publish) -> Option<Input> {
+        self.went_live |= lane == Lane::Live;
         let token = publish.token;
         let lasts = publish
             .message_expiry

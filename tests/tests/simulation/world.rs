@@ -66,6 +66,8 @@ pub(crate) struct World {
     pub(crate) model: Model,
     pub(crate) tally: Tally,
     pub(crate) sources_on: bool,
+    /// Something left on a live connection since this was last cleared.
+    pub(crate) went_live: bool,
     /// Every event is printed.
     pub(crate) told: bool,
     pub(crate) healing: bool,
@@ -136,6 +138,7 @@ impl World {
             model: Model::default(),
             tally: Tally::default(),
             sources_on: true,
+            went_live: false,
             told: false,
             healing: false,
             healed_after: None,
