@@ -460,7 +460,7 @@ async fn one_port_gives_grpc_web_over_http_1_a_page_and_what_was_merged() {
         "{}",
         String::from_utf8_lossy(&unknown)
     );
-    let page = http(&bench.address, "GET /", b"").await;
+    let page = http(&bench.address, "GET /text", b"").await;
     assert!(page.starts_with(b"HTTP/1.1 200") && holds(&page, "enroute watch"));
     assert!(holds(&http(&bench.address, "GET /more", b"").await, "more"));
     assert!(
