@@ -117,7 +117,7 @@ fn on_next_to_nothing_a_summary_each_half_minute_goes() {
     let late = world.worst_age(Span(5 * MINUTE.0), Stream::Numerics);
     // Half a minute, and the time that a try of the next level up takes from it;
     // the random epoch decides how well frames compress, so runs differ a little.
-    assert!(late <= Duration::from_secs(120), "{late:?}");
+    assert!(late <= Duration::from_mins(2), "{late:?}");
 }
 
 #[test]
