@@ -22,6 +22,9 @@ pub(crate) const FAULTS_END: u64 = 45_000_000;
 /// By then all must be well; measured from the end of the faults.
 const HEALED_WITHIN: u64 = 240_000_000;
 
+/// Events at one moment; more, and something asks to be called again and again.
+const AT_ONCE_MAX: u32 = 100_000;
+
 /// Everything that happens. Numbers: which gateway, viewer or fault; lives: an
 /// event planned for a process that is gone is void.
 #[derive(Debug)]
@@ -167,8 +170,11 @@ impl World {
         }
         self.plan_faults();
         self.at(FAULTS_END, Event::Heal);
+        let mut at_once = 0;
         while self.healed_after.is_none() {
             let Reverse((at, number)) = self.queue.pop().unwrap();
+            at_once = if at == self.now { at_once + 1 } else { 0 };
+            assert!(at_once < AT_ONCE_MAX, "time stands still");
             self.now = at;
             let event = self.events.remove(&number).unwrap();
             self.happen(event);
