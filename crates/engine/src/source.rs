@@ -356,7 +356,16 @@ impl Source {
                 self.values.get(metric).is_some_and(|slot| slot.stale_alert)
             }
             AlertKind::LinkLost => self.link.loss().is_some(),
-            AlertKind::Conflict(_) | AlertKind::EngineDegraded | AlertKind::NotRecorded => true,
+            AlertKind::Conflict(_)
+            | AlertKind::EngineDegraded
+            | AlertKind::NotRecorded
+            | AlertKind::Rule(_)
+            | AlertKind::SensorOff(_)
+            | AlertKind::ClockWrong
+            | AlertKind::SpoolFilling
+            | AlertKind::BatteryLow
+            | AlertKind::HistoryIncomplete
+            | AlertKind::NotAttended => true,
         }
     }
 

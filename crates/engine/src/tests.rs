@@ -307,6 +307,13 @@ fn line(transition: &AlertTransition) -> String {
         AlertKind::Conflict(stream) => format!("conflict in {stream:?}"),
         AlertKind::EngineDegraded => "engine degraded".to_owned(),
         AlertKind::NotRecorded => "not recorded".to_owned(),
+        AlertKind::Rule(subject) => format!("rule {}", subject.rule),
+        AlertKind::SensorOff(metric) => format!("{} sensor off", name(metric)),
+        AlertKind::ClockWrong => "clock wrong".to_owned(),
+        AlertKind::SpoolFilling => "spool filling".to_owned(),
+        AlertKind::BatteryLow => "battery low".to_owned(),
+        AlertKind::HistoryIncomplete => "history incomplete".to_owned(),
+        AlertKind::NotAttended => "not attended".to_owned(),
     };
     let value = match alert.value {
         Some(Reading::Value { value, .. }) => format!(", value {value}"),

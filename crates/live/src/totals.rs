@@ -177,6 +177,13 @@ fn word(kind: &AlertKind) -> &'static str {
         AlertKind::Conflict(_) => "conflict",
         AlertKind::EngineDegraded => "engine_degraded",
         AlertKind::NotRecorded => "not_recorded",
+        AlertKind::Rule(_) => "rule",
+        AlertKind::SensorOff(_) => "sensor_off",
+        AlertKind::ClockWrong => "clock_wrong",
+        AlertKind::SpoolFilling => "spool_filling",
+        AlertKind::BatteryLow => "battery_low",
+        AlertKind::HistoryIncomplete => "history_incomplete",
+        AlertKind::NotAttended => "not_attended",
     }
 }
 

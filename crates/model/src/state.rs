@@ -292,6 +292,31 @@ pub enum AlertKind {
     EngineDegraded,
     /// The journal cannot be written: what is shown is not recorded (I8).
     NotRecorded,
+    /// A condition that a rule book names.
+    Rule(RuleSubject),
+    /// A sensor, probe or lead that is off.
+    SensorOff(Metric),
+    /// A clock on board that is wrong or unsteady.
+    ClockWrong,
+    /// The gateway's spool will soon be full.
+    SpoolFilling,
+    /// The gateway or its monitor will soon be without power.
+    BatteryLow,
+    /// History that has not come for longer than it should take.
+    HistoryIncomplete,
+    /// An alert that nobody has acknowledged.
+    NotAttended,
+}
+
+/// A condition by its name in the rule book.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RuleSubject {
+    /// The rule's id, such as `sys_fall`.
+    pub rule: String,
+    /// What it is shown with.
+    pub metric: Metric,
+    /// Of the patient; else of the equipment.
+    pub physiological: bool,
 }
 
 impl AlertKind {
@@ -300,11 +325,18 @@ impl AlertKind {
     pub fn is_physiological(&self) -> bool {
         match self {
             Self::LimitLow(_) | Self::LimitHigh(_) => true,
+            Self::Rule(subject) => subject.physiological,
             Self::Stale(_)
             | Self::LinkLost
             | Self::Conflict(_)
             | Self::EngineDegraded
-            | Self::NotRecorded => false,
+            | Self::NotRecorded
+            | Self::SensorOff(_)
+            | Self::ClockWrong
+            | Self::SpoolFilling
+            | Self::BatteryLow
+            | Self::HistoryIncomplete
+            | Self::NotAttended => false,
         }
     }
 }

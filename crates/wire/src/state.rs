@@ -206,6 +206,29 @@ pub fn alert_to(alert: &AlertState) -> v1::Alert {
         AlertKind::Conflict(stream) => (v1::AlertKind::Conflict, &none, Some(*stream)),
         AlertKind::EngineDegraded => (v1::AlertKind::EngineDegraded, &none, None),
         AlertKind::NotRecorded => (v1::AlertKind::NotRecorded, &none, None),
+        AlertKind::Rule(subject) => (v1::AlertKind::Rule, &subject.metric, None),
+        AlertKind::SensorOff(metric) => (v1::AlertKind::SensorOff, metric, None),
+        AlertKind::ClockWrong => (v1::AlertKind::ClockWrong, &none, None),
+        AlertKind::SpoolFilling => (v1::AlertKind::SpoolFilling, &none, None),
+        AlertKind::BatteryLow => (v1::AlertKind::BatteryLow, &none, None),
+        AlertKind::HistoryIncomplete => (v1::AlertKind::HistoryIncomplete, &none, None),
+        AlertKind::NotAttended => (v1::AlertKind::NotAttended, &none, None),
+    };
+    let rule = match &alert.kind {
+        AlertKind::Rule(subject) => subject.rule.clone(),
+        AlertKind::LimitLow(_)
+        | AlertKind::LimitHigh(_)
+        | AlertKind::Stale(_)
+        | AlertKind::LinkLost
+        | AlertKind::Conflict(_)
+        | AlertKind::EngineDegraded
+        | AlertKind::NotRecorded
+        | AlertKind::SensorOff(_)
+        | AlertKind::ClockWrong
+        | AlertKind::SpoolFilling
+        | AlertKind::BatteryLow
+        | AlertKind::HistoryIncomplete
+        | AlertKind::NotAttended => String::new(),
     };
     let phase = match alert.phase {
         AlertPhase::Active => v1::AlertPhase::Active,
@@ -240,5 +263,6 @@ pub fn alert_to(alert: &AlertState) -> v1::Alert {
             from: Some(attention_to(&note.from)),
             text: note.text.clone(),
         }),
+        rule,
     }
 }

@@ -53,7 +53,14 @@ impl Engine {
             | AlertKind::LinkLost
             | AlertKind::Conflict(_)
             | AlertKind::EngineDegraded
-            | AlertKind::NotRecorded => return,
+            | AlertKind::NotRecorded
+            | AlertKind::Rule(_)
+            | AlertKind::SensorOff(_)
+            | AlertKind::ClockWrong
+            | AlertKind::SpoolFilling
+            | AlertKind::BatteryLow
+            | AlertKind::HistoryIncomplete
+            | AlertKind::NotAttended => return,
         };
         let Some(gateway) = gateway else { return };
         self.with_source(gateway, out, |source, _| source.looked_at(metric, side));

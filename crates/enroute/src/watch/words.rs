@@ -199,6 +199,13 @@ pub(crate) fn alert(alert: &v1::Alert) -> String {
         K::Conflict => format!("{} frames contradict each other", stream(alert.stream())),
         K::EngineDegraded => "engine degraded: a record was skipped".into(),
         K::NotRecorded => "not recorded: the server's journal failed".into(),
+        K::Rule => format!("{}: {what} {}", printable(&alert.rule), broke("past")),
+        K::SensorOff => format!("{what}: sensor off"),
+        K::ClockWrong => format!("a clock on board of {} is wrong", printable(&alert.gateway)),
+        K::SpoolFilling => format!("the spool of {} is filling", printable(&alert.gateway)),
+        K::BatteryLow => format!("{} is low on power", printable(&alert.gateway)),
+        K::HistoryIncomplete => "history is incomplete".into(),
+        K::NotAttended => "nobody has acknowledged an alert".into(),
         K::Unspecified => "alert of a kind that this version does not know".into(),
     }
 }

@@ -61,6 +61,20 @@ export function sentence(language: Language, alert: Alert, units: Units): string
       return text(language, "alert.engine_degraded");
     case AlertKind.NOT_RECORDED:
       return text(language, "alert.not_recorded");
+    case AlertKind.RULE:
+      return `${text(language, "alert.rule", { rule: alert.rule, what })}${broke(alert, "·", units)}`;
+    case AlertKind.SENSOR_OFF:
+      return text(language, "alert.sensor_off", { what });
+    case AlertKind.CLOCK_WRONG:
+      return text(language, "alert.clock_wrong");
+    case AlertKind.SPOOL_FILLING:
+      return text(language, "alert.spool_filling");
+    case AlertKind.BATTERY_LOW:
+      return text(language, "alert.battery_low");
+    case AlertKind.HISTORY_INCOMPLETE:
+      return text(language, "alert.history_incomplete");
+    case AlertKind.NOT_ATTENDED:
+      return text(language, "alert.not_attended");
     default:
       return text(language, "alert.other");
   }
