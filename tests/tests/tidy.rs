@@ -243,7 +243,7 @@ fn the_proto_files_are_all_compiled() {
             "{name}.proto is not compiled"
         );
     }
-    assert_eq!(protos.len(), 6);
+    assert_eq!(protos.len(), 7);
 }
 
 /// The reference tables, those included that no rule uses yet.
