@@ -5,8 +5,16 @@ use std::{env, fs, path::PathBuf};
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../../proto");
     println!("cargo:rerun-if-changed={}", root.display());
-    let files = ["frame", "gateway", "record", "transfers", "live", "replay", "admin"]
-        .map(|name| root.join(format!("enroute/v1/{name}.proto")));
+    let files = [
+        "frame",
+        "gateway",
+        "record",
+        "transfers",
+        "live",
+        "replay",
+        "admin",
+    ]
+    .map(|name| root.join(format!("enroute/v1/{name}.proto")));
     let descriptors = protox::compile(files, [&root])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(
