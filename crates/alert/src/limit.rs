@@ -270,7 +270,7 @@ impl SideState {
         }
         let due = |rank: Rank, since: Option<EngineTime>| {
             let level = bounds.level(rank)?;
-            (since?.plus(level.on_delay) <= now).then_some(rank)
+            (since?.plus(level.manner.on_delay) <= now).then_some(rank)
         };
         let crit = due(Rank::Crit, self.crit_since);
         let warn = due(Rank::Warn, self.warn_since);
@@ -317,7 +317,9 @@ impl SideState {
 
     fn opened(&self, bounds: Bounds, level: Rank, latched: bool, now: EngineTime) -> Shown {
         let since = self.earliest().unwrap_or(now);
-        let latching = bounds.level(level).is_some_and(|level| level.latching);
+        let latching = bounds
+            .level(level)
+            .is_some_and(|level| level.manner.latching);
         Shown::Open {
             level,
             since,
@@ -343,7 +345,7 @@ impl SideState {
         };
         let worse = now_at.filter(|rank| *rank > level);
         let reached = worse.and_then(|rank| bounds.level(rank));
-        let latched = latched || reached.is_some_and(|level| level.latching);
+        let latched = latched || reached.is_some_and(|level| level.manner.latching);
         let phase = match (now_at, latched) {
             (Some(_), _) => AlertPhase::Active,
             (None, true) => AlertPhase::Latched,
@@ -378,7 +380,7 @@ impl SideState {
         out(Step {
             side: bounds.side,
             phase,
-            priority: at.priority.max(urgent.priority),
+            priority: at.manner.priority.max(urgent.manner.priority),
             since,
             limit: at.limit,
         });
@@ -391,7 +393,7 @@ impl SideState {
         let on = self.on();
         let due = |rank: Rank, since: Option<EngineTime>, level: Option<Level>| {
             let waits = on.is_none_or(|shown| rank > shown);
-            waits.then_some(since?.plus(level?.on_delay))
+            waits.then_some(since?.plus(level?.manner.on_delay))
         };
         let warn = due(Rank::Warn, self.warn_since, levels.warn);
         let crit = due(Rank::Crit, self.crit_since, levels.crit);

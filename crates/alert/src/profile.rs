@@ -1,29 +1,52 @@
-//! Limits per vital sign and population, and of the scores computed from them,
-//! from the tables in `data/` (rows `proposed_default`; each names its basis).
+//! The limits that apply to one patient, vital sign by vital sign: those of the
+//! population, with what lies on top of them put in their place. Where they come
+//! from is [`crate::book`].
 
-use enroute_model::catalogue::catalogue;
 use enroute_model::frame::{Code, Priority};
-use enroute_model::registry::AgeBand;
 use enroute_model::state::LimitsInForce;
 use enroute_model::time::Span;
 use std::collections::BTreeMap;
-use std::str::FromStr;
-use std::sync::LazyLock;
+use std::sync::Arc;
 
 /// One level (warn or crit) of one side.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Level {
     /// Beyond it, strictly, the condition is present.
     pub limit: f64,
-    /// At this value or further inside it has ended: the limit moved inwards by
+    /// At this value or further inside it is over: the limit moved inwards by
     /// the hysteresis.
     pub clears_at: f64,
+    /// How it is raised and ends.
+    pub manner: Manner,
+}
+
+/// How a level is raised and ends, on either side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Manner {
     /// How urgent.
     pub priority: Priority,
     /// How long the condition must last before it is raised.
     pub on_delay: Span,
+    /// How long the value must be inside the hysteresis before it has ended.
+    pub off_delay: Span,
     /// Stays until somebody looks.
     pub latching: bool,
+}
+
+impl Manner {
+    /// Of a warning whose limits somebody set where the book has none.
+    pub const WARN: Self = Self {
+        priority: Priority::Medium,
+        on_delay: Span::from_secs(10),
+        off_delay: Span::ZERO,
+        latching: false,
+    };
+    /// The same, for the further limit.
+    pub const CRIT: Self = Self {
+        priority: Priority::High,
+        on_delay: Span::from_secs(5),
+        ..Self::WARN
+    };
 }
 
 /// The levels of one side; crit lies at or beyond warn.
@@ -47,261 +70,143 @@ pub struct LimitRule {
     pub low: Levels,
     /// Above.
     pub high: Levels,
+    terms: Terms,
+}
+
+/// What a rule's levels are made of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Terms {
+    /// The figures.
+    pub limits: LimitsInForce,
+    /// Of the nearer limits.
+    pub warn: Manner,
+    /// Of the further limits.
+    pub crit: Manner,
+    /// In the vital sign's unit.
+    pub hysteresis: f64,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self {
+            limits: LimitsInForce::default(),
+            warn: Manner::WARN,
+            crit: Manner::CRIT,
+            hysteresis: 0.0,
+        }
+    }
+}
+
+impl Terms {
+    fn level(&self, limit: Option<f64>, inwards: f64, manner: Manner) -> Option<Level> {
+        let limit = limit?;
+        Some(Level {
+            limit,
+            // So that 41 - 0.2 is the number that "40.8" reads as.
+            clears_at: ((limit + inwards * self.hysteresis) * 1e6).round() / 1e6,
+            manner,
+        })
+    }
 }
 
 impl LimitRule {
+    /// The rule of these terms.
+    #[must_use]
+    pub fn new(code: Code, only_without: Option<Code>, terms: Terms) -> Self {
+        let limits = terms.limits;
+        Self {
+            code,
+            only_without,
+            low: Levels {
+                warn: terms.level(limits.warn_low, 1.0, terms.warn),
+                crit: terms.level(limits.crit_low, 1.0, terms.crit),
+            },
+            high: Levels {
+                warn: terms.level(limits.warn_high, -1.0, terms.warn),
+                crit: terms.level(limits.crit_high, -1.0, terms.crit),
+            },
+            terms,
+        }
+    }
+
+    /// What it is made of.
+    #[must_use]
+    pub fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
     /// The limits as viewers see them.
     #[must_use]
     pub fn in_force(&self) -> LimitsInForce {
-        let limit = |level: Option<Level>| level.map(|level| level.limit);
-        LimitsInForce {
-            crit_low: limit(self.low.crit),
-            warn_low: limit(self.low.warn),
-            warn_high: limit(self.high.warn),
-            crit_high: limit(self.high.crit),
-        }
+        self.terms.limits
+    }
+
+    /// The same rule with other figures.
+    #[must_use]
+    pub fn with_limits(&self, limits: LimitsInForce) -> Self {
+        Self::new(
+            self.code,
+            self.only_without,
+            Terms {
+                limits,
+                ..self.terms
+            },
+        )
     }
 }
 
-/// The limits of one population.
+/// The limits that apply to one patient. Cheap to copy: rules are shared.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Profile {
-    rules: BTreeMap<Code, LimitRule>,
-}
-
-/// The three populations of the table.
-#[derive(Debug)]
-struct Populations {
-    adult: Profile,
-    paediatric: Profile,
-    neonate: Profile,
+    rules: BTreeMap<Code, Arc<LimitRule>>,
 }
 
 impl Profile {
-    /// The limits for an age band. Unknown: adult, to be marked *assumed*. The
-    /// table has no row for infants of 29 days to 1 year nor for adolescents:
-    /// the former use its paediatric rows, the latter adult ones.
-    #[must_use]
-    pub fn of(age_band: Option<AgeBand>) -> &'static Self {
-        static BUILT_IN: LazyLock<Populations> = LazyLock::new(|| {
-            let tables = [
-                include_str!("../data/alarm_limits.csv"),
-                include_str!("../data/score_limits.csv"),
-            ];
-            Populations {
-                adult: Profile::read(&tables, "adult"),
-                paediatric: Profile::read(&tables, "paediatric 1-12 y"),
-                neonate: Profile::read(&tables, "neonate"),
-            }
-        });
-        match age_band {
-            None | Some(AgeBand::Adult | AgeBand::Adolescent) => &BUILT_IN.adult,
-            Some(AgeBand::Child | AgeBand::Infant) => &BUILT_IN.paediatric,
-            Some(AgeBand::Neonate) => &BUILT_IN.neonate,
-        }
-    }
-
     /// The rule for a vital sign, if it has one.
     #[must_use]
-    pub fn rule(&self, code: Code) -> Option<&LimitRule> {
+    pub fn rule(&self, code: Code) -> Option<&Arc<LimitRule>> {
         self.rules.get(&code)
     }
 
     /// All rules, by code.
     pub fn rules(&self) -> impl Iterator<Item = &LimitRule> {
-        self.rules.values()
+        self.rules.values().map(|rule| &**rule)
     }
 
-    /// Rows whose parameter is not a vital sign of the catalogue are conditional
-    /// rules (`spo2_hi_on_o2`), which have no machine yet.
-    fn read(tables: &[&str], population: &str) -> Self {
-        let rules = tables
-            .iter()
-            .copied()
-            .flat_map(rows)
-            .filter(|row| row.text("set") == "proposed_default")
-            .filter(|row| row.text("population") == population)
-            .filter_map(|row| row.rule())
-            .map(|rule| (rule.code, rule))
-            .collect();
-        Self { rules }
+    /// Puts a rule in the place of what was.
+    pub fn put(&mut self, rule: LimitRule) {
+        self.rules.insert(rule.code, Arc::new(rule));
+    }
+
+    /// A clinician's own limits for one vital sign: the figures are theirs, how
+    /// they are raised and end stays as it was.
+    pub fn put_own(&mut self, code: Code, limits: LimitsInForce) {
+        let rule = self.rules.get(&code).map_or_else(
+            || LimitRule::new(code, None, Terms::default()),
+            |rule| **rule,
+        );
+        self.put(rule.with_limits(limits));
     }
 }
 
-/// A row of the compiled-in table: an error in it is a bug of this crate, found
-/// by the first test that reads the profiles.
-struct Row {
-    fields: BTreeMap<String, String>,
-}
-
-#[expect(
-    clippy::panic,
-    reason = "the table is compiled in; the tests below read every row"
-)]
-fn rows(table: &str) -> impl Iterator<Item = Row> {
-    csv::Reader::from_reader(table.as_bytes())
-        .into_deserialize()
-        .map(|row| match row {
-            Ok(fields) => Row { fields },
-            Err(error) => panic!("limits table: {error}"),
-        })
-}
-
-#[expect(
-    clippy::panic,
-    reason = "the table is compiled in; the tests below read every row"
-)]
-impl Row {
-    fn text(&self, column: &str) -> &str {
-        match self.fields.get(column) {
-            Some(text) => text,
-            None => panic!("limits table has no column {column}"),
-        }
-    }
-
-    fn optional<T: FromStr>(&self, column: &str) -> Option<T> {
-        let text = self.text(column);
-        let parsed = || {
-            text.parse()
-                .unwrap_or_else(|_| panic!("limits table: {column} {text:?} in {:?}", self.fields))
-        };
-        (!text.is_empty()).then(parsed)
-    }
-
-    fn priority(&self, column: &str) -> Priority {
-        match self.text(column) {
-            "high" => Priority::High,
-            "medium" => Priority::Medium,
-            "low" => Priority::Low,
-            other => panic!(
-                "limits table: unknown priority {other:?} in {:?}",
-                self.fields
-            ),
-        }
-    }
-
-    fn level(&self, name: &str, side: &str) -> Option<Level> {
-        let limit: f64 = self.optional(&format!("{name}_{side}"))?;
-        let hysteresis: f64 = self.optional("hysteresis").unwrap_or(0.0);
-        let inwards = if side == "lo" {
-            hysteresis
-        } else {
-            -hysteresis
-        };
-        let delay = self.optional(&format!("on_delay_{name}_s")).unwrap_or(0);
-        Some(Level {
-            limit,
-            // So that 41 - 0.2 is the number that "40.8" reads as.
-            clears_at: ((limit + inwards) * 1e6).round() / 1e6,
-            priority: self.priority(&format!("{name}_priority")),
-            on_delay: Span::from_secs(delay),
-            latching: self.text("latching") == name,
-        })
-    }
-
-    fn levels(&self, side: &str) -> Levels {
-        Levels {
-            warn: self.level("warn", side),
-            crit: self.level("crit", side),
-        }
-    }
-
-    fn rule(&self) -> Option<LimitRule> {
-        let better = match self.text("param") {
-            "pr" => Some("hr"),
-            "rr_imp" => Some("rr_co2"),
-            _ => None,
-        };
-        Some(LimitRule {
-            code: catalogue().vital_by_id(self.text("param"))?.code,
-            only_without: better.and_then(|id| Some(catalogue().vital_by_id(id)?.code)),
-            low: self.levels("lo"),
-            high: self.levels("hi"),
-        })
-    }
+/// Whether the figures are finite and in order: crit at or beyond warn, and
+/// everything low below everything high.
+#[must_use]
+pub fn is_ordered(limits: &LimitsInForce) -> bool {
+    let all = [
+        limits.crit_low,
+        limits.warn_low,
+        limits.warn_high,
+        limits.crit_high,
+    ];
+    let lowest_high = limits.warn_high.or(limits.crit_high);
+    let highest_low = limits.warn_low.or(limits.crit_low);
+    let apart = highest_low
+        .zip(lowest_high)
+        .is_none_or(|(low, high)| low < high);
+    let figures = all.iter().copied().flatten();
+    apart && figures.clone().all(f64::is_finite) && figures.is_sorted()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn rule(id: &str) -> &'static LimitRule {
-        let code = catalogue().vital_by_id(id).unwrap().code;
-        Profile::of(None).rule(code).unwrap()
-    }
-
-    #[test]
-    fn every_default_row_is_read_and_ordered() {
-        let tables = [
-            include_str!("../data/alarm_limits.csv"),
-            include_str!("../data/score_limits.csv"),
-        ];
-        let wanted = |population: &str| {
-            let lines = tables.iter().flat_map(|table| table.lines());
-            let rows = lines.filter(|line| {
-                let mut cells = line.split(',');
-                cells.next() == Some("proposed_default") && cells.nth(1) == Some(population)
-            });
-            rows.filter(|line| !line.contains(",spo2_hi_on_o2,"))
-                .count()
-        };
-        for (band, population) in [
-            (None, "adult"),
-            (Some(AgeBand::Child), "paediatric 1-12 y"),
-            (Some(AgeBand::Neonate), "neonate"),
-        ] {
-            let profile = Profile::of(band);
-            assert_eq!(profile.rules().count(), wanted(population), "{population}");
-            for rule in profile.rules() {
-                let limits = rule.in_force();
-                let order = [
-                    limits.crit_low,
-                    limits.warn_low,
-                    limits.warn_high,
-                    limits.crit_high,
-                ];
-                let order: Vec<f64> = order.into_iter().flatten().collect();
-                assert!(!order.is_empty() && order.is_sorted(), "{rule:?}");
-                assert!(catalogue().vital(rule.code).is_some());
-            }
-        }
-    }
-
-    #[test]
-    fn the_adult_heart_rate_row_as_printed() {
-        let hr = rule("hr");
-        let crit = hr.low.crit.unwrap();
-        assert_eq!((crit.limit, crit.clears_at), (40.0, 43.0));
-        assert_eq!(
-            (crit.priority, crit.on_delay),
-            (Priority::High, Span::from_secs(5))
-        );
-        assert!(crit.latching && !hr.low.warn.unwrap().latching);
-        let warn = hr.high.warn.unwrap();
-        assert_eq!((warn.limit, warn.clears_at), (120.0, 117.0));
-        assert_eq!(
-            (warn.priority, warn.on_delay),
-            (Priority::Medium, Span::from_secs(10))
-        );
-    }
-
-    #[test]
-    fn the_better_measurement_is_named() {
-        let code = |id: &str| Some(catalogue().vital_by_id(id).unwrap().code);
-        assert_eq!(rule("pr").only_without, code("hr"));
-        assert_eq!(rule("rr_imp").only_without, code("rr_co2"));
-        assert_eq!(rule("hr").only_without, None);
-    }
-
-    #[test]
-    fn the_end_of_hysteresis_compares_as_it_reads() {
-        assert_eq!(
-            rule("temp1").high.crit.unwrap().clears_at.to_bits(),
-            40.8f64.to_bits()
-        );
-        assert_eq!(
-            rule("st_ii").low.warn.unwrap().clears_at.to_bits(),
-            (-0.15f64).to_bits()
-        );
-    }
-}
+mod tests;

@@ -4,6 +4,7 @@ mod actions;
 mod attention;
 mod frames;
 mod join;
+mod rules;
 mod view;
 
 use crate::alerts::{Alerts, Now};
@@ -12,19 +13,19 @@ use crate::effects::Effects;
 use crate::source::derived::Patient;
 use crate::source::{Ctx, Source};
 use crate::travel::Journey;
-use enroute_alert::profile::Profile;
 use enroute_model::frame::Priority;
 use enroute_model::ids::{GatewayId, Position, TransferId};
 use enroute_model::record::{Entry, Record};
 use enroute_model::registry::TransferInfo;
 use enroute_model::state::{AlertKind, CrewEntry, Phase, PoisonedRecord, Unrecorded, Verdict};
 use enroute_model::time::{EngineTime, ServerTime};
+use rules::Rules;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Changes whenever the same records could give other effects; a snapshot of
 /// another version is not restored.
-pub const ENGINE_VERSION: u32 = 5;
+pub const ENGINE_VERSION: u32 = 6;
 
 /// Why a snapshot was not restored; run all records again instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,6 +47,7 @@ pub struct Engine {
     transfer: TransferId,
     aliases: Vec<TransferId>,
     info: TransferInfo,
+    rules: Rules,
     exercise: bool,
     phase: Phase,
     /// Nobody closed it: it opens again by itself when something live comes.
@@ -87,6 +89,7 @@ impl Engine {
             transfer,
             aliases: Vec::new(),
             info: TransferInfo::default(),
+            rules: Rules::default(),
             exercise: false,
             phase: Phase::Open,
             closed_by_silence: false,
@@ -218,7 +221,7 @@ impl Engine {
             gateway,
             at: self.now,
             open: self.phase == Phase::Open,
-            profile: Profile::of(self.info.population.age_band),
+            profile: self.rules.profile(),
             patient: Patient::of(&self.info),
             alerts: &mut self.alerts,
             overflow: &mut self.overflow,

@@ -34,7 +34,7 @@ pub(crate) struct Ctx<'a> {
     pub(crate) at: EngineTime,
     /// The transfer is open.
     pub(crate) open: bool,
-    pub(crate) profile: &'static Profile,
+    pub(crate) profile: &'a Profile,
     pub(crate) patient: Patient,
     pub(crate) alerts: &'a mut Alerts,
     pub(crate) overflow: &'a mut Overflow,

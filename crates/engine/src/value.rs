@@ -12,6 +12,7 @@ use enroute_model::reading::{Reading, Validity};
 use enroute_model::state::ValueState;
 use enroute_model::time::{DeviceTime, EngineTime, GatewayTime, ServerTime, Span};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Order in which a source produced things, whatever any clock says: epochs by
 /// the engine time at which they were first heard live (one that never was is
@@ -68,17 +69,17 @@ pub(crate) struct Slot {
 }
 
 /// What the tables say of a metric; looked up again after a restore.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct About {
     pub(crate) vital: Option<&'static VitalSign>,
-    pub(crate) rule: Option<&'static LimitRule>,
+    pub(crate) rule: Option<Arc<LimitRule>>,
 }
 
 impl About {
-    pub(crate) fn of(metric: &Metric, profile: &'static Profile) -> Self {
+    pub(crate) fn of(metric: &Metric, profile: &Profile) -> Self {
         Self {
             vital: catalogue().vital(metric.code),
-            rule: profile.rule(metric.code),
+            rule: profile.rule(metric.code).cloned(),
         }
     }
 }
@@ -209,7 +210,7 @@ impl Slot {
             stale: self.stale,
             interval: self.interval,
             slope_per_min: self.trend.slope_per_min(interval).filter(|_| !self.stale),
-            limits: self.about.rule.map(LimitRule::in_force),
+            limits: self.about.rule.as_deref().map(LimitRule::in_force),
         }
     }
 

@@ -1,14 +1,15 @@
 //! Timelines of one limit condition, and properties against a naive model.
 
 use super::*;
-use crate::profile::Profile;
+use crate::book::RuleBook;
 use enroute_model::catalogue::catalogue;
 use proptest::prelude::*;
 use std::fmt::Write;
 
 fn rule(id: &str) -> &'static LimitRule {
     let code = catalogue().vital_by_id(id).unwrap().code;
-    Profile::of(None).rule(code).unwrap()
+    let adult = RuleBook::built_in().population(None);
+    Box::leak(Box::new(**adult.rule(code).unwrap()))
 }
 
 fn s(seconds: i64) -> EngineTime {
@@ -293,7 +294,7 @@ proptest! {
         let (warn, crit) = (rule.low.warn.unwrap(), rule.low.crit.unwrap());
         let values: Vec<f64> = runs.iter().flat_map(|(v, n)| std::iter::repeat_n(f64::from(*v), *n)).collect();
         let raised = |level: Level, u: usize| {
-            let delay = usize::try_from(level.on_delay.0 / 1_000_000).unwrap();
+            let delay = usize::try_from(level.manner.on_delay.0 / 1_000_000).unwrap();
             u >= delay && values[u - delay..u].iter().all(|v| *v < level.limit)
         };
         let on = |level: Level, t: usize| (0..=t).any(|u| {

@@ -3,7 +3,6 @@
 use super::{Bound, Engine};
 use crate::bounds::ACTIONS_MAX;
 use crate::effects::Effects;
-use crate::source::Source;
 use enroute_model::ids::{GatewayId, TransferId};
 use enroute_model::registry::{Population, RegistryAction, TransferInfo};
 use enroute_model::state::{Phase, Verdict};
@@ -44,9 +43,13 @@ impl Engine {
     fn put(&mut self, info: &TransferInfo, out: &mut Effects) {
         let known = self.info.population;
         let new_plan = self.info.legs != info.legs;
+        let other_conditions = self.info.conditions != info.conditions;
         self.info.clone_from(info);
         self.info.population = known;
         self.set_population(info.population, out);
+        if other_conditions {
+            self.apply_rules(out);
+        }
         if new_plan {
             self.journey.replan(&self.info.legs);
             out.changed.travel = true;
@@ -63,10 +66,7 @@ impl Engine {
         };
         out.changed.info = true;
         if self.info.population.age_band != known.age_band {
-            for gateway in self.appeared.clone() {
-                self.with_source(&gateway, out, Source::use_profile);
-            }
-            self.bound = Bound::Unknown;
+            self.apply_rules(out);
         }
     }
 

@@ -4,7 +4,6 @@ use super::{Bound, ENGINE_VERSION, Engine, RestoreError};
 use crate::bounds::Overflow;
 use crate::effects::StreamReceipt;
 use crate::source::Source;
-use enroute_alert::profile::Profile;
 use enroute_model::frame::{ClockOffsets, Metric};
 use enroute_model::ids::{GatewayId, ShortCode, TransferId};
 use enroute_model::state::{
@@ -157,9 +156,9 @@ impl Engine {
             return Err(RestoreError::Version { found });
         }
         let mut engine: Self = postcard::from_bytes(body).map_err(|_| RestoreError::Damaged)?;
-        let profile = Profile::of(engine.info.population.age_band);
+        engine.rules.resolve(&engine.info);
         for source in engine.sources.values_mut() {
-            source.relink(profile);
+            source.relink(engine.rules.profile());
         }
         engine.bound = Bound::Unknown;
         Ok(engine)

@@ -19,6 +19,7 @@ impl Slot {
         let pending = self
             .about
             .rule
+            .as_ref()
             .and_then(|rule| self.condition.next_timeout(rule));
         let times = [pending, self.stale_at(), self.stale_alert_at];
         times.into_iter().flatten().min()
@@ -84,7 +85,7 @@ impl Source {
 }
 
 fn raise_pending(metric: &Metric, slot: &mut Slot, ctx: &mut Ctx) {
-    if let Some(rule) = slot.about.rule {
+    if let Some(rule) = &slot.about.rule {
         let (reading, at) = (slot.reading, ctx.at);
         slot.condition.handle_timeout(rule, at, |step| {
             ctx.alerts

@@ -124,6 +124,7 @@ impl Source {
         let doubled = slot
             .about
             .rule
+            .as_ref()
             .is_some_and(|rule| rule.only_without.is_some());
         if watched && !doubled {
             evaluate(metric, slot, ctx);
@@ -194,19 +195,20 @@ impl Source {
                 continue;
             }
             end(metric, slot, ctx);
+            let direct = about
+                .rule
+                .as_ref()
+                .is_some_and(|r| r.only_without.is_none());
             slot.about = about;
             ctx.out.changed.value(ctx.gateway, metric);
-            if watched
-                && slot.usable().is_some()
-                && about.rule.is_some_and(|r| r.only_without.is_none())
-            {
+            if watched && direct && slot.usable().is_some() {
                 evaluate(metric, slot, ctx);
             }
         }
     }
 
     /// Looks the tables up again after a restore.
-    pub(crate) fn relink(&mut self, profile: &'static enroute_alert::profile::Profile) {
+    pub(crate) fn relink(&mut self, profile: &enroute_alert::profile::Profile) {
         for (metric, slot) in &mut self.values {
             slot.about = About::of(metric, profile);
         }
@@ -269,7 +271,7 @@ fn evaluate(metric: &Metric, slot: &mut Slot, ctx: &mut Ctx) {
         no_value(metric, slot, false, ctx);
         return;
     };
-    if let Some(rule) = slot.about.rule {
+    if let Some(rule) = &slot.about.rule {
         let (reading, at, about) = (slot.reading, ctx.at, (ctx.gateway, metric));
         slot.condition.value(rule, value, at, |step| {
             ctx.alerts
@@ -280,7 +282,7 @@ fn evaluate(metric: &Metric, slot: &mut Slot, ctx: &mut Ctx) {
 
 /// Tells the limits that there is nothing to go by.
 pub(super) fn no_value(metric: &Metric, slot: &mut Slot, stopped: bool, ctx: &mut Ctx) {
-    if let Some(rule) = slot.about.rule {
+    if let Some(rule) = &slot.about.rule {
         let (at, about): (_, (&GatewayId, _)) = (ctx.at, (ctx.gateway, metric));
         slot.condition.no_value(rule, stopped, |step| {
             ctx.alerts.limit_step(about, step, None, at, ctx.out);
@@ -292,7 +294,7 @@ fn end(metric: &Metric, slot: &mut Slot, ctx: &mut Ctx) {
     if slot.condition.is_normal() {
         return;
     }
-    if let Some(rule) = slot.about.rule {
+    if let Some(rule) = &slot.about.rule {
         let (at, about): (_, (&GatewayId, _)) = (ctx.at, (ctx.gateway, metric));
         slot.condition.end(rule, |step| {
             ctx.alerts.limit_step(about, step, None, at, ctx.out);
