@@ -120,7 +120,7 @@ impl Viewer {
             samples: true,
             waveforms: true,
             resume_token: self.token.clone(),
-            board: false,
+            ..WatchRequest::default()
         };
         let Some(mut stream) = Watching::try_start(server, request).await else {
             return false;

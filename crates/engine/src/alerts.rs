@@ -8,7 +8,7 @@ use enroute_model::ids::GatewayId;
 use enroute_model::reading::Reading;
 use enroute_model::registry::AlertAction;
 use enroute_model::state::{
-    AlertKind, AlertNote, AlertPhase, AlertState, AlertTransition, Attention,
+    AlertKind, AlertNote, AlertPath, AlertPhase, AlertState, AlertTransition, Attention, Escalation,
 };
 use enroute_model::time::EngineTime;
 use serde::{Deserialize, Serialize};
@@ -75,6 +75,15 @@ impl Alerts {
             acknowledged: demand.and_then(|alert| alert.acknowledged.clone()),
             paused_until: demand.and_then(|alert| alert.paused_until),
             note: self.open.get(&key).and_then(|alert| alert.note.clone()),
+            until: None,
+            escalation: demand.map_or(Escalation::None, |alert| alert.escalation),
+            path: demand.map_or_else(
+                || AlertPath {
+                    raised_at: at,
+                    ..AlertPath::default()
+                },
+                |alert| alert.path.clone(),
+            ),
         };
         if now.phase == AlertPhase::Ended {
             self.open.remove(&key);
@@ -132,6 +141,15 @@ impl Alerts {
             AlertAction::Note(text) => {
                 let text = text.clone();
                 alert.note = Some(AlertNote { from, text });
+            }
+            // The next step tells it; the state does at once.
+            AlertAction::Shown(role) => {
+                let shown = &mut alert.path.shown;
+                if !shown.iter().any(|(known, _)| known == role) {
+                    shown.push((*role, from));
+                    out.changed.info = true;
+                }
+                return;
             }
         }
         let alert = alert.clone();

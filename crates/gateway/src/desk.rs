@@ -35,6 +35,8 @@ pub(crate) struct Status {
     pub(crate) unconfirmed: u64,
     /// Bytes in the spool, and its bound.
     pub(crate) bytes: (u64, u64),
+    /// Of those bytes, the ones of frames that no receipt covers.
+    pub(crate) unconfirmed_bytes: u64,
     /// Frames given up.
     pub(crate) shed: u64,
     /// Frames that the disk could not give back.
@@ -294,6 +296,7 @@ struct Summary {
     transfer: Option<TransferId>,
     unconfirmed: u64,
     bytes: (u64, u64),
+    unconfirmed_bytes: u64,
     shed: u64,
     damaged: u64,
 }
@@ -304,6 +307,7 @@ impl Summary {
             transfer: spool.transfer().cloned(),
             unconfirmed: spool.unconfirmed(),
             bytes: spool.bytes(),
+            unconfirmed_bytes: spool.unconfirmed_bytes(),
             shed: spool.shed_frames(),
             damaged: spool.damaged_frames(),
         }
@@ -316,6 +320,7 @@ fn tell(status: &watch::Sender<Status>, summary: Summary) {
         status.transfer = summary.transfer;
         status.unconfirmed = summary.unconfirmed;
         status.bytes = summary.bytes;
+        status.unconfirmed_bytes = summary.unconfirmed_bytes;
         status.shed = summary.shed;
         status.damaged = summary.damaged;
         *status != before

@@ -320,6 +320,7 @@ fn link_report(desk: &Desk, mut streams: Vec<StreamReport>) -> LinkReport {
         streams,
         spool_bytes: status.bytes.0,
         spool_bytes_max: status.bytes.1,
+        unconfirmed_bytes: Some(status.unconfirmed_bytes),
         unconfirmed_frames: status.unconfirmed,
         shed_frames: status.shed,
         connections: u32::try_from(desk.stats.connections.get()).unwrap_or(u32::MAX),

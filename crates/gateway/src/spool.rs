@@ -163,6 +163,25 @@ impl Spool {
         (self.log.bytes().saturating_add(notes), self.bytes_max)
     }
 
+    /// Bytes of frames that no receipt covers, as far as slices tell: of a slice
+    /// that holds others too, their part by number.
+    #[must_use]
+    pub fn unconfirmed_bytes(&self) -> u64 {
+        let slices = Stream::ALL
+            .into_iter()
+            .flat_map(|stream| self.log.slices(stream));
+        let bytes = slices.filter_map(|slice| {
+            let entry = self.lives.get(&(slice.epoch, slice.stream))?;
+            let missing = entry
+                .gone
+                .missing(slice.first, slice.last.min(entry.last()));
+            let held = missing.fold(0_u64, |sum, (from, to)| sum.saturating_add(to - from + 1));
+            let part = u128::from(slice.bytes) * u128::from(held.min(slice.frames));
+            u64::try_from(part / u128::from(slice.frames.max(1))).ok()
+        });
+        bytes.fold(0, u64::saturating_add)
+    }
+
     /// Frames that no receipt covers.
     #[must_use]
     pub fn unconfirmed(&self) -> u64 {

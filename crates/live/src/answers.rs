@@ -1,6 +1,7 @@
 //! The shard's answers to requests.
 
 use crate::core::CoreError;
+use crate::guard::guard;
 use crate::live::{ActError, LookupError, WatchError};
 use crate::queue::Queue;
 use crate::requests::{Allowed, Doing, Opened, Reach, Request, Wanted};
@@ -9,7 +10,7 @@ use crate::token::Cursor;
 use crate::update::{AlertStep, Snapshot};
 use crate::viewers::Viewer;
 use enroute_model::ids::{ID_BYTES_MAX, ShortCode, TransferId};
-use enroute_model::registry::RegistryAction;
+use enroute_model::registry::{AlertAction, RegistryAction, ViewerRole};
 use enroute_model::state::{Phase, TransferState};
 use enroute_model::time::EngineTime;
 use enroute_wire::{Message, v1};
@@ -361,6 +362,15 @@ impl Shard {
             | RegistryAction::Reopen
             | RegistryAction::Alert { .. } => action,
         };
+        if let RegistryAction::Alert {
+            alert_id,
+            seen,
+            action: AlertAction::Shown(role),
+        } = &action
+            && !self.is_news(&found, *alert_id, *seen, *role)
+        {
+            return Ok(Allowed::Already(found));
+        }
         let handled = self.wait_for(found.clone(), action_id)?;
         let transfer = found;
         Ok(Allowed::Append(Doing {
@@ -368,6 +378,14 @@ impl Shard {
             action,
             handled,
         }))
+    }
+
+    /// The first report of each role becomes a record, the others do not.
+    fn is_news(&self, transfer: &TransferId, alert_id: u64, seen: u64, role: ViewerRole) -> bool {
+        let slot = self.core.engines.slots.get(transfer);
+        slot.is_some_and(|slot| {
+            guard(|| slot.engine.is_news(alert_id, seen, role)).unwrap_or_default()
+        })
     }
 
     fn wait_for(

@@ -169,6 +169,8 @@ impl Slot {
             poisoned: vec![PoisonedRecord { position, reason }],
             crew_log: Vec::new(),
             unrecorded: Vec::new(),
+            retrospective: Vec::new(),
+            unsearched: 0,
         }
     }
 }

@@ -28,7 +28,8 @@ use enroute_model::ids::{Position, TransferId};
 use enroute_model::record::Entry;
 use enroute_model::registry::RegistryAction;
 use enroute_model::state::{
-    AlertKind, AlertPhase, AlertState, AlertTransition, Phase, TransferState, Unrecorded, Verdict,
+    AlertKind, AlertPath, AlertPhase, AlertState, AlertTransition, Escalation, Phase,
+    TransferState, Unrecorded, Verdict,
 };
 use enroute_model::time::{EngineTime, ServerTime};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -432,6 +433,12 @@ impl Outage {
             acknowledged: None,
             paused_until: None,
             note: None,
+            until: None,
+            escalation: Escalation::None,
+            path: AlertPath {
+                raised_at: self.since,
+                ..AlertPath::default()
+            },
         }
     }
 }

@@ -246,6 +246,9 @@ pub struct LinkReport {
     pub spool_bytes: u64,
     /// Its limit.
     pub spool_bytes_max: u64,
+    /// Of the bytes in the spool, at most so many are of frames that no receipt
+    /// covers; `None`: not counted.
+    pub unconfirmed_bytes: Option<u64>,
     /// Frames that no receipt covers.
     pub unconfirmed_frames: u64,
     /// Frames given up since the epoch began.

@@ -119,4 +119,27 @@ pub enum AlertAction {
     },
     /// A remark for whoever looks next.
     Note(String),
+    /// A viewer has drawn it. Asks nothing of the alert, and says when it was seen.
+    Shown(ViewerRole),
+}
+
+/// As whom somebody looks, by their own word.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub enum ViewerRole {
+    /// A screen on a wall.
+    Wall,
+    /// A screen that somebody looks at.
+    #[default]
+    Viewer,
+    /// Somebody who cares for the patient.
+    Clinician,
+    /// Somebody who is called when the others do not see to it.
+    OnCall,
+}
+
+impl ViewerRole {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Wall, Self::Viewer, Self::Clinician, Self::OnCall];
 }

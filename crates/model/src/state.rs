@@ -6,7 +6,7 @@ use crate::frame::{
 };
 use crate::ids::{Epoch, GatewayId, Position, ShortCode, Stream, TransferId};
 use crate::reading::Reading;
-use crate::registry::TransferInfo;
+use crate::registry::{TransferInfo, ViewerRole};
 use crate::time::{DeviceTime, EngineTime, GatewayTime, ServerTime, Span};
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +41,10 @@ pub struct TransferState {
     pub crew_log: Vec<CrewEntry>,
     /// Times of which viewers saw what no record holds, oldest first, at most 16.
     pub unrecorded: Vec<Unrecorded>,
+    /// Found in history that came late, newest finds first, at most 64.
+    pub retrospective: Vec<AlertState>,
+    /// Frames of history that were not searched, for want of room.
+    pub unsearched: u64,
 }
 
 /// Whether a transfer is under way.
@@ -369,6 +373,69 @@ pub struct AlertState {
     pub paused_until: Option<EngineTime>,
     /// The newest remark.
     pub note: Option<AlertNote>,
+    /// Found in history, over when it was found: until when it lasted. `since`
+    /// is then the patient's time and not the engine's, `value` the furthest
+    /// beyond the limit.
+    pub until: Option<EngineTime>,
+    /// How long it has been unattended.
+    pub escalation: Escalation,
+    /// The way of its last demand for attention.
+    pub path: AlertPath,
+}
+
+impl AlertState {
+    /// Found in history that came late (I11).
+    #[must_use]
+    pub fn is_retrospective(&self) -> bool {
+        self.until.is_some()
+    }
+
+    /// Whether somebody in this role is to be given it.
+    #[must_use]
+    pub fn reaches(&self, role: ViewerRole, exercise: bool) -> bool {
+        match role {
+            ViewerRole::Wall | ViewerRole::Viewer | ViewerRole::Clinician => true,
+            ViewerRole::OnCall => !exercise && self.escalation > Escalation::None,
+        }
+    }
+}
+
+/// How far an alert that nobody sees to has been passed on.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub enum Escalation {
+    /// Whoever watches is to see to it.
+    #[default]
+    None,
+    /// Those on call as well.
+    OnCall,
+    /// They did not see to it either.
+    Unattended,
+}
+
+/// When a demand for attention passed each place.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlertPath {
+    /// The value that raised it; `None`: none did.
+    pub value: Option<ValuePath>,
+    /// Engine time of the demand.
+    pub raised_at: EngineTime,
+    /// Where it was shown first, once per role, in order of showing.
+    pub shown: Vec<(ViewerRole, Attention)>,
+}
+
+/// The way of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ValuePath {
+    /// Monitor's clock.
+    pub observed_at: Option<DeviceTime>,
+    /// Gateway's clock.
+    pub captured_at: GatewayTime,
+    /// On the server's clock, and how uncertain that is.
+    pub measured_at: Option<(ServerTime, Span)>,
+    /// Engine time at which it came.
+    pub received_at: EngineTime,
 }
 
 /// Who saw to something, and when.

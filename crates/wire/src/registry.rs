@@ -5,7 +5,9 @@ use crate::frame::{Refusal, at_most, text};
 use crate::limits::{CONDITIONS_MAX, LABEL_CHARS_MAX, LEGS_MAX, PAUSE_MAX, TEXT_CHARS_MAX};
 use crate::v1;
 use enroute_model::ids::{GatewayId, TransferId};
-use enroute_model::registry::{AlertAction, Leg, Mode, Place, RegistryAction, TransferInfo};
+use enroute_model::registry::{
+    AlertAction, Leg, Mode, Place, RegistryAction, TransferInfo, ViewerRole,
+};
 use enroute_model::time::{ServerTime, Span};
 
 /// Checks and converts what people entered about a transfer.
@@ -143,6 +145,7 @@ fn alert_action_from(action: Option<v1::alert_action::Action>) -> Result<AlertAc
             Ok(AlertAction::Pause { lasts })
         }
         Wire::Note(note) => Ok(AlertAction::Note(text("note", note, TEXT_CHARS_MAX)?)),
+        Wire::Shown(role) => Ok(AlertAction::Shown(role_from(role)?)),
     }
 }
 
@@ -154,6 +157,32 @@ fn alert_action_to(action: &AlertAction) -> v1::alert_action::Action {
             Wire::PauseS(u32::try_from(lasts.0 / 1_000_000).unwrap_or(u32::MAX))
         }
         AlertAction::Note(note) => Wire::Note(note.clone()),
+        AlertAction::Shown(role) => Wire::Shown(role_to(*role).into()),
+    }
+}
+
+/// As whom somebody looks; who does not say it is a viewer.
+///
+/// # Errors
+/// A role that this version does not know.
+pub fn role_from(role: i32) -> Result<ViewerRole, Refusal> {
+    Ok(match v1::ViewerRole::try_from(role) {
+        Ok(v1::ViewerRole::Unspecified | v1::ViewerRole::Viewer) => ViewerRole::Viewer,
+        Ok(v1::ViewerRole::Wall) => ViewerRole::Wall,
+        Ok(v1::ViewerRole::Clinician) => ViewerRole::Clinician,
+        Ok(v1::ViewerRole::OnCall) => ViewerRole::OnCall,
+        Err(_) => return Err(Refusal::Invalid("role is not one that is known")),
+    })
+}
+
+/// A role in the contract's words.
+#[must_use]
+pub fn role_to(role: ViewerRole) -> v1::ViewerRole {
+    match role {
+        ViewerRole::Wall => v1::ViewerRole::Wall,
+        ViewerRole::Viewer => v1::ViewerRole::Viewer,
+        ViewerRole::Clinician => v1::ViewerRole::Clinician,
+        ViewerRole::OnCall => v1::ViewerRole::OnCall,
     }
 }
 

@@ -5,13 +5,13 @@ use crate::events::{
 };
 use crate::frame::{clocks_to, stream_to};
 use crate::numerics::reading_to;
-use crate::registry::info_to;
+use crate::registry::{info_to, role_to};
 use crate::v1;
 use enroute_model::frame::Metric;
 use enroute_model::ids::{GatewayId, TransferId};
 use enroute_model::state::{
-    AlertKind, AlertPhase, AlertState, AlertTransition, Attention, Link, Phase, ScoreState,
-    SourceState, StreamCompleteness, TransferState, Travel, ValueState,
+    AlertKind, AlertPath, AlertPhase, AlertState, AlertTransition, Attention, Escalation, Link,
+    Phase, ScoreState, SourceState, StreamCompleteness, TransferState, Travel, ValueState,
 };
 
 /// The whole state of a transfer.
@@ -32,6 +32,8 @@ pub fn transfer_to(state: &TransferState) -> v1::TransferState {
         poisoned: state.poisoned.iter().map(poisoned_to).collect(),
         crew_log: state.crew_log.iter().map(crew_entry_to).collect(),
         unrecorded: state.unrecorded.iter().map(unrecorded_to).collect(),
+        retrospective: state.retrospective.iter().map(alert_to).collect(),
+        unsearched_frames: state.unsearched,
     }
 }
 
@@ -264,5 +266,29 @@ pub fn alert_to(alert: &AlertState) -> v1::Alert {
             text: note.text.clone(),
         }),
         rule,
+        retrospective: alert.is_retrospective(),
+        until_us: alert.until.map(|t| t.0),
+        event_code: 0,
+        escalation: match alert.escalation {
+            Escalation::None => 0,
+            Escalation::OnCall => 1,
+            Escalation::Unattended => 2,
+        },
+        path: Some(path_to(&alert.path)),
+    }
+}
+
+fn path_to(path: &AlertPath) -> v1::AlertPath {
+    let shown = path.shown.iter().map(|(role, first)| v1::Shown {
+        role: role_to(*role).into(),
+        first: Some(attention_to(first)),
+    });
+    let value = path.value;
+    v1::AlertPath {
+        observed_at_us: value.and_then(|value| value.observed_at).map(|t| t.0),
+        captured_at_us: value.map(|value| value.captured_at.0),
+        received_at_us: value.map(|value| value.received_at.0),
+        raised_at_us: path.raised_at.0,
+        shown: shown.collect(),
     }
 }

@@ -507,6 +507,7 @@ fn bodies() -> impl Strategy<Value = Body> {
                 spool_bytes,
                 streams,
                 battery_percent,
+                unconfirmed_bytes: battery_percent.map(u64::from),
                 ..LinkReport::default()
             },
         );

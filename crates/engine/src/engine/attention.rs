@@ -5,12 +5,13 @@ use crate::effects::Effects;
 use enroute_alert::limit::Side;
 use enroute_model::frame::Metric;
 use enroute_model::ids::GatewayId;
-use enroute_model::registry::AlertAction;
-use enroute_model::state::{AlertKind, AlertPhase, Attention, Verdict};
+use enroute_model::registry::{AlertAction, ViewerRole};
+use enroute_model::state::{AlertKind, AlertPhase, AlertState, Attention, Verdict};
 
 impl Engine {
     /// Refused when the alert is over, or asks for attention again since the
-    /// transition that the person saw.
+    /// transition that the person saw. That it was shown is only a report: of
+    /// what has passed meanwhile it says nothing any more.
     pub(super) fn attend(
         &mut self,
         (alert_id, seen): (u64, u64),
@@ -18,9 +19,17 @@ impl Engine {
         actor: &str,
         out: &mut Effects,
     ) -> Verdict {
+        let report = matches!(action, AlertAction::Shown(_));
         let Some(alert) = self.alerts.open().find(|alert| alert.alert_id == alert_id) else {
-            return Verdict::Refused("the alert is over");
+            return if report {
+                Verdict::Applied
+            } else {
+                Verdict::Refused("the alert is over")
+            };
         };
+        if alert.raised > seen && report {
+            return Verdict::Applied;
+        }
         if alert.raised > seen && !matches!(action, AlertAction::Note(_)) {
             return Verdict::Refused("the alert asks for attention again since it was seen");
         }
@@ -35,6 +44,16 @@ impl Engine {
         }
         self.bound = Bound::Unknown;
         Verdict::Applied
+    }
+
+    /// Whether a report that an alert was shown says anything new: its demand is
+    /// still the one that was seen, and nobody in that role reported it before.
+    #[must_use]
+    pub fn is_news(&self, alert_id: u64, seen: u64, role: ViewerRole) -> bool {
+        let mut open = self.alerts.open();
+        let alert = open.find(|alert| alert.alert_id == alert_id && alert.raised <= seen);
+        let shown = |alert: &AlertState| alert.path.shown.iter().any(|(known, _)| *known == role);
+        alert.is_some_and(|alert| !shown(alert))
     }
 
     /// A latching condition that is over ends, one that is present will not

@@ -90,8 +90,7 @@ impl Counting {
             transfer: named.to_vec(),
             samples: true,
             waveforms: true,
-            resume_token: Vec::new(),
-            board: false,
+            ..v1::WatchRequest::default()
         });
         let requests = std::iter::once(v1::WatchRequest::default()).chain(named);
         for (stream, request) in requests.enumerate() {

@@ -175,8 +175,7 @@ impl Shown {
                     transfer: vec![named],
                     samples: true,
                     waveforms: true,
-                    resume_token: Vec::new(),
-                    board: false,
+                    ..v1::WatchRequest::default()
                 };
                 let next = self.follow(Stream::Patient(number), request);
                 if let Some(before) = self.followed.replace(next) {

@@ -86,9 +86,8 @@ async fn live(mut client: LiveClient<Channel>, random: &mut Random) {
         let request = WatchRequest {
             transfer,
             samples,
-            waveforms: false,
             resume_token,
-            board: false,
+            ..WatchRequest::default()
         };
         let status = match client.watch(request).await {
             Ok(mut stream) => stream.get_mut().message().await.map(drop),
