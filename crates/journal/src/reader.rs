@@ -4,12 +4,14 @@ use crate::error::ReadError;
 use crate::journal::Shared;
 use crate::keys;
 use crate::merge::Merge;
-use crate::record::{Classes, Poison, Snapshot};
+use crate::record::{Class, Classes, Poison, Snapshot, Stored};
 use crate::scan::Scan;
+use crate::slices::Slice;
 use crate::spaces::Spaces;
 use crate::tables;
 use bytes::Bytes;
 use enroute_model::ids::{Position, TransferId};
+use fjall::Readable;
 use std::sync::Arc;
 
 /// Reads what is durable; clone it freely. Each call sees the journal as it was
@@ -52,6 +54,48 @@ impl Reader {
             let (what, bounds) = ((transfer, Classes::All), (*after, durable));
             Scan::new(&self.shared, &spaces, &view, what, bounds)
         }))
+    }
+
+    /// The first and the last record of `transfer` that can be read; `None`: there
+    /// is none.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn ends(&self, transfer: &TransferId) -> Result<Option<(Stored, Stored)>, ReadError> {
+        let spaces = self.spaces()?;
+        let durable = self.shared.durable();
+        let view = spaces.tables.db.snapshot();
+        let range = keys::numbered(transfer, 0)..=keys::numbered(transfer, durable.0);
+        let slices = spaces.slices.list();
+        let edge = |slice: &Slice, last: bool| -> Result<Option<Stored>, ReadError> {
+            let classes = [
+                (Class::Vitals, &slice.vitals),
+                (Class::Waveforms, &slice.waveforms),
+            ];
+            let mut found = None;
+            for (class, space) in classes {
+                let Some(space) = space else { continue };
+                let rows = view.range(space, range.clone());
+                let one = outermost(rows, last, (transfer, class))?;
+                found = outer(found, one, last);
+            }
+            Ok(found)
+        };
+        let mut first = None;
+        for slice in &slices {
+            first = edge(slice, false)?;
+            if first.is_some() {
+                break;
+            }
+        }
+        let mut last = None;
+        for slice in slices.iter().rev() {
+            last = edge(slice, true)?;
+            if last.is_some() {
+                break;
+            }
+        }
+        Ok(first.zip(last))
     }
 
     /// Every transfer with the position of its first record, by id.
@@ -117,6 +161,38 @@ impl Reader {
 
     fn spaces(&self) -> Result<Arc<Spaces>, ReadError> {
         Ok(self.shared.spaces()?)
+    }
+}
+
+/// The first or the last row that reads; damaged ones before it are passed over.
+fn outermost(
+    mut rows: fjall::Iter,
+    last: bool,
+    (transfer, class): (&TransferId, Class),
+) -> Result<Option<Stored>, ReadError> {
+    loop {
+        let row = if last { rows.next_back() } else { rows.next() };
+        let Some(row) = row else { return Ok(None) };
+        let (key, value) = row.into_inner()?;
+        let position = keys::position(&key);
+        if let Ok(value) = tables::opened(position, value) {
+            return Ok(Some(Stored {
+                position,
+                class,
+                transfer: transfer.clone(),
+                at: value.at,
+                received_at: value.received_at,
+                payload: value.payload,
+            }));
+        }
+    }
+}
+
+/// The one that lies further out.
+fn outer(one: Option<Stored>, other: Option<Stored>, last: bool) -> Option<Stored> {
+    match (one, other) {
+        (Some(one), Some(other)) if (other.position > one.position) == last => Some(other),
+        (one, other) => one.or(other),
     }
 }
 

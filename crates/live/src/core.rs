@@ -78,11 +78,11 @@ pub(crate) struct Pace {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Envelope {
+pub(crate) struct Envelope {
     format: u32,
-    at: EngineTime,
-    aliases: Vec<TransferId>,
-    notes: Vec<CrewEntry>,
+    pub(crate) at: EngineTime,
+    pub(crate) aliases: Vec<TransferId>,
+    pub(crate) notes: Vec<CrewEntry>,
     engine: Vec<u8>,
 }
 
@@ -122,6 +122,38 @@ fn alerts_only(step: Step) -> Option<Step> {
         | Step::Handled { .. }
         | Step::Joined { .. }
         | Step::Rebuilt { .. } => None,
+    }
+}
+
+/// The snapshot of a transfer, if it is of a position through `through` and can be
+/// restored.
+pub(crate) fn snapshot_of(
+    reader: &Reader,
+    transfer: &TransferId,
+    through: Position,
+) -> Result<Option<(Position, Envelope, Engine)>, ReadError> {
+    let snapshot = match reader.snapshot(transfer) {
+        Ok(Some(snapshot)) if snapshot.position <= through => snapshot,
+        Ok(_) => return Ok(None),
+        Err(ReadError::Record { what, .. }) => {
+            tracing::warn!(%transfer, %what, "snapshot unusable, all records run again");
+            return Ok(None);
+        }
+        Err(error @ (ReadError::Store(_) | ReadError::Failed(_))) => return Err(error),
+    };
+    let Some(envelope) = postcard::from_bytes::<Envelope>(&snapshot.bytes)
+        .ok()
+        .filter(|envelope| envelope.format == SNAPSHOT_FORMAT)
+    else {
+        tracing::warn!(%transfer, "snapshot of another format, all records run again");
+        return Ok(None);
+    };
+    match Engine::restore(&envelope.engine) {
+        Ok(engine) => Ok(Some((snapshot.position, envelope, engine))),
+        Err(error) => {
+            tracing::warn!(%transfer, %error, "snapshot unusable, all records run again");
+            Ok(None)
+        }
     }
 }
 
@@ -210,7 +242,8 @@ impl Core {
         let mut covered = Vec::new();
         for transfer in members {
             starts.insert(transfer.clone(), Position(0));
-            let Some((position, envelope, engine)) = self.snapshot_of(transfer, through)? else {
+            let found = snapshot_of(&self.store.reader, transfer, through)?;
+            let Some((position, envelope, engine)) = found else {
                 continue;
             };
             self.now = self.now.max(envelope.at);
@@ -230,36 +263,6 @@ impl Core {
             }
         }
         Ok(starts.into_iter().collect())
-    }
-
-    fn snapshot_of(
-        &self,
-        transfer: &TransferId,
-        through: Position,
-    ) -> Result<Option<(Position, Envelope, Engine)>, CoreError> {
-        let snapshot = match self.store.reader.snapshot(transfer) {
-            Ok(Some(snapshot)) if snapshot.position <= through => snapshot,
-            Ok(_) => return Ok(None),
-            Err(ReadError::Record { what, .. }) => {
-                tracing::warn!(%transfer, %what, "snapshot unusable, all records run again");
-                return Ok(None);
-            }
-            Err(error @ (ReadError::Store(_) | ReadError::Failed(_))) => return Err(error.into()),
-        };
-        let Some(envelope) = postcard::from_bytes::<Envelope>(&snapshot.bytes)
-            .ok()
-            .filter(|envelope| envelope.format == SNAPSHOT_FORMAT)
-        else {
-            tracing::warn!(%transfer, "snapshot of another format, all records run again");
-            return Ok(None);
-        };
-        match Engine::restore(&envelope.engine) {
-            Ok(engine) => Ok(Some((snapshot.position, envelope, engine))),
-            Err(error) => {
-                tracing::warn!(%transfer, %error, "snapshot unusable, all records run again");
-                Ok(None)
-            }
-        }
     }
 
     /// Time has come to `at`: every engine's deadlines up to it fire.

@@ -240,6 +240,11 @@ impl Engines {
         slot.deadline = next;
     }
 
+    /// The earliest deadline of all engines.
+    pub(crate) fn next_deadline(&self) -> Option<EngineTime> {
+        self.deadlines.first().map(|(at, _)| *at)
+    }
+
     /// Fires every deadline up to `now` of all engines, in deadline order.
     pub(crate) fn fire(&mut self, now: EngineTime, out: &mut Vec<Step>) -> Result<(), Panicked> {
         while let Some((at, transfer)) = self.deadlines.first().cloned() {

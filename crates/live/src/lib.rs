@@ -23,6 +23,7 @@ mod options;
 mod outage;
 mod outbox;
 mod queue;
+pub mod replay;
 mod requests;
 mod rerun;
 mod shard;

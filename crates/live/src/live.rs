@@ -4,6 +4,7 @@ use crate::catch_up::History;
 use crate::engine_clock::EngineClock;
 use crate::options::{Options, Stats};
 use crate::outbox::{Commands, Receipts};
+use crate::replay::{self, Controls, Play, PlayError, Playback};
 use crate::requests::{Allowed, Request};
 use crate::shard;
 use crate::subscription::{Common, Subscription};
@@ -234,6 +235,15 @@ impl Live {
         let permit = permit.map_err(|_| HistoryError::Full { max })?;
         let reader = &self.common.reader;
         Ok(History::start(reader, reach, after, waveforms, permit))
+    }
+
+    /// Plays a recorded transfer, closed or still open, from its records alone.
+    ///
+    /// # Errors
+    /// When the name does not resolve, the journal cannot be read, or too many
+    /// recordings are being played.
+    pub async fn play(&self, play: Play) -> Result<(Playback, Controls), PlayError> {
+        replay::open(self, play).await
     }
 
     /// Checks an action against the present state, journals it, and answers

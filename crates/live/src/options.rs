@@ -32,6 +32,8 @@ pub struct Options {
     pub catching_up_max: usize,
     /// Histories read at a time; more are refused.
     pub histories_max: usize,
+    /// Recordings played at a time; more are refused.
+    pub playbacks_max: usize,
     /// Alert transitions missed before a resumption that are made up for; more
     /// give a new snapshot that says so.
     pub alerts_missed_max: usize,
@@ -64,6 +66,7 @@ impl Default for Options {
             sample_bytes_queued_max: 16 << 20,
             catching_up_max: 128,
             histories_max: 64,
+            playbacks_max: 16,
             alerts_missed_max: 10_000,
             acts_max: 1_024,
             snapshot_records: 500,

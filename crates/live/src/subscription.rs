@@ -28,6 +28,7 @@ pub(crate) struct Common {
     pub(crate) handled: AtomicU64,
     pub(crate) catching_up: Arc<Semaphore>,
     pub(crate) histories: Arc<Semaphore>,
+    pub(crate) playbacks: Arc<Semaphore>,
 }
 
 impl Common {
@@ -35,6 +36,7 @@ impl Common {
         let (now, handled) = (AtomicI64::new(i64::MIN), AtomicU64::new(0));
         let catching_up = Arc::new(Semaphore::new(options.catching_up_max));
         let histories = Arc::new(Semaphore::new(options.histories_max));
+        let playbacks = Arc::new(Semaphore::new(options.playbacks_max));
         Self {
             reader,
             clock,
@@ -43,6 +45,7 @@ impl Common {
             handled,
             catching_up,
             histories,
+            playbacks,
         }
     }
 }
