@@ -14,6 +14,7 @@
 //! uses it yet.
 
 pub mod book;
+pub mod equipment;
 pub mod limit;
 pub mod profile;
 pub mod score;

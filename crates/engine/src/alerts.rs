@@ -93,6 +93,29 @@ impl Alerts {
         self.tell(alert, at, out);
     }
 
+    /// Brings a technical alert in line with its condition: how urgent it is and
+    /// since when it is there; `None`: it is not.
+    pub(crate) fn stand(
+        &mut self,
+        key: Key,
+        standing: Option<(Priority, EngineTime)>,
+        at: EngineTime,
+        out: &mut Effects,
+    ) {
+        let known = self.open.get(&key);
+        match (standing, known.map(|known| (known.priority, known.since))) {
+            (None, None) => {}
+            (None, Some(_)) => self.end(&key, at, out),
+            (Some((priority, _)), Some((before, _))) if before == priority => {}
+            (Some((priority, _)), Some((_, since))) => {
+                self.set(key, Now::technical(priority, since), at, out);
+            }
+            (Some((priority, since)), None) => {
+                self.set(key, Now::technical(priority, since), at, out);
+            }
+        }
+    }
+
     /// A step of a limit condition. The value is the one that caused it; where
     /// there is none (unknown, ended for another reason) the last one stays.
     pub(crate) fn limit_step(

@@ -170,6 +170,20 @@ impl Ledger {
         counted
     }
 
+    /// The first missing frame, and how many will never come.
+    pub(crate) fn standing(&self, first: u64, lost: bool) -> (Option<u64>, u64) {
+        let (mut oldest, mut gone) = (None, 0_u64);
+        for gap in self.gaps(first, lost.then_some(GapCause::SpoolLost)) {
+            if gap.cause.is_some() {
+                let frames = (gap.last - gap.first).saturating_add(1);
+                gone = gone.saturating_add(frames);
+            } else {
+                oldest = oldest.or(Some(gap.first));
+            }
+        }
+        (oldest, gone)
+    }
+
     /// All that the journal does not hold, ascending; `why` for what nobody
     /// gave up.
     fn gaps(&self, first: u64, why: Option<GapCause>) -> impl Iterator<Item = Gap> + '_ {

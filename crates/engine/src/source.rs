@@ -5,6 +5,7 @@ mod clocks;
 mod deadlines;
 pub(crate) mod derived;
 mod epochs;
+mod technical;
 mod values;
 
 use crate::alerts::{Alerts, Now};
@@ -23,6 +24,7 @@ use enroute_model::time::{EngineTime, ServerTime, Span};
 use epochs::{Life, Rejected};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use technical::Technical;
 
 /// Link reports come at least this often, so a source that sends them is
 /// expected to be heard at this interval (contract: `LinkReport`).
@@ -65,6 +67,7 @@ pub(crate) struct Source {
     clocks: Clocks,
     pub(crate) values: BTreeMap<Metric, Slot>,
     device_alarms: Vec<HeldAlarm>,
+    pub(crate) technical: Technical,
     epochs: BTreeMap<Epoch, Life>,
     /// Newest live frame of each stream.
     newest: BTreeMap<Stream, Order>,
@@ -95,6 +98,7 @@ impl Source {
             clocks: Clocks::default(),
             values: BTreeMap::new(),
             device_alarms: Vec::new(),
+            technical: Technical::default(),
             epochs: BTreeMap::new(),
             newest: BTreeMap::new(),
             excused: false,
@@ -145,6 +149,7 @@ impl Source {
             ctx.out.changed.source(ctx.gateway);
             let key = (Some(ctx.gateway.clone()), AlertKind::LinkLost);
             ctx.alerts.end(&key, ctx.at, ctx.out);
+            self.technical.note_progress(ctx.at);
         }
         if self.excused {
             self.no_longer_excused(ctx.at);
@@ -171,6 +176,7 @@ impl Source {
     ) -> Option<(ServerTime, Span)> {
         if self.clocks.note(header, ctx.at) {
             ctx.out.changed.source(ctx.gateway);
+            self.tell_technical(ctx);
         }
         self.clocks.measured_at(header)
     }
@@ -178,6 +184,7 @@ impl Source {
     /// Says whether deadlines moved.
     pub(crate) fn note_report(&mut self, report: LinkReport, ctx: &mut Ctx) -> bool {
         let before = (self.sends_reports, self.level(), self.declared());
+        self.note_equipment(&report, ctx);
         self.report = Some(report);
         self.sends_reports = true;
         ctx.out.changed.source(ctx.gateway);
@@ -275,6 +282,7 @@ impl Source {
             alert.gateway.as_ref() == gateway && !alert.kind.is_physiological()
         });
         self.forget_stale_alerts();
+        self.technical.forget_sensors();
         self.no_values(ctx);
     }
 
@@ -286,6 +294,7 @@ impl Source {
         } else {
             self.link.watch_from(ctx.at);
         }
+        self.tell_technical(ctx);
     }
 
     pub(crate) fn forget_stale_alerts(&mut self) {
@@ -299,6 +308,7 @@ impl Source {
     /// The link was just lost.
     fn lost(&mut self, ctx: &mut Ctx) {
         ctx.out.changed.source(ctx.gateway);
+        self.technical.forget_pending();
         self.tell_loss(ctx);
         self.no_values(ctx);
     }
@@ -335,6 +345,7 @@ impl Source {
             self.report = other.report.or(self.report.take());
             self.clocks = other.clocks;
             self.device_alarms = other.device_alarms;
+            self.technical = other.technical;
         }
         for (stream, theirs) in other.newest {
             let ours = self.newest.entry(stream).or_insert(theirs);
@@ -356,15 +367,15 @@ impl Source {
                 self.values.get(metric).is_some_and(|slot| slot.stale_alert)
             }
             AlertKind::LinkLost => self.link.loss().is_some(),
+            AlertKind::SensorOff(_)
+            | AlertKind::SpoolFilling
+            | AlertKind::BatteryLow
+            | AlertKind::HistoryIncomplete => self.technical.holds(kind) == Some(true),
             AlertKind::Conflict(_)
             | AlertKind::EngineDegraded
             | AlertKind::NotRecorded
             | AlertKind::Rule(_)
-            | AlertKind::SensorOff(_)
             | AlertKind::ClockWrong
-            | AlertKind::SpoolFilling
-            | AlertKind::BatteryLow
-            | AlertKind::HistoryIncomplete
             | AlertKind::NotAttended => true,
         }
     }

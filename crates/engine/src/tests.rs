@@ -6,6 +6,7 @@ mod ladder;
 mod ledger;
 mod properties;
 mod scores;
+mod technical;
 mod timelines;
 mod travel;
 
@@ -44,14 +45,25 @@ pub(super) fn metric(id: &str) -> Metric {
     }
 }
 
-/// `hr=80`, `hr=-` (no value), `hr=80?` (questionable), `hr=80@60` (declared
+/// `hr=80`, `hr=-` (sensor off), `hr=_` (no value), `hr=80?` (questionable),
+/// `hr=80c` (calibrating), `hr=80t` (test mode), `hr=80@60` (declared
 /// interval, seconds; 1 if none is given).
 fn numeric(word: &str) -> Numeric {
     let (id, value) = word.split_once('=').unwrap();
     let (value, interval) = value.split_once('@').unwrap_or((value, "1"));
-    let (value, validity) = match value.strip_suffix('?') {
-        Some(value) => (value, Validity::Questionable),
-        None => (value, Validity::Measured),
+    let marks = [
+        ('?', Validity::Questionable),
+        ('c', Validity::Calibrating),
+        ('t', Validity::Test),
+    ];
+    let marked = marks
+        .iter()
+        .find_map(|(mark, validity)| Some((value.strip_suffix(*mark)?, *validity)));
+    let (value, validity) = marked.unwrap_or((value, Validity::Measured));
+    let none = if value == "_" {
+        NoValue::NotAvailable
+    } else {
+        NoValue::SensorOff
     };
     let reading = value.parse().ok().map(|value| Reading::Value {
         value: Decimal::from_f64(value, 1).unwrap(),
@@ -60,7 +72,7 @@ fn numeric(word: &str) -> Numeric {
     Numeric {
         metric: metric(id),
         unit: String::new(),
-        reading: reading.unwrap_or(Reading::None(NoValue::SensorOff)),
+        reading: reading.unwrap_or(Reading::None(none)),
         interval: Span::from_secs(interval.parse().unwrap()),
     }
 }
@@ -190,6 +202,26 @@ fn record(sender: &mut Sender, at: EngineTime, what: &str) -> Option<Record> {
                 ..LinkReport::default()
             };
             sender.frame(at, who, Lane::Live, Body::Link(report))
+        }
+        [who, "equipment", held, battery] => {
+            let report = LinkReport {
+                unconfirmed_bytes: held.parse().ok(),
+                spool_bytes_max: 100,
+                battery_percent: battery.parse().ok(),
+                ..LinkReport::default()
+            };
+            sender.frame(at, who, Lane::Live, Body::Link(report))
+        }
+        // Frames of its numerics, or events, that do not come.
+        [who, lost @ ("loses" | "loses-events"), frames] => {
+            let stream = if lost == "loses" {
+                Stream::Numerics
+            } else {
+                Stream::Events
+            };
+            let key = (gateway(who), Epoch(1), stream);
+            *sender.sequences.entry(key).or_insert(0) += frames.parse::<u64>().unwrap();
+            return None;
         }
         [who, "report"] => sender.frame(at, who, Lane::Live, Body::Link(LinkReport::default())),
         [who, "alarm", label, active] => {

@@ -112,6 +112,7 @@ impl Engine {
             self.with_source(&gateway, out, |source, ctx| {
                 source.end_conditions(ctx);
                 source.forget_stale_alerts();
+                source.technical.forget_sensors();
             });
         }
         self.alerts.end_all(self.now, out, |_| true);

@@ -2,6 +2,7 @@
 
 use super::{Bound, Engine};
 use crate::effects::Effects;
+use crate::source::Source;
 use enroute_alert::limit::Side;
 use enroute_model::frame::Metric;
 use enroute_model::ids::GatewayId;
@@ -68,6 +69,12 @@ impl Engine {
         let (metric, side): (&Metric, Side) = match kind {
             AlertKind::LimitLow(metric) => (metric, Side::Low),
             AlertKind::LimitHigh(metric) => (metric, Side::High),
+            AlertKind::HistoryIncomplete => {
+                if let Some(gateway) = gateway {
+                    self.with_source(gateway, out, Source::history_looked_at);
+                }
+                return;
+            }
             AlertKind::Stale(_)
             | AlertKind::LinkLost
             | AlertKind::Conflict(_)
@@ -78,7 +85,6 @@ impl Engine {
             | AlertKind::ClockWrong
             | AlertKind::SpoolFilling
             | AlertKind::BatteryLow
-            | AlertKind::HistoryIncomplete
             | AlertKind::NotAttended => return,
         };
         let Some(gateway) = gateway else { return };

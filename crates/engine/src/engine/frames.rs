@@ -72,6 +72,9 @@ impl Engine {
             if lane == Lane::Live {
                 source.heard(ctx);
             }
+            if origin.late {
+                source.technical.note_progress(now);
+            }
             if !origin.late {
                 origin.measured_at = source.note_clocks(header, ctx);
             }
@@ -94,8 +97,12 @@ impl Engine {
             Body::Numerics(numerics) => {
                 let due = self.with_source(gateway, out, |source, ctx| {
                     let due = source.numerics(numerics, origin, ctx);
-                    let derived = (!origin.late).then(|| source.derive(false, ctx));
-                    due.into_iter().chain(derived.flatten()).min()
+                    if origin.late {
+                        return due;
+                    }
+                    let sensors = source.note_sensors(numerics, ctx);
+                    let derived = source.derive(false, ctx);
+                    due.into_iter().chain(sensors).chain(derived).min()
                 });
                 self.arm(due.flatten());
                 if !origin.late {

@@ -29,7 +29,11 @@ impl Slot {
 impl Source {
     pub(crate) fn next_timeout(&self) -> Option<EngineTime> {
         let values = self.values.values().filter_map(Slot::next_timeout);
-        values.chain(self.link.next_timeout()).min()
+        let technical = self.technical.next_timeout();
+        values
+            .chain(self.link.next_timeout())
+            .chain(technical)
+            .min()
     }
 
     /// Fires what is due at `ctx.at`: the link, then value by value.
@@ -43,15 +47,21 @@ impl Source {
                 self.lost(ctx);
             }
         }
+        self.fire_sensors(ctx);
         let watched = self.is_watched(ctx);
         let last_heard = self.link.last_heard();
+        let off: Vec<Metric> = { self.values.keys() }
+            .filter(|metric| self.is_off(metric))
+            .cloned()
+            .collect();
         for (metric, slot) in &mut self.values {
+            let covered = off.contains(metric);
             raise_pending(metric, slot, ctx);
             if let Some(due) = slot.stale_at().filter(|due| *due <= ctx.at) {
                 slot.stale = true;
                 ctx.out.changed.value(ctx.gateway, metric);
                 no_value(metric, slot, true, ctx);
-                if watched && !slot.is_unpromised() {
+                if watched && !covered && !slot.is_unpromised() {
                     // The whole source may be silent: then its link alert, which
                     // takes a little longer, says it once for all values.
                     let half = slot.heard_at.plus(due.since(slot.heard_at).scaled(1, 2));
@@ -64,7 +74,7 @@ impl Source {
             }
             if slot.stale_alert_at.is_some_and(|due| due <= ctx.at) {
                 slot.stale_alert_at = None;
-                if watched {
+                if watched && !covered {
                     tell_stale(metric, slot, ctx);
                 }
             }

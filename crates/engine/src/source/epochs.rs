@@ -146,6 +146,21 @@ impl Source {
         }
     }
 
+    /// The oldest frame that is missing of each leg, and how many frames will
+    /// never come.
+    pub(super) fn standing(&self) -> (Vec<((Epoch, Stream, u64), u64)>, u64) {
+        let (mut holes, mut given_up) = (Vec::new(), 0_u64);
+        for (epoch, life) in &self.epochs {
+            for ((stream, first), ledger) in &life.ledgers {
+                let lost = life.lost.contains(stream);
+                let (oldest, gone) = ledger.standing(*first, lost);
+                holes.extend(oldest.map(|oldest| ((*epoch, *stream, *first), oldest)));
+                given_up = given_up.saturating_add(gone);
+            }
+        }
+        (holes, given_up)
+    }
+
     /// A count that did not grow is that of another start of the server.
     pub(crate) fn note_rejected(&mut self, publishes: u64) {
         if publishes <= self.rejected.told {
