@@ -107,10 +107,8 @@ impl Alerts {
             (None, None) => {}
             (None, Some(_)) => self.end(&key, at, out),
             (Some((priority, _)), Some((before, _))) if before == priority => {}
-            (Some((priority, _)), Some((_, since))) => {
-                self.set(key, Now::technical(priority, since), at, out);
-            }
-            (Some((priority, since)), None) => {
+            (Some((priority, since)), known) => {
+                let since = known.map_or(since, |(_, since)| since);
                 self.set(key, Now::technical(priority, since), at, out);
             }
         }

@@ -15,6 +15,9 @@ use std::collections::BTreeMap;
 /// been cut, and what it does not name is not known to be gone.
 const STREAMS_NAMED_MAX: usize = 96;
 
+/// A stream of a life of the spool, from this sequence on.
+pub(super) type Leg = (Epoch, Stream, u64);
+
 /// One life of the spool.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Life {
@@ -148,7 +151,7 @@ impl Source {
 
     /// The oldest frame that is missing of each leg, and how many frames will
     /// never come.
-    pub(super) fn standing(&self) -> (Vec<((Epoch, Stream, u64), u64)>, u64) {
+    pub(super) fn standing(&self) -> (Vec<(Leg, u64)>, u64) {
         let (mut holes, mut given_up) = (Vec::new(), 0_u64);
         for (epoch, life) in &self.epochs {
             for ((stream, first), ledger) in &life.ledgers {

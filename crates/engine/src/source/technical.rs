@@ -2,11 +2,11 @@
 //! Conditions are held here; [`Source::tell_technical`] brings the table of
 //! alerts in line with them.
 
+use super::epochs::Leg;
 use super::{Ctx, Source};
 use enroute_alert::equipment::{SensorCondition, battery_low, sensor_of, spool_filling};
 use enroute_model::catalogue::catalogue;
 use enroute_model::frame::{LinkReport, Metric, Numeric, Priority};
-use enroute_model::ids::{Epoch, Stream};
 use enroute_model::reading::{NoValue, Reading, Validity};
 use enroute_model::state::AlertKind;
 use enroute_model::time::{EngineTime, Span};
@@ -31,7 +31,7 @@ pub(crate) struct Technical {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct History {
     /// The oldest missing frame of each leg, and since when it is that one.
-    holes: BTreeMap<(Epoch, Stream, u64), (u64, EngineTime)>,
+    holes: BTreeMap<Leg, (u64, EngineTime)>,
     /// A late frame came, or the link came back.
     progress_at: Option<EngineTime>,
     overdue: bool,

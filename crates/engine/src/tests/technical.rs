@@ -72,9 +72,10 @@ fn a_spool_that_fills_and_a_battery_that_runs_down() {
 
 #[test]
 fn history_that_does_not_come_and_history_that_never_will() {
-    let reports: String = (1..=120)
-        .map(|n| format!("{} amb report\n", 2 + n * 10))
-        .collect();
+    let mut reports = String::new();
+    for second in (12..=1_202).step_by(10) {
+        writeln!(reports, "{second} amb report").unwrap();
+    }
     check_lines(
         "history_overdue",
         &format!("0 amb hr=80@600\n1 amb loses 5\n2 amb hr=80@600\n{reports}"),
