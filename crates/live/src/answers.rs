@@ -3,7 +3,7 @@
 use crate::core::CoreError;
 use crate::guard::guard;
 use crate::live::{ActError, LookupError, WatchError};
-use crate::queue::Queue;
+use crate::queue::{Queue, Seat};
 use crate::requests::{Allowed, Doing, Opened, Reach, Request, Wanted};
 use crate::shard::Shard;
 use crate::token::Cursor;
@@ -23,8 +23,8 @@ use tokio::sync::oneshot;
 const BACK_STEP: u64 = 32;
 const ANOTHER_JOURNAL: &str =
     "the token is of another journal: what happened since it was given is not known";
-const NOT_NOW: &str = "what was missed cannot be read while nothing is recorded: come again \
-     with the same token when it is";
+const NOT_NOW: &str = "what was missed cannot be read while nothing is recorded: it comes when \
+     it can be";
 const TOO_MANY: &str = "more alert transitions were missed than are made up for: see the history";
 
 impl Shard {
@@ -130,7 +130,6 @@ impl Shard {
         } else {
             BTreeSet::new()
         };
-        let asked = known.clone();
         let named = (!all).then_some(known);
         let late = self.to_come_again(wanted.resume.as_ref());
         let resumed = match &late {
@@ -153,9 +152,7 @@ impl Shard {
         }
         let viewer = self.viewers.add(Viewer {
             queue: Arc::clone(&queue),
-            asked,
             named,
-            late: late.is_some(),
             attached: !catch_up,
             sampled,
             waveforms: wanted.waveforms,
@@ -167,7 +164,7 @@ impl Shard {
         };
         Ok(Opened {
             viewer,
-            queue,
+            queue: Seat(queue),
             snapshot,
             missed,
             cursor: here,

@@ -4,14 +4,16 @@
 //! ```text
 //!           Failed                      Recovered                    all of it is durable
 //!  On ────────────────► Off ──────────────────────────► Writing ─────────────────────────► On
-//!     viewers told,         forks dropped, engines           fresh snapshots,
+//!     viewers told,         forks dropped, engines           viewers go on,
 //!     alert, no receipts    rebuilt, what happened appended  receipts again
 //!                        ◄──────────────────────────────
 //!                                   Failed again
 //! ```
 //!
 //! Of a fork nothing is kept: no snapshot, no alert, no mark, no receipt, no
-//! command, and viewers' tokens stay as they were. What clinicians do is the
+//! command, and viewers' tokens stay as they were. Behind the repair each viewer
+//! goes on as one that comes with its token: a new picture, then every alert
+//! transition and sample that was recorded since. What clinicians do is the
 //! exception: it cannot come again as gateways' frames do, so it is held here, at
 //! most [`ACTIONS_MAX`], and appended after the repair.
 
@@ -309,11 +311,13 @@ impl Shard {
             self.send_alert(transfer, outage.alert(AlertPhase::Ended));
         }
         self.tell();
-        self.give_snapshots(&format!(
+        // What was recorded while nobody was told anything is in no queue.
+        let why = format!(
             "for {seconds} s the journal could not be written ({}): what was shown then is not \
              recorded; what gateways hold of it comes as history",
             outage.told.reason
-        ));
+        );
+        self.viewers.again(&why.into());
     }
 
     fn raise_all(&mut self) {
@@ -374,19 +378,12 @@ impl Shard {
         state
     }
 
-    /// Gives every viewer the whole picture again. Those that came meanwhile with
-    /// a token have to come again with it: what they missed can be read now.
+    /// Gives every viewer the whole picture of the forks again.
     fn give_snapshots(&mut self, missed: &str) {
         let missed = (!missed.is_empty()).then(|| missed.to_owned());
-        if self.is_recording() {
-            let engines = &self.core.engines;
-            self.viewers
-                .rename(|asked| engines.canonical(asked).clone());
-            self.viewers.end_those_who_missed();
-        }
         let mut all = None;
         for (queue, named, is_board) in self.viewers.each() {
-            let (states, cursor) = if is_board && named.is_empty() {
+            let (states, _) = if is_board && named.is_empty() {
                 all.get_or_insert_with(|| self.picture(&named, true))
                     .clone()
             } else {
@@ -396,8 +393,7 @@ impl Shard {
                 states,
                 missed: missed.clone(),
             };
-            let cursor = self.is_recording().then_some(cursor);
-            queue.snapshot(snapshot, cursor, self.not_recorded());
+            queue.snapshot(snapshot, self.not_recorded());
         }
     }
 

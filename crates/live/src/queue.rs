@@ -10,12 +10,12 @@
 //! it holds values too, and would show the older ones behind the newer.
 
 use crate::options::Options;
-use crate::token::Cursor;
 use crate::update::{AlertStep, Ended, NotRecorded, Sample, Snapshot, Update, ValuesChange};
 use enroute_model::frame::Metric;
 use enroute_model::ids::{GatewayId, TransferId};
 use enroute_model::state::{TransferState, ValueState};
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
@@ -36,16 +36,25 @@ enum Place {
 pub(crate) enum Item {
     Update(Update),
     Follow(TransferId, u64),
-    /// The whole picture; with a cursor, it stands there now.
-    Snapshot(Snapshot, Option<Cursor>),
+    /// The whole picture.
+    Snapshot(Snapshot),
     /// A heartbeat is due.
     Word,
+}
+
+/// Why nothing more comes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Over {
+    /// The subscription is over.
+    Ended(Ended),
+    /// It goes on from where its viewer stands, as one that comes with a token
+    /// does; this is why.
+    Again(Arc<str>),
 }
 
 /// A picture that waits.
 struct Picture {
     snapshot: Snapshot,
-    cursor: Option<Cursor>,
     not_recorded: Option<Arc<NotRecorded>>,
 }
 
@@ -60,7 +69,7 @@ struct Waiting {
     conflated: u64,
     picture: Option<Picture>,
     not_recorded: Option<Arc<NotRecorded>>,
-    ended: Option<Ended>,
+    over: Option<Over>,
     /// The viewer has gone.
     gone: bool,
 }
@@ -90,7 +99,7 @@ impl Queue {
 
     fn put<T>(&self, put: impl FnOnce(&mut Waiting) -> T) -> Option<T> {
         let mut waiting = self.lock();
-        if waiting.gone || waiting.ended.is_some() {
+        if waiting.gone || waiting.over.is_some() {
             return None;
         }
         let done = put(&mut waiting);
@@ -103,7 +112,7 @@ impl Queue {
     pub(crate) fn alert(&self, step: &Arc<AlertStep>) -> bool {
         let room = self.put(|waiting| {
             if waiting.alerts >= self.alerts_max {
-                waiting.ended = Some(Ended::Overflow);
+                waiting.over = Some(Over::Ended(Ended::Overflow));
                 return false;
             }
             waiting.alerts += 1;
@@ -136,12 +145,7 @@ impl Queue {
 
     /// Puts a whole picture behind what waits, in the place of changes that it
     /// contains.
-    pub(crate) fn snapshot(
-        &self,
-        snapshot: Snapshot,
-        cursor: Option<Cursor>,
-        not_recorded: Option<Arc<NotRecorded>>,
-    ) {
+    pub(crate) fn snapshot(&self, snapshot: Snapshot, not_recorded: Option<Arc<NotRecorded>>) {
         self.put(|waiting| {
             waiting.states.clear();
             waiting.values.clear();
@@ -151,7 +155,6 @@ impl Queue {
             });
             waiting.picture = Some(Picture {
                 snapshot,
-                cursor,
                 not_recorded,
             });
             waiting.order.push_back(Place::Snapshot);
@@ -211,12 +214,11 @@ impl Queue {
     }
 
     /// Nothing more comes; what waits is still given.
-    pub(crate) fn end(&self, why: Ended) {
-        self.put(|waiting| waiting.ended = Some(why));
+    pub(crate) fn end(&self, why: Over) {
+        self.put(|waiting| waiting.over = Some(why));
     }
 
-    /// The viewer has gone.
-    pub(crate) fn leave(&self) {
+    fn leave(&self) {
         *self.lock() = Waiting {
             gone: true,
             ..Waiting::default()
@@ -225,7 +227,7 @@ impl Queue {
 
     pub(crate) fn is_over(&self) -> bool {
         let waiting = self.lock();
-        waiting.gone || waiting.ended.is_some()
+        waiting.gone || waiting.over.is_some()
     }
 
     pub(crate) fn conflated(&self) -> u64 {
@@ -244,7 +246,7 @@ impl Queue {
 
     /// The next thing; without `samples`, samples stay where they are.
     /// Cancel-safe.
-    pub(crate) async fn next(&self, samples: bool) -> Result<Item, Ended> {
+    pub(crate) async fn next(&self, samples: bool) -> Result<Item, Over> {
         loop {
             if let Some(given) = self.take(samples) {
                 return given;
@@ -254,18 +256,35 @@ impl Queue {
     }
 
     /// The next thing if there is one now.
-    pub(crate) fn take(&self, samples: bool) -> Option<Result<Item, Ended>> {
+    pub(crate) fn take(&self, samples: bool) -> Option<Result<Item, Over>> {
         let mut waiting = self.lock();
         loop {
             let wanted = |place: &Place| samples || !place.is_sample();
             let Some(index) = waiting.order.iter().position(wanted) else {
-                return waiting.ended.map(Err);
+                return waiting.over.clone().map(Err);
             };
             let place = waiting.order.remove(index)?;
             if let Some(item) = waiting.content(place) {
                 return Some(Ok(item));
             }
         }
+    }
+}
+
+/// A queue in the hands of its viewer; let go, the viewer has gone.
+pub(crate) struct Seat(pub(crate) Arc<Queue>);
+
+impl Deref for Seat {
+    type Target = Queue;
+
+    fn deref(&self) -> &Queue {
+        &self.0
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.leave();
     }
 }
 
@@ -308,7 +327,7 @@ impl Waiting {
             Place::Snapshot => {
                 let picture = self.picture.take()?;
                 self.not_recorded = picture.not_recorded;
-                return Some(Item::Snapshot(picture.snapshot, picture.cursor));
+                return Some(Item::Snapshot(picture.snapshot));
             }
             Place::State(transfer) => Update::State(self.states.remove(&transfer)?),
             Place::Values(transfer, gateway) => {

@@ -1,7 +1,7 @@
 //! What the shard is asked, and the checks before an action is journalled.
 
 use crate::live::{ActError, LookupError, WatchError};
-use crate::queue::Queue;
+use crate::queue::Seat;
 use crate::token::Cursor;
 use crate::totals::Totals;
 use crate::update::{AlertStep, Snapshot};
@@ -70,7 +70,7 @@ pub(crate) struct Wanted {
 /// A viewer has been let in.
 pub(crate) struct Opened {
     pub(crate) viewer: u64,
-    pub(crate) queue: Arc<Queue>,
+    pub(crate) queue: Seat,
     pub(crate) snapshot: Snapshot,
     /// Alert transitions since the token.
     pub(crate) missed: Vec<Arc<AlertStep>>,

@@ -8,6 +8,7 @@ use crate::core::Store;
 use crate::engine_clock::EngineClock;
 use crate::live::{ActError, LookupError, StartError, WatchError};
 use crate::outbox::UseTransfer;
+use crate::queue::Over;
 use crate::requests::{Allowed, Doing, Reach, Request};
 use crate::shard::{Flow, Input, Shard, ShardParts, load_error};
 use crate::subscription::{self, Viewing};
@@ -172,7 +173,12 @@ impl Viewer {
             return Ok(Some(self.viewing.deliver(update)));
         }
         while let Some(item) = self.viewing.queue.take(self.caught.is_none()) {
-            if let Some(update) = self.viewing.took(item?) {
+            let item = item.map_err(|over| match over {
+                Over::Ended(ended) => ended,
+                // It comes again with its token.
+                Over::Again(_) => Ended::Unreadable,
+            })?;
+            if let Some(update) = self.viewing.took(item) {
                 return Ok(Some(self.viewing.deliver(update)));
             }
         }

@@ -2,9 +2,9 @@
 //! queue; a heartbeat in between. Runs on the viewer's task; dropping it ends it.
 
 use crate::catch_up::{self, Caught};
-use crate::live::{Live, WatchError};
+use crate::live::{Live, LookupError, WatchError};
 use crate::options::{Options, Stage, Stats, add};
-use crate::queue::{Item, Queue};
+use crate::queue::{Item, Over, Seat};
 use crate::requests::{Opened, Request, Wanted};
 use crate::token::Cursor;
 use crate::update::{AlertStep, Delivery, Ended, Snapshot, Update, Watch};
@@ -12,6 +12,7 @@ use enroute_journal::{ReadError, Reader};
 use enroute_model::ids::Position;
 use enroute_model::time::{Clock, EngineTime, ServerTime};
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use tokio::sync::{Semaphore, mpsc};
@@ -60,26 +61,35 @@ enum Front {
 
 /// One viewer's stream of updates.
 pub struct Subscription {
+    live: Live,
+    watch: Watch,
     viewing: Viewing,
     catching_up: Option<mpsc::Receiver<Result<Caught, ReadError>>>,
     heartbeat: Interval,
+    again: Option<Opening>,
 }
+
+/// The same subscription, opened from where its viewer stands; kept, so that
+/// nothing is lost when nobody waits for it any more.
+type Opening = Pin<Box<dyn Future<Output = Result<Subscription, WatchError>> + Send>>;
 
 /// What a viewer has had and what waits for it; nothing here waits.
 pub(crate) struct Viewing {
     common: Arc<Common>,
     stats: Arc<Stats>,
-    pub(crate) queue: Arc<Queue>,
+    pub(crate) queue: Seat,
     front: VecDeque<Front>,
     cursor: Cursor,
     /// Samples from before the queue are still being given.
     catching_up: bool,
+    /// What was replaced before this queue.
+    conflated: u64,
 }
 
 pub(crate) async fn open(live: &Live, watch: Watch) -> Result<Subscription, WatchError> {
     let options = &live.common.options;
     let waveforms = watch.waveforms;
-    let wanted = wanted(options, watch)?;
+    let wanted = wanted(options, watch.clone())?;
     let opened = live.ask(|reply| Request::Watch { wanted, reply }).await??;
     let catching_up = opened.catch_up.then(|| {
         let after = opened.from.position;
@@ -90,9 +100,12 @@ pub(crate) async fn open(live: &Live, watch: Watch) -> Result<Subscription, Watc
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     heartbeat.reset();
     Ok(Subscription {
+        live: live.clone(),
+        watch,
         viewing: Viewing::new(&live.common, &live.stats, opened),
         catching_up,
         heartbeat,
+        again: None,
     })
 }
 
@@ -124,9 +137,21 @@ impl Subscription {
     /// # Errors
     /// Why the subscription is over; resume from the token of the last delivery.
     pub async fn next(&mut self) -> Result<Delivery, Ended> {
+        loop {
+            self.open_again().await?;
+            match self.update().await {
+                Ok(update) => return Ok(self.viewing.deliver(update)),
+                Err(Over::Ended(ended)) => return Err(ended),
+                Err(Over::Again(why)) => self.again = Some(self.opening(why)),
+            }
+        }
+    }
+
+    /// What is to be given next. Cancel-safe.
+    async fn update(&mut self) -> Result<Update, Over> {
         let viewing = &mut self.viewing;
         if let Some(update) = viewing.next_of_front() {
-            return Ok(viewing.deliver(update));
+            return Ok(update);
         }
         loop {
             let update = match &mut self.catching_up {
@@ -140,16 +165,48 @@ impl Subscription {
                     biased;
                     _ = self.heartbeat.tick() => Some(viewing.beat()),
                     item = viewing.queue.next(false) => viewing.took(item?),
-                    caught = caught.recv() => viewing.caught(caught)?,
+                    caught = caught.recv() => viewing.caught(caught).map_err(Over::Ended)?,
                 },
             };
             if !viewing.catching_up {
                 self.catching_up = None;
             }
             if let Some(update) = update {
-                return Ok(viewing.deliver(update));
+                return Ok(update);
             }
         }
+    }
+
+    /// Goes on as if its viewer had come again with its token.
+    fn opening(&self, why: Arc<str>) -> Opening {
+        let live = self.live.clone();
+        let watch = Watch {
+            resume: Some(self.viewing.cursor.to_token()),
+            ..self.watch.clone()
+        };
+        let conflated = self.viewing.conflated();
+        Box::pin(async move {
+            let mut opened = open(&live, watch).await?;
+            opened.viewing.conflated = conflated;
+            opened.viewing.say(&why);
+            Ok(opened)
+        })
+    }
+
+    async fn open_again(&mut self) -> Result<(), Ended> {
+        let Some(opening) = &mut self.again else {
+            return Ok(());
+        };
+        let opened = opening.await;
+        self.again = None;
+        *self = opened.map_err(|error| match error {
+            WatchError::Lookup(LookupError::Stopped) => Ended::Stopped,
+            WatchError::Lookup(LookupError::Unknown { .. } | LookupError::Ambiguous { .. })
+            | WatchError::Full { .. }
+            | WatchError::TooMany { .. }
+            | WatchError::SamplesOfAll => Ended::Unreadable,
+        })?;
+        Ok(())
     }
 }
 
@@ -170,7 +227,23 @@ impl Viewing {
             front: front.collect(),
             cursor,
             catching_up: opened.catch_up,
+            conflated: 0,
         }
+    }
+
+    /// With the picture it is said why there is one again.
+    fn say(&mut self, why: &str) {
+        if let Some(Front::Snapshot(snapshot)) = self.front.front_mut() {
+            snapshot.missed = Some(match snapshot.missed.take() {
+                Some(more) => format!("{why}; {more}"),
+                None => why.to_owned(),
+            });
+        }
+    }
+
+    /// What was replaced by something newer since the subscription began.
+    fn conflated(&self) -> u64 {
+        self.conflated.saturating_add(self.queue.conflated())
     }
 
     /// What stands before the queue, one by one.
@@ -211,12 +284,7 @@ impl Viewing {
                 self.cursor.ordinals.insert(transfer, ordinal);
                 None
             }
-            Item::Snapshot(snapshot, cursor) => {
-                if let Some(cursor) = cursor {
-                    self.cursor = cursor;
-                }
-                Some(Update::Snapshot(snapshot))
-            }
+            Item::Snapshot(snapshot) => Some(Update::Snapshot(snapshot)),
             Item::Word => Some(self.beat()),
         }
     }
@@ -230,7 +298,7 @@ impl Viewing {
             self.cursor.at = self.cursor.at.max(now);
             self.cursor.position = self.cursor.position.max(handled);
         }
-        let conflated = self.queue.conflated();
+        let conflated = self.conflated();
         Update::Heartbeat { conflated }
     }
 
@@ -268,11 +336,5 @@ impl Viewing {
             not_recorded: self.queue.told(),
             update,
         }
-    }
-}
-
-impl Drop for Viewing {
-    fn drop(&mut self) {
-        self.queue.leave();
     }
 }

@@ -49,7 +49,8 @@ pub struct Snapshot {
     /// By id.
     pub states: Vec<Arc<TransferState>>,
     /// Why what happened before is not known: a resume token could not be
-    /// honoured, or nothing was recorded. `None`: nothing was missed.
+    /// honoured, or nothing was recorded (what was recorded comes all the same).
+    /// `None`: nothing was missed.
     pub missed: Option<String>,
 }
 
@@ -128,7 +129,7 @@ pub enum Ended {
     /// The journal failed or the server stops.
     #[error("the server stops or its journal failed; resume from the last token")]
     Stopped,
-    /// The journal could not be read for what was missed, or can be again.
+    /// The journal could not be read for what was missed.
     #[error("failed to read the journal for what was missed; resume from the last token")]
     Unreadable,
 }

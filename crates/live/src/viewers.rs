@@ -1,7 +1,7 @@
 //! Who watches what, and the fan-out to their queues. Never waits.
 
 use crate::options::{Stats, add};
-use crate::queue::Queue;
+use crate::queue::{Over, Queue};
 use crate::totals::ViewersWaiting;
 use crate::update::{AlertStep, Ended, NotRecorded, Sample, ValuesChange};
 use enroute_model::ids::TransferId;
@@ -14,10 +14,6 @@ pub(crate) struct Viewer {
     pub(crate) queue: Arc<Queue>,
     /// The transfers by the ids they go by now; `None`: all.
     pub(crate) named: Option<BTreeSet<TransferId>>,
-    /// The transfers as they were named.
-    pub(crate) asked: BTreeSet<TransferId>,
-    /// It came while what it missed could not be read.
-    pub(crate) late: bool,
     /// Samples go to the queue (and not still through catching up).
     pub(crate) attached: bool,
     /// Whose samples, by the ids they go by now.
@@ -156,30 +152,6 @@ impl Viewers {
         each.collect()
     }
 
-    /// Whoever named a transfer watches what it goes by now.
-    pub(crate) fn rename(&mut self, now: impl Fn(&TransferId) -> TransferId) {
-        self.of.clear();
-        for (id, viewer) in &mut self.all {
-            let asked: BTreeSet<_> = viewer.asked.iter().map(&now).collect();
-            if !viewer.sampled.is_empty() {
-                viewer.sampled.clone_from(&asked);
-            }
-            viewer.named = viewer.named.is_some().then_some(asked);
-            for transfer in viewer.named.iter().flatten() {
-                self.of.entry(transfer.clone()).or_default().insert(*id);
-            }
-        }
-    }
-
-    /// Ends those whose token, or whose samples, could not be made up for.
-    pub(crate) fn end_those_who_missed(&mut self) {
-        for viewer in self.all.values() {
-            if viewer.late || !viewer.attached {
-                viewer.queue.end(Ended::Unreadable);
-            }
-        }
-    }
-
     /// Whoever watches `other` watches `into` from here on; its token follows
     /// from this ordinal on.
     pub(crate) fn joined(&mut self, other: &TransferId, into: &TransferId, follow: Option<u64>) {
@@ -207,7 +179,14 @@ impl Viewers {
 
     pub(crate) fn end(&self, why: Ended) {
         for viewer in self.all.values() {
-            viewer.queue.end(why);
+            viewer.queue.end(Over::Ended(why));
+        }
+    }
+
+    /// Everyone goes on from where they stand, behind what waits for them.
+    pub(crate) fn again(&self, why: &Arc<str>) {
+        for viewer in self.all.values() {
+            viewer.queue.end(Over::Again(Arc::clone(why)));
         }
     }
 }

@@ -13,7 +13,7 @@ mod common;
 use common::{A, B, Bench, Disk, START, action, gw, in_time, next, quiet, tx, until};
 use enroute_journal::{Append, Class, Classes};
 use enroute_live::{
-    ActError, Delivery, Ended, Health, HistoryError, Options, Subscription, Update, Watch,
+    ActError, Delivery, Health, HistoryError, Options, Subscription, Token, Update, Watch,
 };
 use enroute_model::ids::{Lane, Position};
 use enroute_model::record::{Entry, Record};
@@ -21,7 +21,8 @@ use enroute_model::registry::{AlertAction, RegistryAction, TransferInfo};
 use enroute_model::state::{AlertKind, AlertState, Phase, TransferState, Verdict};
 use enroute_model::time::{EngineTime, ServerTime};
 use enroute_wire::v1;
-use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
 
 fn to(hospital: &str) -> RegistryAction {
     RegistryAction::Put(TransferInfo {
@@ -231,7 +232,7 @@ async fn a_disk_that_fails_again_during_the_repair_loses_nothing_that_was_done()
 }
 
 #[tokio::test]
-async fn who_comes_with_a_token_meanwhile_keeps_it_and_comes_again() {
+async fn who_comes_with_a_token_meanwhile_is_given_what_it_missed_after_the_repair() {
     let disk = Disk::sound();
     let bench = Bench::on(&disk, quiet()).await;
     bench.put(vec![A.hr(1, 1, 80)]).await;
@@ -239,13 +240,8 @@ async fn who_comes_with_a_token_meanwhile_keeps_it_and_comes_again() {
     let token = next(&mut viewer).await.unwrap().token;
     drop(viewer);
     // What it misses, in the record.
-    bench
-        .put(
-            (2..40)
-                .map(|n| A.hr(n, i64::try_from(n).unwrap(), 200))
-                .collect(),
-        )
-        .await;
+    let high = (2..40).map(|n| A.hr(n, i64::try_from(n).unwrap(), 200));
+    bench.put(high.collect()).await;
     let raised = bench.derived()[&tx("tx-a")].len();
     assert!(raised > 0);
     disk.takes(0);
@@ -254,7 +250,7 @@ async fn who_comes_with_a_token_meanwhile_keeps_it_and_comes_again() {
         resume: Some(token.clone()),
         ..of("tx-a")
     };
-    let mut viewer = bench.watch(resume.clone()).await;
+    let mut viewer = bench.watch(resume).await;
     let opened = next(&mut viewer).await.unwrap();
     let Update::Snapshot(snapshot) = &opened.update else {
         panic!("no snapshot");
@@ -262,24 +258,112 @@ async fn who_comes_with_a_token_meanwhile_keeps_it_and_comes_again() {
     assert!(snapshot.missed.is_some() && opened.not_recorded.is_some());
     assert_eq!(opened.token, token);
     disk.takes(i64::MAX);
-    let ended = async {
-        loop {
-            match viewer.next().await {
-                Ok(delivery) => assert_eq!(delivery.token, token),
-                Err(ended) => return ended,
-            }
-        }
-    };
-    assert_eq!(in_time(ended).await, Ended::Unreadable);
-    let mut viewer = bench.watch(resume).await;
-    let mut seen = 0;
-    while seen < raised {
+    let (_, missed) = healed(&mut viewer).await;
+    assert!(missed.contains("could not be written"), "{missed}");
+    for ordinal in 1..=u64::try_from(raised).unwrap() {
         let step = until(&mut viewer, |update| match update {
             Update::Alert(step) => Some(step.ordinal),
             _ => None,
         });
-        seen += 1;
-        assert_eq!(step.await, u64::try_from(seen).unwrap());
+        assert_eq!(step.await, ordinal);
+    }
+}
+
+/// What a viewer was given of the record.
+#[derive(Debug, Default, PartialEq)]
+struct Given {
+    /// Numbers of frames, in the order in which they came.
+    frames: Vec<u64>,
+    ordinals: Vec<u64>,
+    token: Option<Token>,
+}
+
+impl Given {
+    /// Reads on through this frame.
+    async fn through(&mut self, viewer: &mut Subscription, last: u64) {
+        while self.frames.last() != Some(&last) {
+            let delivery = next(viewer).await.expect("ends early");
+            match &delivery.update {
+                Update::Sample(sample) if sample.position.0 > 0 => {
+                    let header = enroute_wire::frame::decode_header(&sample.frame).unwrap();
+                    self.frames.push(header.sequence);
+                }
+                Update::Sample(_) => assert!(delivery.not_recorded.is_some()),
+                Update::Alert(step) if step.ordinal > 0 => self.ordinals.push(step.ordinal),
+                _ => {}
+            }
+            self.token = Some(delivery.token);
+        }
+    }
+}
+
+/// Options under which the shard stands still before the first word of an outage
+/// that is written: it says so, and goes on when it is told.
+fn standing_still() -> (Options, Receiver<()>, SyncSender<()>) {
+    let (standing, stands) = sync_channel(1);
+    let (go, gone) = sync_channel(1);
+    let once = Mutex::new(Some((standing, gone)));
+    let before_record = move |record: &Record| {
+        if matches!(record.entry, Entry::Unrecorded(_))
+            && let Some((standing, gone)) = once.lock().unwrap().take()
+        {
+            standing.send(()).unwrap();
+            gone.recv().unwrap();
+        }
+    };
+    let options = Options {
+        before_record: Some(Arc::new(before_record)),
+        ..quiet()
+    };
+    (options, stands, go)
+}
+
+#[tokio::test]
+async fn what_is_recorded_before_an_outage_is_over_reaches_every_viewer_once() {
+    let disk = Disk::sound();
+    let (options, stands, go) = standing_still();
+    let bench = Bench::on(&disk, options).await;
+    bench.put(vec![A.hr(1, 1, 80)]).await;
+    let samples = Watch {
+        samples: true,
+        ..of("tx-a")
+    };
+    let (mut stays, mut goes) = (Given::default(), Given::default());
+    let mut staying = bench.watch(samples.clone()).await;
+    let mut going = bench.watch(samples.clone()).await;
+    bench.put(vec![A.hr(2, 2, 80)]).await;
+    stays.through(&mut staying, 2).await;
+    goes.through(&mut going, 2).await;
+    drop(going);
+    bench.put(vec![A.hr(3, 3, 80)]).await;
+
+    disk.takes(0);
+    bench.put_unrecorded(vec![A.hr(4, 4, 80)]).await;
+    // More than is written at once: it takes two commits to be over.
+    let actions = (0..100).map(|n| action("tx-a", 4, &format!("a{n}"), &to("North")));
+    bench.put_unrecorded(actions.collect()).await;
+    disk.takes(i64::MAX);
+    let stands = tokio::task::spawn_blocking(move || stands.recv().unwrap());
+    in_time(stands).await.unwrap();
+    // Sent again between those two, with an alert.
+    let again = (4..40).map(|n| A.hr(n, i64::try_from(n).unwrap(), 200));
+    let appender = bench.journal().appender();
+    in_time(appender.append(again.collect())).await.unwrap();
+    go.send(()).unwrap();
+    bench.put(vec![A.hr(40, 40, 200)]).await;
+
+    let resume = Watch {
+        resume: goes.token.clone(),
+        ..samples
+    };
+    let mut going = bench.watch(resume).await;
+    stays.through(&mut staying, 40).await;
+    goes.through(&mut going, 40).await;
+    let alerts = u64::try_from(bench.derived()[&tx("tx-a")].len()).unwrap();
+    assert!(alerts > 0);
+    for given in [&stays, &goes] {
+        assert_eq!(given.ordinals, (1..=alerts).collect::<Vec<_>>());
+        assert_eq!(given.frames, (2..=40).collect::<Vec<_>>());
     }
 }
 
