@@ -22,7 +22,7 @@ pub(crate) fn delivery(delivery: Delivery) -> v1::WatchResponse {
     }
 }
 
-fn update(update: Update) -> Out {
+pub(crate) fn update(update: Update) -> Out {
     match update {
         Update::Snapshot(snapshot) => Out::Snapshot(snapshot_to(&snapshot)),
         Update::State(changed) => Out::Transfer(state::transfer_to(&changed)),

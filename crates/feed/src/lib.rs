@@ -1,4 +1,4 @@
-//! The gRPC port: live state, history and the registry of transfers over
+//! The gRPC port: live state, history, replay and the registry of transfers over
 //! `enroute-live`, with the standard health and reflection services. Native
 //! gRPC (HTTP/2 without TLS), gRPC-Web (HTTP/1.1 or 2) and pages share one port.
 //!
@@ -12,6 +12,7 @@ mod admin_service;
 mod convert;
 mod live_service;
 mod options;
+mod replay_service;
 mod server;
 mod transfers_service;
 

@@ -3,12 +3,14 @@
 use crate::admin_service::AdminService;
 use crate::live_service::LiveService;
 use crate::options::Options;
+use crate::replay_service::ReplayService;
 use crate::transfers_service::TransfersService;
 use axum::routing::get;
 use enroute_live::{Health, Live};
 use enroute_wire::DESCRIPTORS;
 use enroute_wire::v1::admin_server::AdminServer;
 use enroute_wire::v1::live_server::LiveServer;
+use enroute_wire::v1::replay_server::ReplayServer;
 use enroute_wire::v1::transfers_server::TransfersServer;
 use std::future::Future;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -25,7 +27,7 @@ use tonic_web::GrpcWebLayer;
 const PAGE: &str = "\
 enroute: vital signs on their way to the ICU.
 
-This port speaks gRPC (enroute.v1.Live, Transfers, Admin) and gRPC-Web, with
+This port speaks gRPC (enroute.v1.Live, Replay, Transfers, Admin) and gRPC-Web, with
 health checks and reflection. To look at patients: enroute watch --server URL.
 To list what there is: grpcurl -plaintext HOST:PORT list
 
@@ -85,7 +87,12 @@ impl Feed {
             live: self.live.clone(),
         });
         let admin = AdminServer::new(AdminService::new(self.live.clone()));
+        let replay = ReplayServer::new(ReplayService::new(
+            self.live.clone(),
+            self.closing.subscribe(),
+        ));
         let routes = Routes::new(live.max_decoding_message_size(bytes_max))
+            .add_service(replay.max_decoding_message_size(bytes_max))
             .add_service(transfers.max_decoding_message_size(bytes_max))
             .add_service(admin.max_decoding_message_size(bytes_max))
             .add_service(health)
@@ -170,6 +177,7 @@ async fn set(reporter: &HealthReporter, running: bool) {
     for service in [
         "",
         "enroute.v1.Live",
+        "enroute.v1.Replay",
         "enroute.v1.Transfers",
         "enroute.v1.Admin",
     ] {

@@ -23,6 +23,7 @@ mod options;
 mod outage;
 mod outbox;
 mod queue;
+mod recordings;
 pub mod replay;
 mod requests;
 mod rerun;
@@ -42,6 +43,7 @@ pub use live::{
 };
 pub use options::{Latency, Options, Probe, Stage, Stats};
 pub use outbox::{Commands, Receipts, UseTransfer};
+pub use recordings::recordings;
 pub use rerun::{Difference, Rerun, RerunError, rerun};
 pub use subscription::Subscription;
 pub use token::Token;

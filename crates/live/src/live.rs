@@ -4,6 +4,7 @@ use crate::catch_up::History;
 use crate::engine_clock::EngineClock;
 use crate::options::{Options, Stats};
 use crate::outbox::{Commands, Receipts};
+use crate::recordings;
 use crate::replay::{self, Controls, Play, PlayError, Playback};
 use crate::requests::{Allowed, Request};
 use crate::shard;
@@ -15,6 +16,7 @@ use enroute_model::ids::{Position, TransferId};
 use enroute_model::registry::RegistryAction;
 use enroute_model::state::{TransferState, Verdict};
 use enroute_model::time::Clock;
+use enroute_wire::v1;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -235,6 +237,27 @@ impl Live {
         let permit = permit.map_err(|_| HistoryError::Full { max })?;
         let reader = &self.common.reader;
         Ok(History::start(reader, reach, after, waveforms, permit))
+    }
+
+    /// What is recorded of all transfers, or of the one with this id, alias or short
+    /// code; the newest first.
+    ///
+    /// # Errors
+    /// When the name does not resolve, or the journal cannot be read.
+    pub async fn recordings(&self, one: Option<&str>) -> Result<Vec<v1::Recording>, HistoryError> {
+        let states = match one {
+            Some(name) => vec![self.state(name).await?],
+            None => self.list(true).await?,
+        };
+        let reader = self.reader();
+        let read = tokio::task::spawn_blocking(move || {
+            let states = states.iter().map(|state| TransferState::clone(state));
+            recordings::of_states(&reader, states)
+        });
+        let read = read.await.map_err(|_| LookupError::Stopped)?;
+        read.map_err(|error| HistoryError::Unreadable {
+            reason: error.to_string(),
+        })
     }
 
     /// Plays a recorded transfer, closed or still open, from its records alone.

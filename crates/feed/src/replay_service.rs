@@ -1,0 +1,247 @@
+//! `enroute.v1.Replay`: recordings listed, played and steered.
+
+use crate::convert;
+use crate::live_service::name;
+use enroute_live::Live;
+use enroute_live::replay::{
+    Command, Controls, Order, Play, PlayError, Playback, Replayed, Response as Played, Speed, State,
+};
+use enroute_model::time::EngineTime;
+use enroute_wire::v1;
+use enroute_wire::v1::control_request::Command as Asked;
+use enroute_wire::v1::replay_server::Replay as Service;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+/// Messages between a playback and its HTTP/2 stream; the playback waits when full.
+const AHEAD: usize = 1;
+/// Bytes in the id of a playback: nobody guesses another's.
+const ID_BYTES: usize = 12;
+
+/// Playbacks that run, by id; as many as `enroute_live::Options::playbacks_max`.
+type Running = Arc<Mutex<BTreeMap<String, Controls>>>;
+type Out = mpsc::Sender<Result<v1::PlayResponse, Status>>;
+
+pub(crate) struct ReplayService {
+    live: Live,
+    closing: watch::Receiver<bool>,
+    running: Running,
+}
+
+impl ReplayService {
+    pub(crate) fn new(live: Live, closing: watch::Receiver<bool>) -> Self {
+        let running = Running::default();
+        Self {
+            live,
+            closing,
+            running,
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl Service for ReplayService {
+    async fn list_recordings(
+        &self,
+        request: Request<v1::ListRecordingsRequest>,
+    ) -> Result<Response<v1::ListRecordingsResponse>, Status> {
+        let asked = request.into_inner().transfer;
+        let one = (!asked.is_empty()).then_some(asked.as_str());
+        if let Some(asked) = one {
+            name("transfer", asked)?;
+        }
+        let recording = self.live.recordings(one).await;
+        let recording = recording.map_err(|error| convert::history(&error))?;
+        Ok(Response::new(v1::ListRecordingsResponse { recording }))
+    }
+
+    type PlayStream = ReceiverStream<Result<v1::PlayResponse, Status>>;
+
+    async fn play(
+        &self,
+        request: Request<v1::PlayRequest>,
+    ) -> Result<Response<Self::PlayStream>, Status> {
+        let play = checked(request.into_inner())?;
+        let id = fresh_id()?;
+        let (playback, controls) = self
+            .live
+            .play(play)
+            .await
+            .map_err(|error| refused(&error))?;
+        lock(&self.running).insert(id.clone(), controls);
+        let (out, responses) = mpsc::channel(AHEAD);
+        let (running, closing) = (Arc::clone(&self.running), self.closing.clone());
+        drop(tokio::spawn(async move {
+            follow(playback, &id, &out, closing).await;
+            lock(&running).remove(&id);
+        }));
+        Ok(Response::new(ReceiverStream::new(responses)))
+    }
+
+    async fn control(
+        &self,
+        request: Request<v1::ControlRequest>,
+    ) -> Result<Response<v1::ControlResponse>, Status> {
+        let v1::ControlRequest { playback, command } = request.into_inner();
+        let command = command_from(command)?;
+        let controls = lock(&self.running).get(&playback).cloned();
+        let unknown = || Status::not_found("no playback with this id runs: start one with Play");
+        let controls = controls.ok_or_else(unknown)?;
+        let replayed = controls.control(command).await.map_err(|_| unknown())?;
+        let replayed = Some(replayed_to(&playback, &replayed));
+        Ok(Response::new(v1::ControlResponse { replayed }))
+    }
+}
+
+fn lock(running: &Running) -> MutexGuard<'_, BTreeMap<String, Controls>> {
+    running.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn fresh_id() -> Result<String, Status> {
+    let mut id = [0u8; ID_BYTES];
+    getrandom::fill(&mut id).map_err(|_| Status::internal("no random numbers for an id"))?;
+    Ok(format!(
+        "{:024x}",
+        id.iter()
+            .fold(0u128, |id, byte| (id << 8) | u128::from(*byte))
+    ))
+}
+
+/// Passes a playback on until either side ends.
+async fn follow(mut playback: Playback, id: &str, out: &Out, mut closing: watch::Receiver<bool>) {
+    let stops = || Status::unavailable("the server stops; play from this moment when it is back");
+    loop {
+        let next = tokio::select! {
+            next = playback.next() => next,
+            () = out.closed() => return,
+            _ = closing.wait_for(|closing| *closing) => None,
+        };
+        let (response, last) = match next {
+            Some(Ok(played)) => (Ok(response(id, played)), false),
+            Some(Err(error)) => (Err(convert::unread(&error)), true),
+            None => (Err(stops()), true),
+        };
+        // A viewer that has gone is not told.
+        if out.send(response).await.is_err() || last {
+            return;
+        }
+    }
+}
+
+fn response(id: &str, played: Played) -> v1::PlayResponse {
+    let server_time_us = played.replayed.at.0;
+    v1::PlayResponse {
+        replayed: Some(replayed_to(id, &played.replayed)),
+        recorded: played.update.map(|update| v1::WatchResponse {
+            server_time_us,
+            not_recorded: None,
+            resume_token: Vec::new(),
+            update: Some(convert::update(update)),
+        }),
+    }
+}
+
+fn replayed_to(id: &str, replayed: &Replayed) -> v1::Replayed {
+    let state = match replayed.state {
+        State::Playing => v1::ReplayState::Playing,
+        State::Paused => v1::ReplayState::Paused,
+        State::Ended => v1::ReplayState::Ended,
+        State::CaughtUp => v1::ReplayState::CaughtUp,
+    };
+    let order = match replayed.order {
+        Order::Arrival => v1::ReplayOrder::Arrival,
+        Order::Device => v1::ReplayOrder::Device,
+    };
+    let times = replayed.speed.as_times();
+    v1::Replayed {
+        playback: id.to_owned(),
+        recorded_at_us: replayed.at.0,
+        speed: times.unwrap_or(0.0),
+        fastest: times.is_none(),
+        order: order.into(),
+        state: state.into(),
+        starts_at_us: replayed.starts_at.0,
+        ends_at_us: replayed.ends_at.0,
+        open: replayed.open,
+        jump: replayed.jump,
+        note: replayed.note.unwrap_or_default().to_owned(),
+    }
+}
+
+fn checked(request: v1::PlayRequest) -> Result<Play, Status> {
+    name("transfer", &request.transfer)?;
+    if request.waveforms && !request.samples {
+        return Err(Status::invalid_argument(
+            "waveforms: come as samples; set `samples` as well",
+        ));
+    }
+    let order = order_from(request.order());
+    let speed = match (request.fastest, request.speed) {
+        (true, _) => Speed::FASTEST,
+        (false, 0.0) => Speed::REAL,
+        (false, times) => speed_from(times)?,
+    };
+    Ok(Play {
+        transfer: request.transfer,
+        order,
+        from: request.from_us.map(EngineTime),
+        speed,
+        paused: request.paused,
+        samples: request.samples,
+        waveforms: request.waveforms,
+    })
+}
+
+fn speed_from(times: f64) -> Result<Speed, Status> {
+    Speed::times(times).ok_or_else(|| {
+        Status::invalid_argument(format!(
+            "speed: {times} times real time; give 0.1 to 10000, or set `fastest`"
+        ))
+    })
+}
+
+fn order_from(order: v1::ReplayOrder) -> Order {
+    match order {
+        v1::ReplayOrder::Unspecified | v1::ReplayOrder::Arrival => Order::Arrival,
+        v1::ReplayOrder::Device => Order::Device,
+    }
+}
+
+fn command_from(command: Option<Asked>) -> Result<Command, Status> {
+    let unknown = |what: &str| Status::invalid_argument(format!("{what}: of no known kind"));
+    let command = command.ok_or_else(|| Status::invalid_argument("command: give one"))?;
+    Ok(match command {
+        Asked::Pause(v1::ReplayPause {}) => Command::Pause,
+        Asked::Resume(v1::ReplayResume {}) => Command::Resume,
+        Asked::Speed(times) => Command::Speed(speed_from(times)?),
+        Asked::Fastest(v1::ReplayFastest {}) => Command::Speed(Speed::FASTEST),
+        Asked::Step(step) => match v1::ReplayStep::try_from(step) {
+            Ok(v1::ReplayStep::Frame) => Command::StepFrame,
+            Ok(v1::ReplayStep::Second) => Command::StepSecond,
+            Ok(v1::ReplayStep::Unspecified) | Err(_) => return Err(unknown("step")),
+        },
+        Asked::SeekToUs(at) => Command::Seek(EngineTime(at)),
+        Asked::Alert(which) => match v1::ReplayAlert::try_from(which) {
+            Ok(v1::ReplayAlert::Next) => Command::NextAlert,
+            Ok(v1::ReplayAlert::Previous) => Command::PreviousAlert,
+            Ok(v1::ReplayAlert::Unspecified) | Err(_) => return Err(unknown("alert")),
+        },
+        Asked::Order(order) => {
+            let order = v1::ReplayOrder::try_from(order).map_err(|_| unknown("order"))?;
+            Command::Order(order_from(order))
+        }
+    })
+}
+
+fn refused(error: &PlayError) -> Status {
+    match error {
+        PlayError::Lookup(inner) => convert::lookup(inner),
+        PlayError::Unreadable { .. } => Status::unavailable(error.to_string()),
+        PlayError::Read(inner) => convert::unread(inner),
+        PlayError::Full { .. } => Status::resource_exhausted(error.to_string()),
+        PlayError::TooLong { .. } => Status::failed_precondition(error.to_string()),
+    }
+}
