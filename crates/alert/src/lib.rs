@@ -16,6 +16,7 @@
 pub mod book;
 pub mod equipment;
 pub mod limit;
+pub mod past;
 pub mod profile;
 pub mod score;
 pub mod technical;

@@ -1,6 +1,6 @@
 //! The table of open alerts: identity, numbering of transitions.
 
-use crate::bounds::ALERTS_MAX;
+use crate::bounds::{ALERTS_MAX, RETROSPECTIVE_MAX};
 use crate::effects::Effects;
 use enroute_alert::limit::{Side, Step};
 use enroute_model::frame::{Metric, Priority};
@@ -12,7 +12,7 @@ use enroute_model::state::{
 };
 use enroute_model::time::EngineTime;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 type Key = (Option<GatewayId>, AlertKind);
 
@@ -23,6 +23,22 @@ pub(crate) struct Alerts {
     last_id: u64,
     last_ordinal: u64,
     refused: u64,
+    /// Found in history, oldest find first.
+    past: VecDeque<AlertState>,
+}
+
+/// A breach found in history.
+#[derive(Clone, Debug)]
+pub(crate) struct Past {
+    pub(crate) gateway: GatewayId,
+    pub(crate) kind: AlertKind,
+    pub(crate) priority: Priority,
+    /// When it began and ended, server's clock.
+    pub(crate) since: EngineTime,
+    pub(crate) until: EngineTime,
+    /// The furthest beyond the limit.
+    pub(crate) value: Reading,
+    pub(crate) limit: f64,
 }
 
 /// A condition after a step.
@@ -224,6 +240,45 @@ impl Alerts {
             }
         }
         self.refused = self.refused.saturating_add(other.refused);
+        self.past.extend(other.past.iter().cloned());
+        let surplus = self.past.len().saturating_sub(RETROSPECTIVE_MAX);
+        self.past.drain(..surplus);
+    }
+
+    /// A breach that history brought to light: recorded and listed. It is over,
+    /// so it asks for nothing and cannot ring, whatever a viewer makes of it (I11).
+    pub(crate) fn found(&mut self, past: Past, at: EngineTime, out: &mut Effects) {
+        let alert = AlertState {
+            alert_id: self.fresh_id(),
+            gateway: Some(past.gateway),
+            kind: past.kind,
+            priority: past.priority,
+            phase: AlertPhase::Ended,
+            since: past.since,
+            value: Some(past.value),
+            limit: Some(past.limit),
+            raised: self.last_ordinal.saturating_add(1),
+            acknowledged: None,
+            paused_until: None,
+            note: None,
+            until: Some(past.until),
+            escalation: Escalation::None,
+            path: AlertPath {
+                raised_at: at,
+                ..AlertPath::default()
+            },
+        };
+        self.past.push_back(alert.clone());
+        if self.past.len() > RETROSPECTIVE_MAX {
+            self.past.pop_front();
+        }
+        self.tell(alert, at, out);
+        out.changed.info = true;
+    }
+
+    /// Found in history, newest find first.
+    pub(crate) fn past(&self) -> Vec<AlertState> {
+        self.past.iter().rev().cloned().collect()
     }
 
     pub(crate) fn open(&self) -> impl Iterator<Item = &AlertState> {

@@ -23,6 +23,14 @@ pub const RANGES_MAX: usize = 4_096;
 pub const DIGESTS_MAX: usize = 1_024;
 /// Alerts that are not over, in one transfer.
 pub const ALERTS_MAX: usize = 1_024;
+/// Finds of the past kept for viewers; the newest stay.
+pub const RETROSPECTIVE_MAX: usize = 64;
+/// Silences of one source whose history is searched at a time; one more ends the
+/// search of the oldest, and what was left of it is counted.
+pub const PASSES_MAX: usize = 256;
+/// Late frames of one source that came before their turn; one more ends the
+/// waiting for what is missing before them, which is counted.
+pub const LATE_WAITING_MAX: usize = 512;
 /// Active alarms of one source's device.
 pub const DEVICE_ALARMS_MAX: usize = 128;
 /// Crew events kept for viewers.

@@ -170,6 +170,16 @@ impl Ledger {
         counted
     }
 
+    /// Through which number frames have come or been given up without a hole, at
+    /// the least, from this one on.
+    pub(crate) fn through(&self, sequence: u64) -> Option<u64> {
+        let received = self.received.through(sequence);
+        received.or_else(|| {
+            let mut given = self.given_up.within(sequence, sequence);
+            given.next().map(|given| given.last)
+        })
+    }
+
     /// The first missing frame, and how many will never come.
     pub(crate) fn standing(&self, first: u64, lost: bool) -> (Option<u64>, u64) {
         let (mut oldest, mut gone) = (None, 0_u64);

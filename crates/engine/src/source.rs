@@ -5,6 +5,7 @@ mod clocks;
 mod deadlines;
 pub(crate) mod derived;
 mod epochs;
+pub(crate) mod late;
 mod technical;
 mod values;
 
@@ -22,6 +23,7 @@ use enroute_model::ids::{Epoch, GatewayId, Lane, Stream};
 use enroute_model::state::{AlertKind, Link, ScoreState, SourceState};
 use enroute_model::time::{EngineTime, ServerTime, Span};
 use epochs::{Life, Rejected};
+use late::Late;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use technical::Technical;
@@ -68,6 +70,7 @@ pub(crate) struct Source {
     pub(crate) values: BTreeMap<Metric, Slot>,
     device_alarms: Vec<HeldAlarm>,
     pub(crate) technical: Technical,
+    late: Late,
     epochs: BTreeMap<Epoch, Life>,
     /// Newest live frame of each stream.
     newest: BTreeMap<Stream, Order>,
@@ -99,6 +102,7 @@ impl Source {
             values: BTreeMap::new(),
             device_alarms: Vec::new(),
             technical: Technical::default(),
+            late: Late::default(),
             epochs: BTreeMap::new(),
             newest: BTreeMap::new(),
             excused: false,
@@ -337,6 +341,7 @@ impl Source {
     /// Takes over what another engine knows of the same gateway; the newer wins.
     pub(crate) fn merge(&mut self, other: Self, ctx: &mut Ctx) {
         self.merge_epochs(other.epochs, ctx);
+        self.late.merge(other.late);
         self.merge_values(other.values, ctx);
         if other.link.last_heard() > self.link.last_heard() {
             let key = (Some(ctx.gateway.clone()), AlertKind::LinkLost);

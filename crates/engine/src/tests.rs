@@ -3,6 +3,7 @@
 mod attention;
 mod clocks;
 mod ladder;
+mod late;
 mod ledger;
 mod properties;
 mod scores;
@@ -355,6 +356,18 @@ fn line(transition: &AlertTransition) -> String {
     let seen = seen.map_or(String::new(), |seen| {
         format!(", acknowledged by {}", seen.by)
     });
+    if let Some(until) = alert.until {
+        return format!(
+            "{:>4} s  #{} {}: {what} from {} to {} s{value}: retrospective, {:?}, {:?}",
+            transition.at.0 / 1_000_000,
+            alert.alert_id,
+            alert.gateway.as_ref().map_or("server", GatewayId::as_str),
+            alert.since.0 / 1_000_000,
+            until.0 / 1_000_000,
+            alert.phase,
+            alert.priority,
+        );
+    }
     format!(
         "{:>4} s  #{} {}: {what}: {:?}, {:?}{value}{seen}",
         transition.at.0 / 1_000_000,
@@ -363,6 +376,25 @@ fn line(transition: &AlertTransition) -> String {
         alert.phase,
         alert.priority,
     )
+}
+
+/// What alerts say of the present that no clock on board and no history may
+/// change: not the one that speaks of the clocks, not what was found in history,
+/// nor the numbers that follow from their being there.
+pub(super) fn present(alerts: &[AlertTransition]) -> Vec<String> {
+    let live = alerts
+        .iter()
+        .filter(|step| step.alert.kind != AlertKind::ClockWrong && !step.alert.is_retrospective());
+    let plain = live.map(|step| {
+        let alert = &step.alert;
+        let what = (&alert.gateway, &alert.kind, alert.phase, alert.priority);
+        format!(
+            "{:?} {what:?} {:?}",
+            step.at,
+            (alert.since, alert.value, alert.limit)
+        )
+    });
+    plain.collect()
 }
 
 pub(super) fn point(latitude: f64, longitude: f64, speed_m_s: Option<u32>) -> GeoPoint {

@@ -235,21 +235,26 @@ impl Slot {
 
     /// A value in another unit than the limits' says nothing to them.
     fn judge(&self, reading: Reading) -> Option<f64> {
-        let Reading::Value {
-            value,
-            validity: Validity::Measured,
-        } = reading
-        else {
-            return None;
-        };
-        let value = value.value();
-        match self.about.vital {
-            Some(vital) => {
-                let same_unit = self.unit.is_empty() || self.unit == vital.unit;
-                (same_unit && plausible(vital, value)).then_some(value)
-            }
-            None => Some(value),
+        judge(self.about.vital, &self.unit, reading)
+    }
+}
+
+/// The value that may raise an alert: measured, plausible, in the limits' unit.
+pub(crate) fn judge(vital: Option<&VitalSign>, unit: &str, reading: Reading) -> Option<f64> {
+    let Reading::Value {
+        value,
+        validity: Validity::Measured,
+    } = reading
+    else {
+        return None;
+    };
+    let value = value.value();
+    match vital {
+        Some(vital) => {
+            let same_unit = unit.is_empty() || unit == vital.unit;
+            (same_unit && plausible(vital, value)).then_some(value)
         }
+        None => Some(value),
     }
 }
 

@@ -96,10 +96,13 @@ impl Engine {
         match &frame.body {
             Body::Numerics(numerics) => {
                 let due = self.with_source(gateway, out, |source, ctx| {
-                    let due = source.numerics(numerics, origin, ctx);
                     if origin.late {
-                        return due;
+                        source.note_late(&frame.header, numerics, ctx);
+                        return source.numerics(numerics, origin, ctx);
                     }
+                    let silence = source.silence_before(&frame.header, ctx);
+                    let due = source.numerics(numerics, origin, ctx);
+                    source.search_silence(silence, ctx);
                     let sensors = source.note_sensors(numerics, ctx);
                     let derived = source.derive(false, ctx);
                     due.into_iter().chain(sensors).chain(derived).min()
@@ -141,8 +144,9 @@ impl Engine {
             }
             Body::Shed(shed) => {
                 let header = &frame.header;
-                self.with_source(gateway, out, |source, _| {
+                self.with_source(gateway, out, |source, ctx| {
                     source.give_up(header, shed);
+                    source.note_given_up(ctx);
                 });
             }
             Body::Waveforms(_) | Body::Unknown => {}

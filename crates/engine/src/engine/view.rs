@@ -37,8 +37,8 @@ impl Engine {
             poisoned: self.poisoned.clone(),
             crew_log: self.crew_log.clone(),
             unrecorded: self.unrecorded.clone(),
-            retrospective: Vec::new(),
-            unsearched: 0,
+            retrospective: self.alerts.past(),
+            unsearched: self.sources.values().map(Source::unsearched).sum(),
         }
     }
 

@@ -43,6 +43,13 @@ impl Received {
         self.runs.get(index).is_some_and(|run| run.first <= number)
     }
 
+    /// The last number of the run that holds it.
+    pub(super) fn through(&self, number: u64) -> Option<u64> {
+        let index = self.runs.partition_point(|run| run.last < number);
+        let run = self.runs.get(index).filter(|run| run.first <= number)?;
+        Some(run.last)
+    }
+
     /// Whether it would lengthen a run instead of beginning one.
     pub(super) fn touches(&self, number: u64) -> bool {
         let before = number.checked_sub(1).is_some_and(|n| self.contains(n));

@@ -48,6 +48,7 @@ impl Source {
             }
         }
         self.fire_sensors(ctx);
+        self.settle_late(ctx);
         let watched = self.is_watched(ctx);
         let last_heard = self.link.last_heard();
         let off: Vec<Metric> = { self.values.keys() }

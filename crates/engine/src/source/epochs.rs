@@ -41,6 +41,12 @@ impl Life {
         }
     }
 
+    /// Through which number frames of a leg have come or been given up, from
+    /// this one on.
+    pub(super) fn covered(&self, stream: Stream, leg: u64, sequence: u64) -> Option<u64> {
+        self.ledgers.get(&(stream, leg))?.through(sequence)
+    }
+
     /// A new frame of it came live: it is not gone. Says when the first one did.
     pub(super) fn heard(&mut self, at: EngineTime) -> EngineTime {
         self.lost.clear();
