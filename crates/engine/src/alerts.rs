@@ -8,7 +8,8 @@ use enroute_model::ids::GatewayId;
 use enroute_model::reading::Reading;
 use enroute_model::registry::AlertAction;
 use enroute_model::state::{
-    AlertKind, AlertNote, AlertPath, AlertPhase, AlertState, AlertTransition, Attention, Escalation,
+    AlertKind, AlertNote, AlertPath, AlertPhase, AlertState, AlertTransition, Attention,
+    Escalation, ValuePath,
 };
 use enroute_model::time::EngineTime;
 use serde::{Deserialize, Serialize};
@@ -48,6 +49,7 @@ pub(crate) struct Now {
     pub(crate) priority: Priority,
     pub(crate) since: EngineTime,
     pub(crate) value: Option<Reading>,
+    pub(crate) value_at: Option<EngineTime>,
     pub(crate) limit: Option<f64>,
 }
 
@@ -59,6 +61,7 @@ impl Now {
             priority,
             since,
             value: None,
+            value_at: None,
             limit: None,
         }
     }
@@ -86,6 +89,7 @@ impl Alerts {
             phase: now.phase,
             since: now.since,
             value: now.value,
+            value_at: now.value_at,
             limit: now.limit,
             raised: demand.map_or(self.last_ordinal.saturating_add(1), |alert| alert.raised),
             acknowledged: demand.and_then(|alert| alert.acknowledged.clone()),
@@ -136,7 +140,7 @@ impl Alerts {
         &mut self,
         (gateway, metric): (&GatewayId, &Metric),
         step: Step,
-        value: Option<Reading>,
+        value: Option<(Reading, EngineTime)>,
         at: EngineTime,
         out: &mut Effects,
     ) {
@@ -145,12 +149,15 @@ impl Alerts {
             Side::High => AlertKind::LimitHigh(metric.clone()),
         };
         let key = (Some(gateway.clone()), kind);
-        let last = self.open.get(&key).and_then(|alert| alert.value);
+        let last = self.open.get(&key);
+        let last = last.and_then(|alert| Some((alert.value?, alert.value_at?)));
+        let value = value.or(last);
         let now = Now {
             phase: step.phase,
             priority: step.priority,
             since: step.since,
-            value: value.or(last),
+            value: value.map(|(reading, _)| reading),
+            value_at: value.map(|(_, at)| at),
             limit: Some(step.limit),
         };
         self.set(key, now, at, out);
@@ -191,6 +198,30 @@ impl Alerts {
         }
         let alert = alert.clone();
         self.tell(alert, at, out);
+    }
+
+    /// Passes an alert on that nobody saw to.
+    pub(crate) fn escalate(
+        &mut self,
+        alert_id: u64,
+        step: Escalation,
+        at: EngineTime,
+        out: &mut Effects,
+    ) {
+        let mut open = self.open.values_mut();
+        if let Some(alert) = open.find(|alert| alert.alert_id == alert_id) {
+            alert.escalation = step;
+            let alert = alert.clone();
+            self.tell(alert, at, out);
+        }
+    }
+
+    /// The way of the value that raised an alert is known.
+    pub(crate) fn traced(&mut self, alert_id: u64, value: ValuePath) {
+        let mut open = self.open.values_mut();
+        if let Some(alert) = open.find(|alert| alert.alert_id == alert_id) {
+            alert.path.value = Some(value);
+        }
     }
 
     /// Ends one condition, if it is open.
@@ -256,6 +287,7 @@ impl Alerts {
             phase: AlertPhase::Ended,
             since: past.since,
             value: Some(past.value),
+            value_at: None,
             limit: Some(past.limit),
             raised: self.last_ordinal.saturating_add(1),
             acknowledged: None,

@@ -2,6 +2,7 @@
 
 mod actions;
 mod attention;
+mod escalation;
 mod frames;
 mod join;
 mod rules;
@@ -128,6 +129,17 @@ impl Engine {
             self.last_frame_at = self.now;
             self.bound = Bound::Unknown;
         }
+        let told = out.alerts.len();
+        let verdict = self.entry(record, out);
+        if out.alerts.len() > told {
+            self.tell_unattended(out);
+            self.trace(told, out);
+            self.arm(self.escalation_at());
+        }
+        verdict
+    }
+
+    fn entry(&mut self, record: &Record, out: &mut Effects) -> Verdict {
         match &record.entry {
             Entry::Frame {
                 gateway,
@@ -189,7 +201,8 @@ impl Engine {
 
     fn earliest(&self) -> Option<EngineTime> {
         let sources = self.sources.values().filter_map(Source::next_timeout);
-        sources.chain(self.silence_at()).min()
+        let own = self.silence_at().into_iter().chain(self.escalation_at());
+        sources.chain(own).min()
     }
 
     /// When an unassigned transfer closes.
@@ -200,9 +213,13 @@ impl Engine {
 
     /// Fires what is due at `self.now`, source by source.
     fn fire(&mut self, out: &mut Effects) {
+        let told = out.alerts.len();
         for gateway in self.appeared.clone() {
             self.with_source(&gateway, out, Source::handle_timeout);
         }
+        self.escalate(out);
+        self.tell_unattended(out);
+        self.trace(told, out);
         if self.silence_at().is_some_and(|due| due <= self.now) {
             self.close(out);
             self.closed_by_silence = true;

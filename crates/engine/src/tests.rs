@@ -2,6 +2,7 @@
 
 mod attention;
 mod clocks;
+mod escalation;
 mod ladder;
 mod late;
 mod ledger;
@@ -21,7 +22,7 @@ use enroute_model::ids::{Epoch, GatewayId, Lane, Position, Stream, TransferId};
 use enroute_model::reading::{Decimal, NoValue, Reading, Validity};
 use enroute_model::record::{Entry, Record};
 use enroute_model::registry::{AgeBand, AlertAction, Population, RegistryAction, TransferInfo};
-use enroute_model::state::{AlertKind, AlertTransition};
+use enroute_model::state::{AlertKind, AlertPhase, AlertTransition, Escalation};
 use enroute_model::time::{EngineTime, GatewayTime, ServerTime, Span};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -346,7 +347,7 @@ fn line(transition: &AlertTransition) -> String {
         AlertKind::SpoolFilling => "spool filling".to_owned(),
         AlertKind::BatteryLow => "battery low".to_owned(),
         AlertKind::HistoryIncomplete => "history incomplete".to_owned(),
-        AlertKind::NotAttended => "not attended".to_owned(),
+        AlertKind::NotAttended => "nobody attends".to_owned(),
     };
     let value = match alert.value {
         Some(Reading::Value { value, .. }) => format!(", value {value}"),
@@ -368,8 +369,17 @@ fn line(transition: &AlertTransition) -> String {
             alert.priority,
         );
     }
+    let passed = match alert.escalation {
+        Escalation::None => "",
+        Escalation::OnCall => ", to those on call",
+        Escalation::Unattended => ", unattended",
+    };
+    let value = match (alert.phase, alert.value_at) {
+        (AlertPhase::Unknown, Some(at)) => format!("{value} at {} s", at.0 / 1_000_000),
+        _ => value,
+    };
     format!(
-        "{:>4} s  #{} {}: {what}: {:?}, {:?}{value}{seen}",
+        "{:>4} s  #{} {}: {what}: {:?}, {:?}{value}{seen}{passed}",
         transition.at.0 / 1_000_000,
         alert.alert_id,
         alert.gateway.as_ref().map_or("server", GatewayId::as_str),

@@ -51,6 +51,8 @@ pub(crate) struct Slot {
     unit: String,
     pub(crate) origin: Origin,
     pub(crate) heard_at: EngineTime,
+    /// The last live reading that could raise an alert, and when it came.
+    pub(crate) last_usable: Option<(Reading, EngineTime)>,
     pub(crate) interval: Span,
     /// The source sends live numerics at most this often; zero: as they come.
     declared: Span,
@@ -100,6 +102,7 @@ impl Slot {
             unit: incoming.unit.to_owned(),
             origin: incoming.origin,
             heard_at: at,
+            last_usable: None,
             interval: incoming.interval,
             declared,
             patience: None,
@@ -110,8 +113,15 @@ impl Slot {
             trend: Trend::default(),
             about,
         };
+        slot.note_usable(incoming, at);
         slot.note_trend(incoming.reading, incoming.origin);
         slot
+    }
+
+    fn note_usable(&mut self, incoming: Incoming, at: EngineTime) {
+        if !incoming.origin.late && self.judge(incoming.reading).is_some() {
+            self.last_usable = Some((incoming.reading, at));
+        }
     }
 
     /// Takes the place of the value before. Says whether the interval is new.
@@ -129,6 +139,7 @@ impl Slot {
         self.stale = false;
         self.patience = None;
         self.stale_alert_at = None;
+        self.note_usable(incoming, at);
         self.note_trend(incoming.reading, incoming.origin);
         other_interval
     }

@@ -424,6 +424,7 @@ impl Outage {
             phase,
             since: self.since,
             value: None,
+            value_at: None,
             limit: None,
             raised: 0,
             acknowledged: None,

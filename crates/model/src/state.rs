@@ -324,6 +324,27 @@ pub struct RuleSubject {
 }
 
 impl AlertKind {
+    /// The quantity whose value raises it; `None`: none does.
+    #[must_use]
+    pub fn raised_by(&self) -> Option<&Metric> {
+        match self {
+            Self::LimitLow(metric) | Self::LimitHigh(metric) => Some(metric),
+            Self::Rule(subject) if subject.physiological => Some(&subject.metric),
+            Self::Rule(_)
+            | Self::Stale(_)
+            | Self::LinkLost
+            | Self::Conflict(_)
+            | Self::EngineDegraded
+            | Self::NotRecorded
+            | Self::SensorOff(_)
+            | Self::ClockWrong
+            | Self::SpoolFilling
+            | Self::BatteryLow
+            | Self::HistoryIncomplete
+            | Self::NotAttended => None,
+        }
+    }
+
     /// Physiological (the patient) or technical (the equipment).
     #[must_use]
     pub fn is_physiological(&self) -> bool {
@@ -362,6 +383,9 @@ pub struct AlertState {
     pub since: EngineTime,
     /// The value that raised or last changed it.
     pub value: Option<Reading>,
+    /// When that value came, engine time. Of an unknown condition it is the last
+    /// value there was.
+    pub value_at: Option<EngineTime>,
     /// The limit it broke.
     pub limit: Option<f64>,
     /// The ordinal of the step that last asked for attention: the first one, or
@@ -395,7 +419,10 @@ impl AlertState {
     pub fn reaches(&self, role: ViewerRole, exercise: bool) -> bool {
         match role {
             ViewerRole::Wall | ViewerRole::Viewer | ViewerRole::Clinician => true,
-            ViewerRole::OnCall => !exercise && self.escalation > Escalation::None,
+            ViewerRole::OnCall => {
+                let called = self.escalation > Escalation::None;
+                !exercise && (called || self.kind == AlertKind::NotAttended)
+            }
         }
     }
 }

@@ -275,6 +275,7 @@ pub fn alert_to(alert: &AlertState) -> v1::Alert {
             Escalation::Unattended => 2,
         },
         path: Some(path_to(&alert.path)),
+        value_at_us: alert.value_at.map(|t| t.0),
     }
 }
 

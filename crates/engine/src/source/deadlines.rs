@@ -97,10 +97,10 @@ impl Source {
 
 fn raise_pending(metric: &Metric, slot: &mut Slot, ctx: &mut Ctx) {
     if let Some(rule) = &slot.about.rule {
-        let (reading, at) = (slot.reading, ctx.at);
+        let (value, at) = ((slot.reading, slot.heard_at), ctx.at);
         slot.condition.handle_timeout(rule, at, |step| {
             ctx.alerts
-                .limit_step((ctx.gateway, metric), step, Some(reading), at, ctx.out);
+                .limit_step((ctx.gateway, metric), step, Some(value), at, ctx.out);
         });
     }
 }

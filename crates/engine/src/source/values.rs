@@ -275,7 +275,7 @@ fn evaluate(metric: &Metric, slot: &mut Slot, ctx: &mut Ctx) {
         let (reading, at, about) = (slot.reading, ctx.at, (ctx.gateway, metric));
         slot.condition.value(rule, value, at, |step| {
             ctx.alerts
-                .limit_step(about, step, Some(reading), at, ctx.out);
+                .limit_step(about, step, Some((reading, at)), at, ctx.out);
         });
     }
 }
@@ -284,8 +284,9 @@ fn evaluate(metric: &Metric, slot: &mut Slot, ctx: &mut Ctx) {
 pub(super) fn no_value(metric: &Metric, slot: &mut Slot, stopped: bool, ctx: &mut Ctx) {
     if let Some(rule) = &slot.about.rule {
         let (at, about): (_, (&GatewayId, _)) = (ctx.at, (ctx.gateway, metric));
+        let last = slot.last_usable;
         slot.condition.no_value(rule, stopped, |step| {
-            ctx.alerts.limit_step(about, step, None, at, ctx.out);
+            ctx.alerts.limit_step(about, step, last, at, ctx.out);
         });
     }
 }
