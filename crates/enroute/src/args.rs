@@ -1,9 +1,15 @@
 //! The command line. The help texts are pages for people: what the command
 //! does, an example, what its exit code means.
 
+mod replay;
+mod report;
 mod typed;
 
 use clap::{Args, Parser, Subcommand};
+pub(crate) use replay::{
+    From, Order, Recorded, RecordingsAction, RecordingsArgs, ReplayArgs, Speed,
+};
+pub(crate) use report::{AlertsAction, AlertsArgs, ReevaluateArgs, ReportArgs};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,7 +29,8 @@ use typed::{leg, weight};
     max_term_width = 100,
     after_help = "Start with: enroute demo\n\n\
         Exit codes: 0 done; 1 failed, the last line says why; 2 wrong arguments or\n\
-        configuration; 3 the command's check found a difference (demo, reevaluate)."
+        configuration; 3 the command's check found a difference (demo, reevaluate,\n\
+        recordings verify)."
 )]
 pub(crate) struct Cli {
     /// What to do.
@@ -50,6 +57,10 @@ pub(crate) enum Command {
     Transfer(TransferArgs),
     /// Watch transfers in the terminal, or as JSON
     Watch(WatchArgs),
+    /// Play a recorded transfer, in the terminal, as JSON, or published again
+    Replay(ReplayArgs),
+    /// List, show and check what is recorded
+    Recordings(RecordingsArgs),
     /// Copy everything that a server has stored into one file, while it runs
     Backup(BackupArgs),
     /// Make a data directory of such a file
@@ -59,6 +70,8 @@ pub(crate) enum Command {
     Bench(BenchArgs),
     /// Run a journal through the engine again and compare the alerts
     Reevaluate(ReevaluateArgs),
+    /// Say how many alerts recordings had
+    Alerts(AlertsArgs),
 }
 
 /// Run everything in one process: broker, server, and simulated patients.
@@ -458,28 +471,6 @@ pub(crate) struct RestartArgs {
     /// One JSON object
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-/// Run a journal through the engine again and compare the alerts, byte for byte.
-///
-/// The alerts that a server raised are stored beside what it received. This command
-/// gives the same records to a fresh engine and holds its alerts against the stored
-/// ones. Nothing is written; the server of that directory must not be running.
-#[derive(Debug, Args)]
-#[command(after_long_help = "\
-Example:
-  enroute demo --headless --for 30s --data /tmp/demo
-  enroute reevaluate --data /tmp/demo
-
-Prints one line for each difference: the transfer, the ordinal of the transition, what
-was stored and what came out now.
-
-Exit codes: 0 the alerts are the same; 1 the directory cannot be read; 2 wrong
-arguments; 3 they differ.")]
-pub(crate) struct ReevaluateArgs {
-    /// The server's data directory
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data: PathBuf,
 }
 
 /// `mqtt://HOST:PORT`.

@@ -4,6 +4,7 @@
 //!
 //! Not here: anything about patients, frames or alerts; the other crates own that.
 
+mod alerts;
 mod args;
 mod backup;
 mod bench;
@@ -19,7 +20,10 @@ mod latency;
 mod log;
 mod metrics;
 mod out;
+mod recordings;
 mod reevaluate;
+mod replay;
+mod report;
 mod restore;
 mod serve;
 mod server;
@@ -64,6 +68,9 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Backup(args) => backup::run(args, log).await,
         Command::Restore(args) => restore::run(args, log).await,
         Command::Reevaluate(args) => reevaluate::run(args, log).await,
+        Command::Alerts(args) => report::run(args, log).await,
+        Command::Replay(args) => replay::run(args, log).await,
+        Command::Recordings(args) => recordings::run(args, log).await,
         Command::Gateway(args) => gateway::run(args, log).await,
         Command::Simulate(args) => simulate::run(args, log).await,
         Command::Transfer(args) => transfer::run(args, log).await,

@@ -1,13 +1,17 @@
 //! `enroute reevaluate`: a journal through the engine again, alert by alert.
 
+use crate::alerts::{Difference as Other, Episode, differences, episodes};
 use crate::args::ReevaluateArgs;
+use crate::clock::SystemClock;
 use crate::log::{self, Screen};
+use crate::recordings::with_journal;
 use crate::watch::{json, words};
 use crate::{out, utc};
-use anyhow::{Context, Result, bail};
-use enroute_journal::{Journal, Options};
-use enroute_live::{Difference, Rerun};
+use anyhow::{Context, Result};
+use enroute_live::{Difference, Rerun, Trial};
+use enroute_model::time::{Clock, Span};
 use enroute_wire::{Message, v1};
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -22,15 +26,12 @@ pub(crate) fn journal_dir(data: &Path) -> PathBuf {
 /// Runs the command.
 pub(crate) async fn run(args: ReevaluateArgs, log: Option<&str>) -> Result<ExitCode> {
     log::start(log, None, Some("warn"), Screen::Free)?;
-    let dir = journal_dir(&args.data);
-    // Opening would make one.
-    if !dir.is_dir() {
-        bail!(
-            "{} is no data directory of a server: it has no journal",
-            args.data.display()
-        );
+    let clock = SystemClock::new();
+    if let Some(transfer) = args.transfer {
+        let trial = tokio::task::spawn_blocking(move || trial(&args.data, &transfer)).await??;
+        return one(&trial, clock.monotonic(), args.json);
     }
-    let rerun = tokio::task::spawn_blocking(move || rerun(&dir)).await??;
+    let rerun = tokio::task::spawn_blocking(move || rerun(&args.data)).await??;
     for difference in &rerun.differences {
         for line in difference_lines(difference) {
             out::line(line)?;
@@ -51,12 +52,115 @@ pub(crate) async fn run(args: ReevaluateArgs, log: Option<&str>) -> Result<ExitC
     Ok(ExitCode::from(if same { 0 } else { DIFFERS }))
 }
 
-fn rerun(dir: &Path) -> Result<Rerun> {
-    let (journal, _tail) = Journal::open(dir, Options::default())
-        .with_context(|| format!("failed to open {}", dir.display()))?;
-    let rerun = enroute_live::rerun(&journal)?;
-    journal.close().context("failed to close the journal")?;
-    Ok(rerun)
+fn trial(data: &Path, transfer: &str) -> Result<Trial> {
+    let mut found = None;
+    with_journal(data, |journal| {
+        Ok(enroute_live::trials(journal, Some(transfer), |trial| {
+            found = Some(trial);
+        })?)
+    })?;
+    found.with_context(|| format!("no transfer {transfer:?} in this directory"))
+}
+
+/// Tells the differences of one transfer, alert by alert.
+fn one(trial: &Trial, took: Span, as_json: bool) -> Result<ExitCode> {
+    let (was, is) = (episodes(&trial.stored), episodes(&trial.derived));
+    let found = differences(&was, &is);
+    for difference in found.iter().copied() {
+        out::line(if as_json {
+            object(difference).to_string()
+        } else {
+            line(difference)
+        })?;
+    }
+    let long = trial.to.since(trial.from);
+    let ratio = long.as_secs_f64() / took.as_secs_f64().max(1e-6);
+    if as_json {
+        let told = json!({
+            "type": "summary",
+            "transfer": trial.transfer,
+            "records": trial.records,
+            "alerts_then": was.len(),
+            "alerts_now": is.len(),
+            "differences": found.len(),
+            "recorded_s": long.as_secs_f64(),
+            "took_s": took.as_secs_f64(),
+            "times_real_time": ratio,
+        });
+        out::line(told.to_string())?;
+    } else {
+        out::line(format!(
+            "{}: {} records, {} alerts then, {} now, {} differ; {} in {:.2} s: {ratio:.0} times \
+             real time",
+            trial.transfer,
+            trial.records,
+            was.len(),
+            is.len(),
+            found.len(),
+            utc::span(long.0),
+            took.as_secs_f64(),
+        ))?;
+    }
+    Ok(ExitCode::from(if found.is_empty() { 0 } else { DIFFERS }))
+}
+
+fn priority(episode: &Episode) -> String {
+    let known = v1::Priority::try_from(episode.priority).unwrap_or_default();
+    json::word(known.as_str_name())
+}
+
+fn told(episode: &Episode) -> String {
+    let ended = episode.ended_at_us.map_or_else(
+        || "open at the end".to_owned(),
+        |at| format!("for {}", utc::span(at.saturating_sub(episode.raised_at_us))),
+    );
+    format!(
+        "{} {:6} {} {ended}",
+        utc::rfc3339(episode.raised_at_us),
+        priority(episode),
+        words::alert(&episode.first)
+    )
+}
+
+fn line(difference: Other) -> String {
+    match difference {
+        Other::Added(new) => format!("added    {}", told(new)),
+        Other::Removed(old) => format!("removed  {}", told(old)),
+        Other::Changed(old, new) => {
+            let later = new.raised_at_us.saturating_sub(old.raised_at_us);
+            let when = match later {
+                0 => String::new(),
+                later if later > 0 => format!(", {} later", utc::span(later)),
+                later => format!(", {} earlier", utc::span(later.saturating_neg())),
+            };
+            format!("changed  {}\n      to {}{when}", told(old), told(new))
+        }
+    }
+}
+
+fn object(difference: Other) -> Value {
+    let alert = |episode: &Episode| {
+        json!({
+            "raised_at": utc::rfc3339(episode.raised_at_us),
+            "ended_at": episode.ended_at_us.map(utc::rfc3339),
+            "highest_priority": priority(episode),
+            "alert": json::alert(&episode.first),
+        })
+    };
+    match difference {
+        Other::Added(new) => json!({ "type": "added", "now": alert(new) }),
+        Other::Removed(old) => json!({ "type": "removed", "then": alert(old) }),
+        Other::Changed(old, new) => json!({
+            "type": "changed",
+            "then": alert(old),
+            "now": alert(new),
+            "later_s": Span(new.raised_at_us.saturating_sub(old.raised_at_us)).as_secs_f64(),
+        }),
+    }
+}
+
+fn rerun(data: &Path) -> Result<Rerun> {
+    with_journal(data, |journal| Ok(enroute_live::rerun(journal)?))
 }
 
 fn difference_lines(difference: &Difference) -> [String; 3] {

@@ -33,6 +33,7 @@ pub mod simulation;
 mod subscription;
 mod token;
 mod totals;
+mod trial;
 mod update;
 mod viewers;
 
@@ -48,6 +49,7 @@ pub use rerun::{Difference, Rerun, RerunError, rerun};
 pub use subscription::Subscription;
 pub use token::Token;
 pub use totals::{ShedBy, StreamTotals, Totals, ViewersWaiting};
+pub use trial::{Trial, trials};
 pub use update::{
     AlertStep, Delivery, Ended, NotRecorded, Sample, Snapshot, Update, ValuesChange, Watch,
 };

@@ -436,7 +436,11 @@ async fn the_order_of_capture_is_the_course_without_the_link() {
         to_the_end(&mut playback).await
     };
     let (arrival, device) = (run(Order::Arrival).await, run(Order::Device).await);
-    assert_eq!(limit_steps(&arrival), [], "nobody was woken by the past");
+    assert_eq!(
+        limit_steps(&arrival),
+        Vec::<i64>::new(),
+        "nobody was woken by the past"
+    );
     let raised = limit_steps(&device);
     assert!(
         !raised.is_empty() && raised.iter().all(|second| (100..160).contains(second)),

@@ -247,7 +247,7 @@ fn attention(attention: &v1::Attention) -> Value {
     json!({ "by": attention.by, "at": rfc3339(attention.at_us) })
 }
 
-fn alert(alert: &v1::Alert) -> Value {
+pub(crate) fn alert(alert: &v1::Alert) -> Value {
     json!({
         "alert_id": alert.alert_id,
         "gateway": text(&alert.gateway),
@@ -274,7 +274,7 @@ fn alert(alert: &v1::Alert) -> Value {
 /// The word of an enum value without the enum's name: `ALERT_KIND_LIMIT_LOW` is
 /// `limit_low`.
 pub(crate) fn word(name: &str) -> String {
-    const PREFIXES: [&str; 8] = [
+    const PREFIXES: [&str; 10] = [
         "ALERT_KIND_",
         "ALERT_PHASE_",
         "READING_STATE_",
@@ -283,6 +283,8 @@ pub(crate) fn word(name: &str) -> String {
         "GAP_CAUSE_",
         "STREAM_",
         "MODE_",
+        "REPLAY_ORDER_",
+        "REPLAY_STATE_",
     ];
     PREFIXES
         .iter()

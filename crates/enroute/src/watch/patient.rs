@@ -22,30 +22,44 @@ const WIDE: u16 = 100;
 /// Draws the patient `id`.
 pub(crate) fn draw(frame: &mut Frame, picture: &Picture, id: &str, now: Span) {
     let keys = "← → other patient  Esc board  ? help  q leave";
+    let page = chrome::page(frame.area(), false, 0);
+    draw_in(frame, page.body, (picture, picture.silent(now)), id, now);
+    chrome::foot(frame, page.foot, picture, now, keys);
+}
+
+/// Draws the patient `id` without what is said about the server below; greyed if
+/// it must not be taken for what the picture says it is.
+pub(crate) fn draw_in(
+    frame: &mut Frame,
+    area: Rect,
+    (picture, silent): (&Picture, bool),
+    id: &str,
+    now: Span,
+) {
     let Some(transfer) = picture.transfers.get(id) else {
-        let page = chrome::page(frame.area(), false, 1);
-        let text = if picture.silent(now) {
+        let text = if silent {
             " waiting for the first picture …"
         } else {
             " This transfer is not among those that the server shows."
         };
-        frame.render_widget(Paragraph::new(text).fg(DIM), page.body);
-        chrome::foot(frame, page.foot, picture, now, keys);
+        let [_, body] = Layout::vertical([Constraint::Length(1), Constraint::Fill(1)]).areas(area);
+        frame.render_widget(Paragraph::new(text).fg(DIM), body);
         return;
     };
     let now_us = picture.server_now_us(now);
-    let page = chrome::page(frame.area(), transfer.state.exercise, 2);
-    let mut head = Vec::new();
+    let mut lines = Vec::new();
     if transfer.state.exercise {
-        head.push(chrome::exercise_line(page.head.width));
+        lines.push(chrome::exercise_line(area.width));
     }
-    head.extend(title(&transfer.state, now_us));
-    frame.render_widget(Paragraph::new(head), page.head);
-    body(frame, page.body, transfer, now, now_us);
-    if picture.silent(now) {
-        chrome::grey(frame, page.body);
+    lines.extend(title(&transfer.state, now_us));
+    let height = 2 + u16::from(transfer.state.exercise);
+    let [head, below] =
+        Layout::vertical([Constraint::Length(height), Constraint::Fill(1)]).areas(area);
+    frame.render_widget(Paragraph::new(lines), head);
+    body(frame, below, transfer, now, now_us);
+    if silent {
+        chrome::grey(frame, below);
     }
-    chrome::foot(frame, page.foot, picture, now, keys);
 }
 
 fn title(state: &v1::TransferState, now_us: i64) -> Vec<Line<'static>> {

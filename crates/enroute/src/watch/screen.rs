@@ -20,7 +20,7 @@ use tokio::time::MissedTickBehavior;
 use tonic::transport::Endpoint;
 
 /// Twelve pictures a second are enough for a sweep in characters.
-const PICTURE_EVERY: Duration = Duration::from_millis(80);
+pub(crate) const PICTURE_EVERY: Duration = Duration::from_millis(80);
 /// How often the key thread looks whether it is to end.
 const KEY_WAIT: Duration = Duration::from_millis(100);
 /// Keys typed ahead; more are dropped.
@@ -43,7 +43,7 @@ pub(crate) async fn view(
 }
 
 /// Ends the key thread and gives the terminal back when dropped.
-struct Leave(Arc<AtomicBool>);
+pub(crate) struct Leave(pub(crate) Arc<AtomicBool>);
 
 impl Drop for Leave {
     fn drop(&mut self) {
@@ -53,7 +53,7 @@ impl Drop for Leave {
 }
 
 /// Reads keys on a thread of its own, because reading blocks.
-fn keys() -> (mpsc::Receiver<KeyEvent>, Arc<AtomicBool>) {
+pub(crate) fn keys() -> (mpsc::Receiver<KeyEvent>, Arc<AtomicBool>) {
     let (to, from) = mpsc::channel(KEYS_MAX);
     let ended = Arc::new(AtomicBool::new(false));
     let end = Arc::clone(&ended);

@@ -4,11 +4,10 @@
 use crate::engine_clock::EngineClock;
 use crate::live::{Health, Live, LookupError};
 use crate::replay::device::DeviceOrder;
-use crate::replay::player::Player;
+use crate::replay::player::{Player, Told};
 use crate::replay::source::{Arrival, Recorded, Source};
 use crate::replay::{Command, Order, Play, PlayError, Replayed, Response, State};
 use crate::requests::Request;
-use crate::update::Update;
 use enroute_journal::ReadError;
 use enroute_model::state::Phase;
 use enroute_model::time::Span;
@@ -151,7 +150,7 @@ enum Woken {
 /// What a step on the blocking thread gives back.
 struct Stepped {
     player: Player,
-    updates: Vec<Update>,
+    updates: Told,
     jumped: bool,
     done: Result<(), ReadError>,
 }
@@ -250,14 +249,17 @@ impl Driver {
 
     /// What was seen, and a word of its own when the playback does something else
     /// now: it stands, goes on, has ended or caught up.
-    fn queue(&mut self, player: &Player, updates: Vec<Update>) {
+    fn queue(&mut self, player: &Player, updates: Told) {
+        let updates = updates.into_iter().map(|(at, update)| Response {
+            replayed: player.replayed_at(at),
+            update: Some(update),
+        });
+        self.waiting.extend(updates);
         let replayed = player.replayed();
-        let other = self.told.replace(replayed.state) != Some(replayed.state);
-        let updates = updates.into_iter().map(Some).chain(other.then_some(None));
-        self.waiting.extend(updates.map(|update| {
-            let replayed = replayed.clone();
-            Response { replayed, update }
-        }));
+        if self.told.replace(replayed.state) != Some(replayed.state) {
+            let update = None;
+            self.waiting.push_back(Response { replayed, update });
+        }
     }
 
     /// Plays what is due, or does what was asked for; `None`: it panicked.
@@ -265,7 +267,7 @@ impl Driver {
         let (now, present) = (self.now(), self.clock.now());
         let recorded = self.recorded.clone();
         let step = move || {
-            let mut updates = Vec::new();
+            let mut updates = Told::new();
             let done = match command {
                 None => player.play(now, present, &mut updates).map(|()| false),
                 Some(Command::Order(order)) => {
@@ -295,7 +297,7 @@ fn reorder(
     player: &mut Player,
     recorded: &Recorded,
     (now, order): (Span, Order),
-    updates: &mut Vec<Update>,
+    updates: &mut Told,
 ) -> Result<bool, ReadError> {
     match source(recorded, order) {
         Ok(source) => {

@@ -30,6 +30,8 @@ const NEAR_NOW: Span = Span::from_secs(1);
 /// engine asks for again and again.
 const FINE: Span = Span::from_millis(1);
 
+/// What is to be said, each with its moment of the recording.
+pub(crate) type Told = Vec<(EngineTime, Update)>;
 /// What a record or deadline did, and the record.
 type Event = (Vec<Step>, Option<Taken>);
 
@@ -65,7 +67,7 @@ impl Player {
         play: &Play,
         now: Span,
         present: Option<EngineTime>,
-    ) -> Result<(Self, Vec<Update>), ReadError> {
+    ) -> Result<(Self, Told), ReadError> {
         let course = Course::new(source.directory());
         let (first, _) = source.bounds();
         let mut player = Self {
@@ -86,18 +88,18 @@ impl Player {
             jump: 0,
             note: None,
         };
-        let mut told = Vec::new();
+        let mut told = Told::new();
         if let Some(from) = play.from {
             player.run_to(from)?;
         } else {
             // What the first records did is told as well.
             while let Some((steps, taken)) = player.event(first)? {
-                player.telling.note(&steps, taken.as_ref(), &mut told);
+                player.note(&steps, taken.as_ref(), &mut told);
             }
             player.look()?;
         }
         player.anchor = (now, player.head);
-        told.insert(0, player.telling.picture(&player.course));
+        told.insert(0, (player.head, player.telling.picture(&player.course)));
         Ok((player, told))
     }
 
@@ -113,6 +115,21 @@ impl Player {
             open: self.present.is_some(),
             jump: self.jump,
             note: self.note,
+        }
+    }
+
+    /// Where the playhead was when this was said.
+    pub(crate) fn replayed_at(&self, at: EngineTime) -> Replayed {
+        let replayed = self.replayed();
+        let state = if at < replayed.at && !self.paused {
+            State::Playing
+        } else {
+            replayed.state
+        };
+        Replayed {
+            at,
+            state,
+            ..replayed
         }
     }
 
@@ -170,7 +187,7 @@ impl Player {
         &mut self,
         now: Span,
         present: EngineTime,
-        out: &mut Vec<Update>,
+        out: &mut Told,
     ) -> Result<(), ReadError> {
         self.look_at_now(present)?;
         if self.paused {
@@ -185,14 +202,14 @@ impl Player {
                 self.arrive(target);
                 break;
             };
-            self.telling.note(&steps, taken.as_ref(), out);
+            self.note(&steps, taken.as_ref(), out);
         }
         if self.head < target || target < due {
             // It cannot keep up, or is at the end: it goes on from where it is.
             self.anchor = (now, self.head);
         }
         self.look()?;
-        self.telling.flush(now, &self.course, out);
+        self.flush(now, out);
         Ok(())
     }
 
@@ -217,7 +234,7 @@ impl Player {
         &mut self,
         now: Span,
         command: Command,
-        out: &mut Vec<Update>,
+        out: &mut Told,
     ) -> Result<bool, ReadError> {
         self.note = None;
         let before = self.jump;
@@ -236,7 +253,7 @@ impl Player {
         self.anchor = (now, self.head);
         let jumped = self.jump != before;
         if jumped {
-            out.push(self.telling.picture(&self.course));
+            out.push((self.head, self.telling.picture(&self.course)));
         }
         Ok(jumped)
     }
@@ -246,7 +263,7 @@ impl Player {
         &mut self,
         now: Span,
         (order, source): (Order, Box<dyn Source>),
-        out: &mut Vec<Update>,
+        out: &mut Told,
     ) -> Result<(), ReadError> {
         self.course = Course::new(source.directory());
         self.source = source;
@@ -255,11 +272,25 @@ impl Player {
         (self.index, self.indexed) = (Index::new(), true);
         self.seek(self.head)?;
         self.anchor = (now, self.head);
-        out.push(self.telling.picture(&self.course));
+        out.push((self.head, self.telling.picture(&self.course)));
         Ok(())
     }
 
-    fn step_frame(&mut self, now: Span, out: &mut Vec<Update>) -> Result<(), ReadError> {
+    fn note(&mut self, steps: &[Step], taken: Option<&Taken>, out: &mut Told) {
+        let mut updates = Vec::new();
+        self.telling.note(steps, taken, &mut updates);
+        let at = self.head;
+        out.extend(updates.into_iter().map(|update| (at, update)));
+    }
+
+    fn flush(&mut self, now: Span, out: &mut Told) {
+        let mut updates = Vec::new();
+        self.telling.flush(now, &self.course, &mut updates);
+        let at = self.head;
+        out.extend(updates.into_iter().map(|update| (at, update)));
+    }
+
+    fn step_frame(&mut self, now: Span, out: &mut Told) -> Result<(), ReadError> {
         self.look()?;
         match self.next.as_ref().map(|taken| taken.place) {
             Some(place) => {
@@ -267,30 +298,25 @@ impl Player {
                     let Some((steps, taken)) = self.event(EngineTime(i64::MAX))? else {
                         break;
                     };
-                    self.telling.note(&steps, taken.as_ref(), out);
+                    self.note(&steps, taken.as_ref(), out);
                 }
                 self.paused = true;
                 self.look()?;
-                self.telling.flush(now, &self.course, out);
+                self.flush(now, out);
                 Ok(())
             }
             None => self.step_to(now, self.end(), out),
         }
     }
 
-    fn step_to(
-        &mut self,
-        now: Span,
-        to: EngineTime,
-        out: &mut Vec<Update>,
-    ) -> Result<(), ReadError> {
+    fn step_to(&mut self, now: Span, to: EngineTime, out: &mut Told) -> Result<(), ReadError> {
         let to = to.min(self.end());
         self.paused = true;
         while let Some((steps, taken)) = self.event(to)? {
-            self.telling.note(&steps, taken.as_ref(), out);
+            self.note(&steps, taken.as_ref(), out);
         }
         self.arrive(to);
-        self.telling.flush(now, &self.course, out);
+        self.flush(now, out);
         Ok(())
     }
 

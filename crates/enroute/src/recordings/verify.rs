@@ -1,0 +1,163 @@
+//! `enroute recordings verify`: every record read, its checksum, its content, its
+//! place. A damaged record is named and loses only itself.
+
+use super::length_us;
+use crate::{out, utc};
+use anyhow::{Result, bail};
+use enroute_journal::{Classes, Journal, ReadError, Reader};
+use enroute_model::ids::{Position, TransferId};
+use enroute_model::time::EngineTime;
+use enroute_wire::v1;
+use enroute_wire::{Message, record};
+use serde_json::json;
+
+/// Damage that is told in full; the rest is counted.
+const TOLD_MAX: usize = 20;
+
+/// What was found under one id.
+#[derive(Default)]
+struct Found {
+    records: u64,
+    steps: u64,
+    damaged: u64,
+    told: Vec<String>,
+}
+
+impl Found {
+    fn damage(&mut self, what: String) {
+        self.damaged = self.damaged.saturating_add(1);
+        if self.told.len() < TOLD_MAX {
+            self.told.push(what);
+        }
+    }
+}
+
+/// Checks all transfers, or one; false: something is damaged.
+pub(super) fn run(journal: &Journal, one: Option<&str>, as_json: bool) -> Result<bool> {
+    let reader = journal.reader();
+    let mut ids: Vec<TransferId> = reader.transfers()?.into_iter().map(|(id, _)| id).collect();
+    if let Some(one) = one {
+        ids.retain(|id| id.as_str() == one);
+        if ids.is_empty() {
+            bail!("no records of {one:?} in this directory");
+        }
+    }
+    let recordings = enroute_live::recordings(journal)?;
+    let (mut records, mut damaged) = (0u64, 0u64);
+    for id in &ids {
+        let found = check(&reader, id)?;
+        records = records.saturating_add(found.records);
+        damaged = damaged.saturating_add(found.damaged);
+        let recording = recordings.iter().find(|one| one.transfer == id.as_str());
+        tell(id, &found, recording, as_json)?;
+    }
+    if !as_json {
+        let word = match damaged {
+            0 => "none is damaged".to_owned(),
+            n => format!("{n} are damaged; each loses only itself"),
+        };
+        out::line(format!(
+            "{records} records of {} transfers: {word}",
+            ids.len()
+        ))?;
+    }
+    Ok(damaged == 0)
+}
+
+fn check(reader: &Reader, id: &TransferId) -> Result<Found> {
+    let mut found = Found::default();
+    let (mut last, mut last_at) = (Position(0), EngineTime(i64::MIN));
+    for stored in reader.scan(id, Classes::All, Position(0)) {
+        found.records = found.records.saturating_add(1);
+        let stored = match stored {
+            Ok(stored) => stored,
+            Err(ReadError::Record { position, what }) => {
+                found.damage(format!("record {}: {what}", position.0));
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let position = stored.position;
+        if position <= last || stored.at < last_at {
+            found.damage(format!("record {}: out of order", position.0));
+        }
+        (last, last_at) = (position, stored.at);
+        if let Err(why) = record::decode(&stored.payload) {
+            found.damage(format!("record {}: does not decode: {why}", position.0));
+        }
+    }
+    check_steps(reader, id, &mut found)?;
+    Ok(found)
+}
+
+/// Alert transitions are numbered from 1 without a hole.
+fn check_steps(reader: &Reader, id: &TransferId, found: &mut Found) -> Result<()> {
+    let mut due = 1u64;
+    for row in reader.derived(id, 0) {
+        found.steps = found.steps.saturating_add(1);
+        let (ordinal, bytes) = match row {
+            Ok(row) => row,
+            Err(ReadError::Record { position, what }) => {
+                found.damage(format!("alert transition {}: {what}", position.0));
+                due = position.0.saturating_add(1);
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if ordinal != due {
+            found.damage(format!(
+                "alert transitions {due} to {} are not there",
+                ordinal.saturating_sub(1)
+            ));
+        }
+        if v1::AlertTransition::decode(bytes).is_err() {
+            found.damage(format!("alert transition {ordinal}: does not decode"));
+        }
+        due = ordinal.saturating_add(1);
+    }
+    Ok(())
+}
+
+fn tell(
+    id: &TransferId,
+    found: &Found,
+    recording: Option<&v1::Recording>,
+    as_json: bool,
+) -> Result<()> {
+    if as_json {
+        let missing = recording
+            .map(|one| json!({ "shed": one.shed, "missing": one.missing, "gaps": one.gaps }));
+        let line = json!({
+            "transfer": id.as_str(),
+            "records": found.records,
+            "alert_transitions": found.steps,
+            "damaged": found.damaged,
+            "damage": found.told,
+            "not_received": missing,
+        });
+        out::line(line.to_string())?;
+        return Ok(());
+    }
+    let not_here = match recording {
+        Some(one) => format!(
+            ", {} long; {} frames missing, {} given up, {} gaps",
+            utc::span(length_us(one)),
+            one.missing,
+            one.shed,
+            one.gaps
+        ),
+        None => ", part of another transfer".to_owned(),
+    };
+    out::line(format!(
+        "{id}: {} records, {} alert transitions{not_here}",
+        found.records, found.steps
+    ))?;
+    for what in &found.told {
+        out::line(format!("  DAMAGED {what}"))?;
+    }
+    let told = u64::try_from(found.told.len()).unwrap_or(u64::MAX);
+    if found.damaged > told {
+        out::line(format!("  and {} more", found.damaged - told))?;
+    }
+    Ok(())
+}
