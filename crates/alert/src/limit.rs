@@ -1,10 +1,10 @@
 //! The limit condition of one vital sign of one source: two levels each side,
-//! on-delays, hysteresis, latching.
+//! on-delays, hysteresis, off-delays, latching.
 //!
 //! ```text
 //!            beyond the limit            for the on-delay
 //!   normal ──────────────────► pending ──────────────────► active ⇄ unknown
-//!      ▲                          │                           │ inside the hysteresis
+//!      ▲                          │                           │ inside the hysteresis, for the off-delay
 //!      └──────────────────────────┴───────────────────────────┴─► over, or latched
 //! ```
 //!
@@ -16,7 +16,7 @@
 use crate::profile::{Level, Levels, LimitRule};
 use enroute_model::frame::Priority;
 use enroute_model::state::AlertPhase;
-use enroute_model::time::EngineTime;
+use enroute_model::time::{EngineTime, Span};
 use serde::{Deserialize, Serialize};
 
 /// Which side of a vital sign.
@@ -59,6 +59,9 @@ struct SideState {
     /// is left of its longer delay.
     warn_since: Option<EngineTime>,
     crit_since: Option<EngineTime>,
+    /// Since when a level that is on has been inside the hysteresis.
+    warn_inside: Option<EngineTime>,
+    crit_inside: Option<EngineTime>,
     shown: Shown,
     /// No usable value since the last one.
     blind: bool,
@@ -91,7 +94,26 @@ struct Bounds<'a> {
     levels: &'a Levels,
 }
 
-impl Bounds<'_> {
+impl<'a> Bounds<'a> {
+    fn low(rule: &'a LimitRule) -> Self {
+        Self {
+            side: Side::Low,
+            levels: &rule.low,
+        }
+    }
+
+    fn high(rule: &'a LimitRule) -> Self {
+        Self {
+            side: Side::High,
+            levels: &rule.high,
+        }
+    }
+
+    fn off_delay(self, rank: Rank) -> Span {
+        let level = self.level(rank);
+        level.map_or(Span::ZERO, |level| level.manner.off_delay)
+    }
+
     fn level(self, rank: Rank) -> Option<Level> {
         match rank {
             Rank::Warn => self.levels.warn,
@@ -145,7 +167,8 @@ impl LimitCondition {
         }
     }
 
-    /// Raises what has been pending for its delay.
+    /// Raises what has been pending for its delay, ends what has been inside for
+    /// its off-delay.
     pub fn handle_timeout(&mut self, rule: &LimitRule, now: EngineTime, mut out: impl FnMut(Step)) {
         for (state, bounds) in self.sides(rule) {
             state.settle(bounds, now, &mut out);
@@ -169,11 +192,11 @@ impl LimitCondition {
         }
     }
 
-    /// When something pending is to be raised.
+    /// When something pending is to be raised, or something raised to end.
     #[must_use]
     pub fn next_timeout(&self, rule: &LimitRule) -> Option<EngineTime> {
-        let low = self.low.next_timeout(&rule.low);
-        let high = self.high.next_timeout(&rule.high);
+        let low = self.low.next_timeout(Bounds::low(rule));
+        let high = self.high.next_timeout(Bounds::high(rule));
         low.into_iter().chain(high).min()
     }
 
@@ -210,15 +233,11 @@ impl LimitCondition {
         &mut self,
         rule: &'a LimitRule,
     ) -> impl Iterator<Item = (&mut SideState, Bounds<'a>)> {
-        let low = Bounds {
-            side: Side::Low,
-            levels: &rule.low,
-        };
-        let high = Bounds {
-            side: Side::High,
-            levels: &rule.high,
-        };
-        [(&mut self.low, low), (&mut self.high, high)].into_iter()
+        [
+            (&mut self.low, Bounds::low(rule)),
+            (&mut self.high, Bounds::high(rule)),
+        ]
+        .into_iter()
     }
 }
 
@@ -227,12 +246,22 @@ impl SideState {
         self.blind = false;
         let on = self.on();
         for rank in [Rank::Warn, Rank::Crit] {
+            let is_on = on.is_some_and(|shown| rank <= shown);
             let present = bounds.level(rank).is_some_and(|level| {
-                let is_on = on.is_some_and(|shown| rank <= shown);
                 bounds.beyond(level, value) || is_on && bounds.short_of_clearing(level, value)
             });
-            let since = self.since_mut(rank);
-            *since = present.then(|| since.unwrap_or(now));
+            let (since, inside) = self.times_mut(rank);
+            match *since {
+                _ if present => {
+                    since.get_or_insert(now);
+                    *inside = None;
+                }
+                // It ends when it was inside for its off-delay.
+                Some(_) if is_on => {
+                    inside.get_or_insert(now);
+                }
+                Some(_) | None => (*since, *inside) = (None, None),
+            }
         }
         self.settle(bounds, now, out);
     }
@@ -248,8 +277,10 @@ impl SideState {
         if stopped {
             let on = self.on();
             for rank in [Rank::Warn, Rank::Crit] {
+                let (since, inside) = self.times_mut(rank);
+                *inside = None;
                 if on.is_none_or(|shown| rank > shown) {
-                    *self.since_mut(rank) = None;
+                    *since = None;
                 }
             }
         }
@@ -267,6 +298,13 @@ impl SideState {
     fn settle(&mut self, bounds: Bounds, now: EngineTime, out: &mut impl FnMut(Step)) {
         if self.blind {
             return;
+        }
+        for rank in [Rank::Warn, Rank::Crit] {
+            let off_delay = bounds.off_delay(rank);
+            let (since, inside) = self.times_mut(rank);
+            if inside.is_some_and(|inside| inside.plus(off_delay) <= now) {
+                (*since, *inside) = (None, None);
+            }
         }
         let due = |rank: Rank, since: Option<EngineTime>| {
             let level = bounds.level(rank)?;
@@ -386,7 +424,7 @@ impl SideState {
         });
     }
 
-    fn next_timeout(&self, levels: &Levels) -> Option<EngineTime> {
+    fn next_timeout(&self, bounds: Bounds) -> Option<EngineTime> {
         if self.blind {
             return None;
         }
@@ -395,9 +433,14 @@ impl SideState {
             let waits = on.is_none_or(|shown| rank > shown);
             waits.then_some(since?.plus(level?.manner.on_delay))
         };
-        let warn = due(Rank::Warn, self.warn_since, levels.warn);
-        let crit = due(Rank::Crit, self.crit_since, levels.crit);
-        warn.into_iter().chain(crit).min()
+        let warn = due(Rank::Warn, self.warn_since, bounds.levels.warn);
+        let crit = due(Rank::Crit, self.crit_since, bounds.levels.crit);
+        let ends = |rank, inside: Option<EngineTime>| Some(inside?.plus(bounds.off_delay(rank)));
+        let ends = [
+            ends(Rank::Warn, self.warn_inside),
+            ends(Rank::Crit, self.crit_inside),
+        ];
+        [warn, crit].into_iter().chain(ends).flatten().min()
     }
 
     /// The level that is present, as far as is known.
@@ -412,10 +455,11 @@ impl SideState {
         self.warn_since.into_iter().chain(self.crit_since).min()
     }
 
-    fn since_mut(&mut self, rank: Rank) -> &mut Option<EngineTime> {
+    /// Since when a level is present, and since when it is inside nevertheless.
+    fn times_mut(&mut self, rank: Rank) -> (&mut Option<EngineTime>, &mut Option<EngineTime>) {
         match rank {
-            Rank::Warn => &mut self.warn_since,
-            Rank::Crit => &mut self.crit_since,
+            Rank::Warn => (&mut self.warn_since, &mut self.warn_inside),
+            Rank::Crit => (&mut self.crit_since, &mut self.crit_inside),
         }
     }
 }

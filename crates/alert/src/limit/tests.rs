@@ -12,6 +12,15 @@ fn rule(id: &str) -> &'static LimitRule {
     Box::leak(Box::new(**adult.rule(code).unwrap()))
 }
 
+/// The same limits, which end only after so many seconds inside.
+fn slow_to_end(id: &str, seconds: i64) -> &'static LimitRule {
+    let (known, off_delay) = (rule(id), Span::from_secs(seconds));
+    let mut terms = *known.terms();
+    terms.warn.off_delay = off_delay;
+    terms.crit.off_delay = off_delay;
+    Box::leak(Box::new(LimitRule::new(known.code, None, terms)))
+}
+
 fn s(seconds: i64) -> EngineTime {
     EngineTime(seconds * 1_000_000)
 }
@@ -54,8 +63,12 @@ fn run(rule: &LimitRule, trace: &str) -> Vec<(i64, Step)> {
 }
 
 fn check(id: &str, trace: &str, expected: &str) {
+    check_rule(rule(id), trace, expected);
+}
+
+fn check_rule(rule: &LimitRule, trace: &str, expected: &str) {
     let mut told = String::new();
-    for (at, step) in run(rule(id), trace) {
+    for (at, step) in run(rule, trace) {
         let (side, limit) = (step.side, step.limit);
         let since = step.since.0 / 1_000_000;
         let (phase, priority) = (step.phase, step.priority);
@@ -70,7 +83,7 @@ fn check(id: &str, trace: &str, expected: &str) {
         .map(str::trim)
         .filter(|l| !l.is_empty())
         .collect();
-    assert_eq!(told.lines().collect::<Vec<_>>(), expected, "{id}: {trace}");
+    assert_eq!(told.lines().collect::<Vec<_>>(), expected, "{trace}");
 }
 
 #[test]
@@ -97,6 +110,43 @@ fn ends_only_beyond_the_hysteresis() {
         "89 x16 90 x30 89 x30 91",
         "15 s: Low 90 Active Medium since 0
          76 s: Low 90 Ended Medium since 0",
+    );
+}
+
+#[test]
+fn ends_after_the_off_delay() {
+    let spo2 = slow_to_end("spo2", 10);
+    check_rule(
+        spo2,
+        "89 x16 97 x9 89 x5 97 x20",
+        "15 s: Low 90 Active Medium since 0
+         40 s: Low 90 Ended Medium since 0",
+    );
+    // Nothing needs to come for it to end, but silence does not count.
+    check_rule(
+        spo2,
+        "89 x16 97 . x20",
+        "15 s: Low 90 Active Medium since 0
+         26 s: Low 90 Ended Medium since 0",
+    );
+    check_rule(
+        spo2,
+        "89 x16 97 x5 ~ x20 97 x20",
+        "15 s: Low 90 Active Medium since 0
+         21 s: Low 90 Unknown Medium since 0
+         41 s: Low 90 Active Medium since 0
+         51 s: Low 90 Ended Medium since 0",
+    );
+}
+
+#[test]
+fn a_higher_level_ends_by_its_own_off_delay() {
+    check_rule(
+        slow_to_end("abp_sys", 5),
+        "75 x6 85 x10 95 x10",
+        "5 s: Low 80 Active High since 0
+         11 s: Low 90 Active Medium since 0
+         21 s: Low 90 Ended Medium since 0",
     );
 }
 
@@ -287,10 +337,14 @@ proptest! {
     /// With a value each second, what is shown follows from the whole history by
     /// two sentences: a level is raised when every value of its delay was beyond
     /// its limit (or the other way round: warn with crit), and stays while every
-    /// value since then is short of the end of its hysteresis.
+    /// value since then is short of the end of its hysteresis. With an off-delay:
+    /// while not all values of an off-delay are inside.
     #[test]
-    fn agrees_with_the_definition(runs in prop::collection::vec((74..98i32, 1..13usize), 0..20)) {
-        let rule = rule("abp_sys");
+    fn agrees_with_the_definition(
+        runs in prop::collection::vec((74..98i32, 1..13usize), 0..20),
+        off in prop_oneof![2 => Just(0), 1 => 1..8usize],
+    ) {
+        let rule = slow_to_end("abp_sys", i64::try_from(off).unwrap());
         let (warn, crit) = (rule.low.warn.unwrap(), rule.low.crit.unwrap());
         let values: Vec<f64> = runs.iter().flat_map(|(v, n)| std::iter::repeat_n(f64::from(*v), *n)).collect();
         let raised = |level: Level, u: usize| {
@@ -299,7 +353,12 @@ proptest! {
         };
         let on = |level: Level, t: usize| (0..=t).any(|u| {
             let by_crit = level == warn && raised(crit, u);
-            (raised(level, u) || by_crit) && values[u..=t].iter().all(|v| *v < level.clears_at)
+            let inside = |v: &f64| *v >= level.clears_at;
+            let ended = |at: usize| match off {
+                0 => inside(&values[at]),
+                _ => at >= u + off && values[at - off..at].iter().all(inside),
+            };
+            (raised(level, u) || by_crit) && !(u..=t).any(ended)
         });
         let (mut condition, mut shown) = (LimitCondition::default(), None);
         for (t, value) in values.iter().enumerate() {
