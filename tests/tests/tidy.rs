@@ -27,7 +27,7 @@ const MAY_USE: [(&str, &[&str]); 15] = [
     ("broker", &[]),
     ("console", &[]),
     ("simulator", &["model"]),
-    ("live", &["engine", "journal", "model", "wire"]),
+    ("live", &["alert", "engine", "journal", "model", "wire"]),
     ("ingest", &["journal", "model", "mqtt", "wire"]),
     ("gateway", &["journal", "model", "mqtt", "wfdb", "wire"]),
     ("feed", &["journal", "live", "model", "wire"]),

@@ -15,6 +15,7 @@
 
 mod check;
 mod file;
+mod shelf;
 mod text;
 
 use crate::profile::{LimitRule, Manner, Profile, Terms};
@@ -23,6 +24,7 @@ use enroute_model::ids::BookHash;
 use enroute_model::registry::AgeBand;
 use enroute_model::state::LimitsInForce;
 use enroute_model::time::Span;
+pub use shelf::Books;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, LazyLock};

@@ -13,6 +13,7 @@
 //! `data/` also holds the table for limits around the current value; nothing
 //! uses it yet.
 
+pub mod auto;
 pub mod book;
 pub mod equipment;
 pub mod limit;

@@ -14,8 +14,9 @@ use crate::effects::Effects;
 use crate::source::derived::Patient;
 use crate::source::{Ctx, Source};
 use crate::travel::Journey;
+use enroute_alert::book::Books;
 use enroute_model::frame::Priority;
-use enroute_model::ids::{GatewayId, Position, TransferId};
+use enroute_model::ids::{BookHash, GatewayId, Position, TransferId};
 use enroute_model::record::{Entry, Record};
 use enroute_model::registry::TransferInfo;
 use enroute_model::state::{AlertKind, CrewEntry, Phase, PoisonedRecord, Unrecorded, Verdict};
@@ -37,6 +38,9 @@ pub enum RestoreError {
         /// Its version.
         found: u32,
     },
+    /// Its rule book is not known here.
+    #[error("snapshot goes by the rule book {0}, which is not known here")]
+    UnknownBook(BookHash),
     /// Not a snapshot, or a part of one.
     #[error("snapshot is damaged")]
     Damaged,
@@ -83,14 +87,21 @@ enum Bound {
 }
 
 impl Engine {
-    /// An engine that has seen nothing yet.
+    /// An engine that has seen nothing yet and knows the built-in rule book only.
     #[must_use]
     pub fn new(transfer: TransferId) -> Self {
+        Self::with_books(transfer, Books::default())
+    }
+
+    /// An engine that has seen nothing yet. Until a record names one of `books`
+    /// the built-in one applies.
+    #[must_use]
+    pub fn with_books(transfer: TransferId, books: Books) -> Self {
         Self {
             transfer,
             aliases: Vec::new(),
             info: TransferInfo::default(),
-            rules: Rules::default(),
+            rules: Rules::new(books),
             exercise: false,
             phase: Phase::Open,
             closed_by_silence: false,
@@ -163,6 +174,10 @@ impl Engine {
             }
             Entry::Unrecorded(unrecorded) => {
                 self.note_unrecorded(unrecorded, out);
+                Verdict::Applied
+            }
+            Entry::RuleBook { hash } => {
+                self.use_book(*hash, out);
                 Verdict::Applied
             }
             Entry::Rejected { gateway, publishes } => {
@@ -284,7 +299,12 @@ impl Engine {
             self.poisoned.push(PoisonedRecord { position, reason });
         }
         out.changed.poisoned = true;
-        let now = Now::technical(Priority::Medium, self.now);
+        self.degrade(Priority::Medium, out);
+    }
+
+    /// What is shown may be wrong for a reason of its own.
+    fn degrade(&mut self, priority: Priority, out: &mut Effects) {
+        let now = Now::technical(priority, self.now);
         let key = (None, AlertKind::EngineDegraded);
         if !self
             .alerts

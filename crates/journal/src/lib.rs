@@ -39,7 +39,8 @@
 //!   what was durable refuses the opening, where the store has a checksum to
 //!   see it by (`src/write_ahead.rs`, `src/manifest.rs`).
 //! - Snapshots and derived records are synced with the next commit, never
-//!   before what they derive from; poison is synced at once.
+//!   before what they derive from; poison and rule books
+//!   are synced at once.
 //! - A stored record that does not fit its checksum is reported with its
 //!   position, and reading goes on. A block that the store itself cannot read
 //!   ends that read.
@@ -55,6 +56,7 @@
 //! | `snapshots` | id | head, position u64, bytes |
 //! | `derived` | length of id u8, id, ordinal u64 | head, bytes |
 //! | `poison` | position u64 | head, id, a space, reason |
+//! | `books` | SHA-256 of a rule book's files | head, the files; absent in older journals |
 //! | `meta` | `format` | u32, then `journal` or `log` |
 //! | `meta` | `incarnation`, `slice_us` | u64 |
 //! | `meta` | `last` | head with the last record's `at`, its position u64; in each commit |

@@ -10,7 +10,7 @@ use crate::slices::Slice;
 use crate::spaces::Spaces;
 use crate::tables;
 use bytes::Bytes;
-use enroute_model::ids::{Position, TransferId};
+use enroute_model::ids::{BookHash, Position, TransferId};
 use fjall::Readable;
 use std::sync::Arc;
 
@@ -151,6 +151,13 @@ impl Reader {
     pub fn poisons(&self) -> Result<Vec<Poison>, ReadError> {
         let rows = self.spaces().map(|spaces| spaces.tables.poison.iter());
         each(rows, |key, value| tables::poison(&key, value)).collect()
+    }
+
+    /// All rule books that records may name, with their files. A damaged one is an
+    /// error of its own.
+    pub fn books(&self) -> impl Iterator<Item = Result<(BookHash, Bytes), ReadError>> + use<> {
+        let rows = self.spaces().map(|spaces| spaces.tables.books.iter());
+        each(rows, |key, value| tables::book(&key, value))
     }
 
     /// The last durable position now; 0 in an empty journal.

@@ -1,4 +1,5 @@
-//! Small tables beside the records: snapshots, derived records, poison.
+//! Small tables beside the records: snapshots, derived records, poison, rule
+//! books.
 
 use crate::error::Failure;
 use crate::head;
@@ -7,7 +8,7 @@ use crate::keys;
 use crate::queue::{Control, Queue};
 use crate::store::{self, guarded};
 use crate::tables::{self, Tables};
-use enroute_model::ids::{Position, TransferId};
+use enroute_model::ids::{BookHash, Position, TransferId};
 use fjall::{Keyspace, PersistMode};
 use std::sync::Arc;
 
@@ -68,6 +69,16 @@ impl Side {
         let key = position.0.to_be_bytes().to_vec();
         let value = tables::poison_value(transfer, reason);
         self.put(|tables| &tables.poison, key, value, PersistMode::SyncData)
+    }
+
+    /// Stores the files of a rule book under their hash, before a record names
+    /// it. **Synced:** durable when this returns.
+    ///
+    /// # Errors
+    /// When the journal has failed.
+    pub fn put_book(&self, hash: BookHash, bytes: &[u8]) -> Result<(), Failure> {
+        let (key, value) = (hash.0.to_vec(), head::seal_plain(bytes));
+        self.put(|tables| &tables.books, key, value, PersistMode::SyncData)
     }
 
     fn put(

@@ -9,13 +9,14 @@
 //! | `snapshots` | id | head; position, bytes |
 //! | `derived` | length, id, ordinal | head; bytes |
 //! | `poison` | position | head; id, space, reason |
+//! | `books` | hash of a rule book | head; its files |
 
 use crate::error::{OpenError, ReadError};
 use crate::head::{self, Value};
 use crate::record::{Poison, Snapshot};
 use crate::store::{self, SMALL_TABLE_BYTES, Store, refused, shared};
 use bytes::Bytes;
-use enroute_model::ids::{Position, TransferId};
+use enroute_model::ids::{BookHash, Position, TransferId};
 use enroute_model::time::{EngineTime, ServerTime};
 use fjall::{Database, Keyspace, OwnedWriteBatch, PersistMode, Readable};
 use std::path::Path;
@@ -34,6 +35,7 @@ pub(crate) struct Tables {
     pub(crate) snapshots: Keyspace,
     pub(crate) derived: Keyspace,
     pub(crate) poison: Keyspace,
+    pub(crate) books: Keyspace,
     pub(crate) incarnation: u64,
     pub(crate) slice_us: u64,
 }
@@ -55,6 +57,7 @@ impl Tables {
             snapshots: space("snapshots")?,
             derived: space("derived")?,
             poison: space("poison")?,
+            books: space("books")?,
             incarnation: number(&store, dir, INCARNATION_KEY)?,
             slice_us: number(&store, dir, SLICE_KEY)?,
             meta: store.meta,
@@ -200,6 +203,12 @@ pub(crate) fn snapshot(key: &[u8], value: fjall::Slice) -> Result<Snapshot, Read
         position: Position(position),
         bytes,
     })
+}
+
+/// A row of `books`.
+pub(crate) fn book(key: &[u8], value: fjall::Slice) -> Result<(BookHash, Bytes), ReadError> {
+    let hash = key.try_into().map_err(|_| unfit("a rule book's hash"))?;
+    Ok((BookHash(hash), opened(Position(0), value)?.payload))
 }
 
 /// Value of a poison.

@@ -57,6 +57,7 @@ impl Shard {
                 self.reached.push((position, reply));
                 self.answer_reached();
             }
+            Request::UseBook { book, reply } => drop(reply.send(self.use_book(book))),
             Request::Totals { reply } => drop(reply.send(Box::new(self.totals()))),
             // Handled before, as the loop ends with it.
             Request::Shutdown { reply } => drop(reply),
@@ -357,7 +358,9 @@ impl Shard {
             | RegistryAction::HandOverTo(_)
             | RegistryAction::Close
             | RegistryAction::Reopen
-            | RegistryAction::Alert { .. } => action,
+            | RegistryAction::Alert { .. }
+            | RegistryAction::SetLimits { .. }
+            | RegistryAction::AutoLimits { .. } => action,
         };
         if let RegistryAction::Alert {
             alert_id,

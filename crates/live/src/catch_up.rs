@@ -37,7 +37,8 @@ pub(crate) fn received(payload: &Bytes) -> Option<(v1::ReceivedFrame, Bytes)> {
         v1::record::Entry::Presence(_)
         | v1::record::Entry::Registry(_)
         | v1::record::Entry::Unrecorded(_)
-        | v1::record::Entry::Rejected(_) => None,
+        | v1::record::Entry::Rejected(_)
+        | v1::record::Entry::RuleBook(_) => None,
     }
 }
 

@@ -29,6 +29,7 @@ use crate::engines::{About, Engines, Panicked, Slot, Step};
 use crate::guard::guard;
 use crate::options::Probe;
 use bytes::Bytes;
+use enroute_alert::book::Books;
 use enroute_engine::Engine;
 use enroute_journal::{Failure, Journal, ReadError, Reader, Side, Stored};
 use enroute_model::ids::{Position, TransferId};
@@ -129,6 +130,7 @@ fn alerts_only(step: Step) -> Option<Step> {
 /// restored.
 pub(crate) fn snapshot_of(
     reader: &Reader,
+    books: &Books,
     transfer: &TransferId,
     through: Position,
 ) -> Result<Option<(Position, Envelope, Engine)>, ReadError> {
@@ -148,7 +150,7 @@ pub(crate) fn snapshot_of(
         tracing::warn!(%transfer, "snapshot of another format, all records run again");
         return Ok(None);
     };
-    match Engine::restore(&envelope.engine) {
+    match Engine::restore_with(&envelope.engine, books) {
         Ok(engine) => Ok(Some((snapshot.position, envelope, engine))),
         Err(error) => {
             tracing::warn!(%transfer, %error, "snapshot unusable, all records run again");
@@ -160,10 +162,7 @@ pub(crate) fn snapshot_of(
 impl Core {
     /// The core of all transfers, before any record.
     pub(crate) fn open(store: Store, probe: Option<Probe>) -> Result<Self, CoreError> {
-        let mut directory = Directory::default();
-        for (transfer, first) in store.reader.transfers()? {
-            directory.add(&transfer, first);
-        }
+        let directory = Directory::of(&store.reader)?;
         let marks = store.reader.poisons()?.into_iter();
         let poisons = marks.map(|mark| (mark.position, mark.reason)).collect();
         Ok(Self {
@@ -240,9 +239,10 @@ impl Core {
     ) -> Result<Vec<(TransferId, Position)>, CoreError> {
         let mut starts: BTreeMap<TransferId, Position> = BTreeMap::new();
         let mut covered = Vec::new();
+        let books = self.engines.directory.books.clone();
         for transfer in members {
             starts.insert(transfer.clone(), Position(0));
-            let found = snapshot_of(&self.store.reader, transfer, through)?;
+            let found = snapshot_of(&self.store.reader, &books, transfer, through)?;
             let Some((position, envelope, engine)) = found else {
                 continue;
             };

@@ -1,5 +1,9 @@
-//! Which transfers exist, since which position, and their short codes.
+//! What is known of a journal as a whole: which transfers exist, since which
+//! position, and their short codes; the rule books that records may name.
 
+use crate::books;
+use enroute_alert::book::Books;
+use enroute_journal::{ReadError, Reader};
 use enroute_model::ids::{Position, ShortCode, TransferId};
 use std::collections::BTreeMap;
 
@@ -8,9 +12,22 @@ use std::collections::BTreeMap;
 pub(crate) struct Directory {
     first: BTreeMap<TransferId, Position>,
     codes: BTreeMap<ShortCode, Vec<TransferId>>,
+    pub(crate) books: Books,
 }
 
 impl Directory {
+    /// That of a journal.
+    pub(crate) fn of(reader: &Reader) -> Result<Self, ReadError> {
+        let mut directory = Self {
+            books: books::stored(reader)?,
+            ..Self::default()
+        };
+        for (transfer, first) in reader.transfers()? {
+            directory.add(&transfer, first);
+        }
+        Ok(directory)
+    }
+
     /// A transfer's first record lies at `position`; later ones change nothing.
     pub(crate) fn add(&mut self, transfer: &TransferId, position: Position) {
         if self.first.contains_key(transfer) {

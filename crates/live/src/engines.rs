@@ -11,7 +11,9 @@ use enroute_model::frame::{Body, CrewEvent};
 use enroute_model::ids::{GatewayId, Lane, Position, ShortCode, TransferId};
 use enroute_model::record::{Entry, Record};
 use enroute_model::registry::{RegistryAction, TransferInfo};
-use enroute_model::state::{CrewEntry, Phase, PoisonedRecord, TransferState, Travel, Verdict};
+use enroute_model::state::{
+    CrewEntry, Phase, PoisonedRecord, RulesInForce, TransferState, Travel, Verdict,
+};
 use enroute_model::time::{EngineTime, GatewayTime, ServerTime, Span};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -94,7 +96,9 @@ impl About {
             Entry::Registry { action_id, .. } => Self::Action {
                 id: action_id.clone(),
             },
-            Entry::Poisoned { .. } | Entry::Unrecorded(_) => Self::Poisoned,
+            Entry::Poisoned { .. } | Entry::Unrecorded(_) | Entry::RuleBook { .. } => {
+                Self::Poisoned
+            }
         }
     }
 }
@@ -151,6 +155,19 @@ impl Slot {
 }
 
 impl Slot {
+    fn rules(&self) -> RulesInForce {
+        RulesInForce {
+            book_name: String::new(),
+            book_version: String::new(),
+            book_hash: self.engine.rule_book(),
+            approved_by: String::new(),
+            approved_on: String::new(),
+            overlays: Vec::new(),
+            own: Vec::new(),
+            missing_book: None,
+        }
+    }
+
     /// What is left to say when an engine cannot even say what it holds.
     fn without(&self, reason: String) -> TransferState {
         let (transfer, position) = (self.engine.transfer().clone(), self.last);
@@ -171,6 +188,7 @@ impl Slot {
             unrecorded: Vec::new(),
             retrospective: Vec::new(),
             unsearched: 0,
+            rules: self.rules(),
         }
     }
 }
@@ -309,10 +327,11 @@ impl Engines {
     fn try_apply(&mut self, record: &Record, out: &mut Vec<Step>) -> Result<(), Panicked> {
         self.directory.add(&record.transfer, record.position);
         let transfer = self.canonical(&record.transfer).clone();
-        let slot = self
-            .slots
-            .entry(transfer.clone())
-            .or_insert_with(|| Slot::new(Engine::new(transfer.clone()), Position(0), record.at));
+        let books = &self.directory.books;
+        let slot = self.slots.entry(transfer.clone()).or_insert_with(|| {
+            let engine = Engine::with_books(transfer.clone(), books.clone());
+            Slot::new(engine, Position(0), record.at)
+        });
         if slot.is_broken() {
             let (verdict, about) = (Verdict::Refused(STANDS_STILL), About::of(&record.entry));
             out.push(Step::Handled {

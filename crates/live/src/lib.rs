@@ -11,6 +11,7 @@
 //! about joins). Bounds are in [`Options`].
 
 mod answers;
+mod books;
 mod catch_up;
 mod core;
 mod directory;
@@ -40,7 +41,8 @@ mod viewers;
 pub use catch_up::History;
 pub use engine_clock::EngineClock;
 pub use live::{
-    ActError, Acted, Health, HistoryError, Live, LookupError, StartError, Started, WatchError,
+    ActError, Acted, BookError, Health, HistoryError, Live, LookupError, StartError, Started,
+    WatchError,
 };
 pub use options::{Latency, Options, Probe, Stage, Stats};
 pub use outbox::{Commands, Receipts, UseTransfer};

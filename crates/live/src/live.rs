@@ -11,7 +11,10 @@ use crate::shard;
 use crate::subscription::{Common, Subscription};
 use crate::totals::Totals;
 use crate::update::{NotRecorded, Watch};
-use enroute_journal::{Append, AppendError, Appender, Class, Journal, ReadError, Reader, Tail};
+use enroute_alert::book::RuleBook;
+use enroute_journal::{
+    Append, AppendError, Appender, Class, Failure, Journal, ReadError, Reader, Tail,
+};
 use enroute_model::ids::{Position, TransferId};
 use enroute_model::registry::RegistryAction;
 use enroute_model::state::{TransferState, Verdict};
@@ -152,6 +155,17 @@ pub enum ActError {
     /// after a restart.
     #[error("the live view stopped before the action was handled: look whether it was done")]
     Unseen,
+}
+
+/// Why a rule book is not in use.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BookError {
+    /// The journal does not hold it: no record may name it.
+    #[error("the journal does not take the rule book: {}", .0.reason())]
+    Journal(Failure),
+    /// The live view has stopped.
+    #[error("the live view has stopped")]
+    Stopped,
 }
 
 /// What became of an action.
@@ -326,6 +340,18 @@ impl Live {
             | Verdict::Conflict
             | Verdict::Applied => Ok(Acted { transfer, verdict }),
         }
+    }
+
+    /// Open transfers go by this rule book from here on, and those that appear
+    /// later; by the built-in one before the first call. Each gets a record that
+    /// says so, so that a restart and a re-run find the same.
+    ///
+    /// # Errors
+    /// When the book is not in the journal: what applied still does.
+    pub async fn use_book(&self, book: Arc<RuleBook>) -> Result<(), BookError> {
+        let done = self.ask(|reply| Request::UseBook { book, reply }).await;
+        done.map_err(|_| BookError::Stopped)?
+            .map_err(BookError::Journal)
     }
 
     /// Resolves once the engines have handled every record through `position`

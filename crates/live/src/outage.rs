@@ -189,6 +189,7 @@ impl Shard {
         self.fan_out(steps, Some(&stored));
         let transfer = self.core.engines.canonical(&stored.transfer).clone();
         self.raise(&transfer);
+        self.note_book(&transfer);
         add(&self.stats.unrecorded, 1);
     }
 
@@ -222,6 +223,7 @@ impl Shard {
         self.handled = last;
         (self.told, self.receipt_due) = (told, BTreeSet::new());
         self.every_receipt_is_due();
+        self.every_book_is_due();
         outage.queued = 0;
         let waiting = self.what_happened(&forks, &outage);
         self.viewers.mute(true);

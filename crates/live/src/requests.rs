@@ -5,6 +5,8 @@ use crate::queue::Seat;
 use crate::token::Cursor;
 use crate::totals::Totals;
 use crate::update::{AlertStep, Snapshot};
+use enroute_alert::book::RuleBook;
+use enroute_journal::Failure;
 use enroute_model::ids::{Position, TransferId};
 use enroute_model::registry::RegistryAction;
 use enroute_model::state::{TransferState, Verdict};
@@ -47,6 +49,11 @@ pub(crate) enum Request {
     Reached {
         position: Position,
         reply: oneshot::Sender<()>,
+    },
+    /// Open transfers go by this rule book from here on.
+    UseBook {
+        book: Arc<RuleBook>,
+        reply: oneshot::Sender<Result<(), Failure>>,
     },
     /// Sums for metrics.
     Totals {

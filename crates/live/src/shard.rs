@@ -8,6 +8,7 @@
 //!  requests (bounded, callers wait)┘                            commands, derived records, snapshots
 //! ```
 
+use crate::books::InUse;
 use crate::core::{Core, CoreError, Pace, Store};
 use crate::engine_clock::EngineClock;
 use crate::engines::Step;
@@ -78,6 +79,7 @@ pub(crate) struct Shard {
     pub(crate) counted: BTreeSet<TransferId>,
     pub(crate) counted_at: EngineTime,
     pub(crate) recording: Recording,
+    pub(crate) in_use: InUse,
     pub(crate) appender: Appender,
     pub(crate) health: watch::Sender<Health>,
 }
@@ -260,6 +262,7 @@ impl ShardParts {
             counted: BTreeSet::new(),
             counted_at: EngineTime(i64::MIN),
             recording: Recording::On,
+            in_use: InUse::default(),
             appender: self.appender,
             health: self.health,
         };
@@ -401,8 +404,10 @@ impl Shard {
                 every: self.options.snapshot_every,
             };
             let transfer = self.core.engines.canonical(&stored.transfer).clone();
+            self.note_book(&transfer);
             excuse(self.core.snapshot_if_due(&transfer, pace))?;
         }
+        self.tell_books();
         self.flush();
         Ok(())
     }
@@ -412,6 +417,7 @@ impl Shard {
         excuse(self.core.tick(at, &mut steps))?;
         self.fan_out(steps, None);
         self.write();
+        self.tell_books();
         self.flush();
         self.viewers.prune(&self.stats);
         Ok(())

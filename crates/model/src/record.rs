@@ -1,7 +1,7 @@
 //! What goes into the engine: one record of the journal, decoded.
 
 use crate::frame::Frame;
-use crate::ids::{GatewayId, Lane, Position, TransferId};
+use crate::ids::{BookHash, GatewayId, Lane, Position, TransferId};
 use crate::registry::RegistryAction;
 use crate::state::Unrecorded;
 use crate::time::{EngineTime, ServerTime};
@@ -61,6 +61,11 @@ pub enum Entry {
         gateway: GatewayId,
         /// How many.
         publishes: u64,
+    },
+    /// From here on this rule book applies to the transfer.
+    RuleBook {
+        /// Which.
+        hash: BookHash,
     },
     /// A record that could not be handled; skipped identically ever after (I9).
     Poisoned {

@@ -1,6 +1,8 @@
 //! The small registry of transfers: who goes where, in which vehicle, how old.
 
+use crate::frame::Code;
 use crate::ids::{GatewayId, TransferId};
+use crate::state::LimitsInForce;
 use crate::time::{ServerTime, Span};
 use serde::{Deserialize, Serialize};
 
@@ -83,7 +85,7 @@ pub struct TransferInfo {
 }
 
 /// What a person did to a transfer; journalled like everything else.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum RegistryAction {
     /// Creates the transfer, or replaces what is known of it (assign).
     Put(TransferInfo),
@@ -104,6 +106,22 @@ pub enum RegistryAction {
         seen: u64,
         /// What.
         action: AlertAction,
+    },
+    /// A clinician's own limits for one vital sign of this patient.
+    SetLimits {
+        /// Of what.
+        code: Code,
+        /// `None`: back to those of the rule book.
+        limits: Option<LimitsInForce>,
+        /// Why.
+        reason: String,
+    },
+    /// The same, set around the values of this moment.
+    AutoLimits {
+        /// None: all that have a rule and a usable value.
+        codes: Vec<Code>,
+        /// Why.
+        reason: String,
     },
 }
 

@@ -4,7 +4,7 @@
 use crate::frame::{
     ClockOffsets, Code, DeviceAlarm, GapCause, GeoPoint, LinkReport, Metric, Priority,
 };
-use crate::ids::{Epoch, GatewayId, Position, ShortCode, Stream, TransferId};
+use crate::ids::{BookHash, Epoch, GatewayId, Position, ShortCode, Stream, TransferId};
 use crate::reading::Reading;
 use crate::registry::{TransferInfo, ViewerRole};
 use crate::time::{DeviceTime, EngineTime, GatewayTime, ServerTime, Span};
@@ -45,6 +45,44 @@ pub struct TransferState {
     pub retrospective: Vec<AlertState>,
     /// Frames of history that were not searched, for want of room.
     pub unsearched: u64,
+    /// Where the limits in force come from.
+    pub rules: RulesInForce,
+}
+
+/// Where the limits in force come from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RulesInForce {
+    /// Name of the rule book.
+    pub book_name: String,
+    /// Its version, in its author's words.
+    pub book_version: String,
+    /// What it goes by.
+    pub book_hash: BookHash,
+    /// Who approved it; empty: nobody.
+    pub approved_by: String,
+    /// When; empty: never.
+    pub approved_on: String,
+    /// Overlays in force, in the order in which they are laid on.
+    pub overlays: Vec<String>,
+    /// Limits that a clinician set for this patient, by code.
+    pub own: Vec<OwnLimits>,
+    /// The book that was to be used and is not known here.
+    pub missing_book: Option<BookHash>,
+}
+
+/// Limits that a clinician set for this patient.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OwnLimits {
+    /// Of what.
+    pub code: Code,
+    /// They replace those of the rule book.
+    pub limits: LimitsInForce,
+    /// Set around the value of that moment.
+    pub automatic: bool,
+    /// Who, and when.
+    pub from: Attention,
+    /// Why.
+    pub reason: String,
 }
 
 /// Whether a transfer is under way.

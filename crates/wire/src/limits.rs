@@ -31,6 +31,8 @@ pub const PAUSE_MAX: Span = Span::from_secs(1_800);
 pub const LEGS_MAX: usize = 16;
 /// Conditions of a transfer.
 pub const CONDITIONS_MAX: usize = 16;
+/// Vital signs in one request for limits around their values.
+pub const LIMIT_CODES_MAX: usize = 64;
 /// Ranges above `through` in a receipt, per stream.
 pub const RECEIPT_RANGES_MAX: usize = 64;
 /// Streams in one receipt.

@@ -5,7 +5,7 @@ use crate::frame::{self, Refusal, at_most, text};
 use crate::limits::{FRAME_BYTES_MAX, LABEL_CHARS_MAX, PUBLISH_BYTES_MAX, TEXT_CHARS_MAX};
 use crate::{registry, v1};
 use bytes::Bytes;
-use enroute_model::ids::{GatewayId, Lane};
+use enroute_model::ids::{BookHash, GatewayId, Lane};
 use enroute_model::record::Entry;
 use enroute_model::registry::RegistryAction;
 use enroute_model::state::Unrecorded;
@@ -80,6 +80,13 @@ pub fn of_rejected(gateway: &GatewayId, publishes: u64, reason: &str) -> Bytes {
     }))
 }
 
+/// The record of a rule book that applies from here on.
+#[must_use]
+pub fn of_rule_book(hash: BookHash) -> Bytes {
+    let hash = hash.0.to_vec();
+    encode(v1::record::Entry::RuleBook(v1::RuleBookUse { hash }))
+}
+
 fn encode(entry: v1::record::Entry) -> Bytes {
     v1::Record { entry: Some(entry) }.encode_to_vec().into()
 }
@@ -126,8 +133,17 @@ pub fn decode(payload: &Bytes) -> Result<Entry, Refusal> {
                 gateway: gateway(&entry.gateway)?,
                 publishes: entry.publishes,
             },
+            v1::record::Entry::RuleBook(entry) => Entry::RuleBook {
+                hash: book_hash(&entry.hash)?,
+            },
         },
     )
+}
+
+fn book_hash(bytes: &[u8]) -> Result<BookHash, Refusal> {
+    let bytes = bytes.try_into();
+    let bytes = bytes.map_err(|_| Refusal::Invalid("a rule book's hash has 32 bytes"))?;
+    Ok(BookHash(bytes))
 }
 
 fn gateway(name: &str) -> Result<GatewayId, Refusal> {

@@ -2,12 +2,16 @@
 
 use crate::events::{on_earth, population_from, population_to};
 use crate::frame::{Refusal, at_most, text};
-use crate::limits::{CONDITIONS_MAX, LABEL_CHARS_MAX, LEGS_MAX, PAUSE_MAX, TEXT_CHARS_MAX};
+use crate::limits::{
+    CONDITIONS_MAX, LABEL_CHARS_MAX, LEGS_MAX, LIMIT_CODES_MAX, PAUSE_MAX, TEXT_CHARS_MAX,
+};
 use crate::v1;
+use enroute_model::frame::Code;
 use enroute_model::ids::{GatewayId, TransferId};
 use enroute_model::registry::{
     AlertAction, Leg, Mode, Place, RegistryAction, TransferInfo, ViewerRole,
 };
+use enroute_model::state::LimitsInForce;
 use enroute_model::time::{ServerTime, Span};
 
 /// Checks and converts what people entered about a transfer.
@@ -129,8 +133,57 @@ pub fn action_from(action: v1::RegistryAction) -> Result<RegistryAction, Refusal
                 seen: alert.seen_ordinal,
                 action: alert_action_from(alert.action)?,
             },
+            Wire::SetLimits(set) => RegistryAction::SetLimits {
+                code: Code(set.code),
+                limits: set.limits.as_ref().map(limits_from).transpose()?,
+                reason: reason(set.reason)?,
+            },
+            Wire::AutoLimits(auto) => {
+                at_most("codes", auto.code.len(), LIMIT_CODES_MAX)?;
+                RegistryAction::AutoLimits {
+                    codes: auto.code.into_iter().map(Code).collect(),
+                    reason: reason(auto.reason)?,
+                }
+            }
         },
     )
+}
+
+fn reason(given: String) -> Result<String, Refusal> {
+    if given.trim().is_empty() {
+        return Err(Refusal::Missing("why the limits are set"));
+    }
+    text("reason", given, TEXT_CHARS_MAX)
+}
+
+fn limits_from(limits: &v1::Limits) -> Result<LimitsInForce, Refusal> {
+    let limits = LimitsInForce {
+        crit_low: limits.crit_low,
+        warn_low: limits.warn_low,
+        warn_high: limits.warn_high,
+        crit_high: limits.crit_high,
+    };
+    let all = [
+        limits.crit_low,
+        limits.warn_low,
+        limits.warn_high,
+        limits.crit_high,
+    ];
+    if all.into_iter().flatten().any(|limit| !limit.is_finite()) {
+        return Err(Refusal::Invalid("a limit is not a finite number"));
+    }
+    Ok(limits)
+}
+
+/// Limits in the contract's words.
+#[must_use]
+pub fn limits_to(limits: &LimitsInForce) -> v1::Limits {
+    v1::Limits {
+        crit_low: limits.crit_low,
+        warn_low: limits.warn_low,
+        warn_high: limits.warn_high,
+        crit_high: limits.crit_high,
+    }
 }
 
 fn alert_action_from(action: Option<v1::alert_action::Action>) -> Result<AlertAction, Refusal> {
@@ -204,6 +257,19 @@ pub fn action_to(action: &RegistryAction) -> v1::RegistryAction {
             alert_id: *alert_id,
             seen_ordinal: *seen,
             action: Some(alert_action_to(action)),
+        }),
+        RegistryAction::SetLimits {
+            code,
+            limits,
+            reason,
+        } => Wire::SetLimits(v1::SetLimits {
+            code: code.0,
+            limits: limits.as_ref().map(limits_to),
+            reason: reason.clone(),
+        }),
+        RegistryAction::AutoLimits { codes, reason } => Wire::AutoLimits(v1::AutoLimits {
+            code: codes.iter().map(|code| code.0).collect(),
+            reason: reason.clone(),
         }),
     };
     v1::RegistryAction {

@@ -5,13 +5,14 @@ use crate::events::{
 };
 use crate::frame::{clocks_to, stream_to};
 use crate::numerics::reading_to;
-use crate::registry::{info_to, role_to};
+use crate::registry::{info_to, limits_to, role_to};
 use crate::v1;
 use enroute_model::frame::Metric;
-use enroute_model::ids::{GatewayId, TransferId};
+use enroute_model::ids::{BookHash, GatewayId, TransferId};
 use enroute_model::state::{
     AlertKind, AlertPath, AlertPhase, AlertState, AlertTransition, Attention, Escalation, Link,
-    Phase, ScoreState, SourceState, StreamCompleteness, TransferState, Travel, ValueState,
+    OwnLimits, Phase, RulesInForce, ScoreState, SourceState, StreamCompleteness, TransferState,
+    Travel, ValueState,
 };
 
 /// The whole state of a transfer.
@@ -34,6 +35,31 @@ pub fn transfer_to(state: &TransferState) -> v1::TransferState {
         unrecorded: state.unrecorded.iter().map(unrecorded_to).collect(),
         retrospective: state.retrospective.iter().map(alert_to).collect(),
         unsearched_frames: state.unsearched,
+        rules: Some(rules_to(&state.rules)),
+    }
+}
+
+fn rules_to(rules: &RulesInForce) -> v1::Rules {
+    let hash = |hash: &BookHash| hash.0.to_vec();
+    v1::Rules {
+        book_name: rules.book_name.clone(),
+        book_version: rules.book_version.clone(),
+        book_hash: hash(&rules.book_hash),
+        approved_by: rules.approved_by.clone(),
+        approved_on: rules.approved_on.clone(),
+        overlay: rules.overlays.clone(),
+        own: rules.own.iter().map(own_to).collect(),
+        missing_book_hash: rules.missing_book.as_ref().map(hash).unwrap_or_default(),
+    }
+}
+
+fn own_to(own: &OwnLimits) -> v1::OwnLimits {
+    v1::OwnLimits {
+        code: own.code.0,
+        limits: Some(limits_to(&own.limits)),
+        automatic: own.automatic,
+        from: Some(attention_to(&own.from)),
+        reason: own.reason.clone(),
     }
 }
 

@@ -11,12 +11,13 @@
 )]
 
 use bytes::Bytes;
-use enroute_model::frame::{Body, CrewEvent, Frame, Header};
-use enroute_model::ids::{Epoch, GatewayId, Lane, Stream, TransferId};
+use enroute_model::frame::{Body, Code, CrewEvent, Frame, Header};
+use enroute_model::ids::{BookHash, Epoch, GatewayId, Lane, Stream, TransferId};
 use enroute_model::record::Entry;
 use enroute_model::registry::{
     AgeBand, Leg, Mode, Place, Population, RegistryAction, TransferInfo,
 };
+use enroute_model::state::LimitsInForce;
 use enroute_model::time::{GatewayTime, ServerTime, Span};
 use enroute_wire::{frame, limits, record, registry, v1};
 
@@ -95,6 +96,23 @@ fn presence_and_actions_come_back() {
         RegistryAction::HandOverTo(gateway()),
         RegistryAction::Close,
         RegistryAction::Reopen,
+        RegistryAction::SetLimits {
+            code: Code(150_456),
+            limits: Some(LimitsInForce {
+                warn_low: Some(88.0),
+                ..LimitsInForce::default()
+            }),
+            reason: "chronic".into(),
+        },
+        RegistryAction::SetLimits {
+            code: Code(150_456),
+            limits: None,
+            reason: "over".into(),
+        },
+        RegistryAction::AutoLimits {
+            codes: vec![Code(147_842)],
+            reason: "stable like this".into(),
+        },
     ] {
         let entry = Entry::Registry {
             action_id: "a-1".into(),
@@ -107,6 +125,50 @@ fn presence_and_actions_come_back() {
             Ok(entry)
         );
     }
+}
+
+#[test]
+fn a_rule_book_is_named_by_its_hash() {
+    let hash = BookHash(std::array::from_fn(|i| u8::try_from(i).unwrap()));
+    let read = record::decode(&record::of_rule_book(hash));
+    assert_eq!(read, Ok(Entry::RuleBook { hash }));
+}
+
+#[test]
+fn limits_need_finite_numbers_and_a_reason() {
+    use v1::registry_action::Action;
+    let refused = |action| {
+        let action = Some(action);
+        let action = registry::action_from(v1::RegistryAction { action });
+        action.unwrap_err().to_string()
+    };
+    let set = |limit, reason: &str| {
+        Action::SetLimits(v1::SetLimits {
+            code: 1,
+            limits: Some(v1::Limits {
+                warn_low: Some(limit),
+                ..v1::Limits::default()
+            }),
+            reason: reason.to_owned(),
+        })
+    };
+    let auto = |codes: usize, reason: &str| {
+        Action::AutoLimits(v1::AutoLimits {
+            code: vec![1; codes],
+            reason: reason.to_owned(),
+        })
+    };
+    insta::assert_snapshot!(
+        [
+            refused(set(f64::NAN, "why")),
+            refused(set(f64::INFINITY, "why")),
+            refused(set(90.0, " ")),
+            refused(auto(1, "")),
+            refused(auto(limits::LIMIT_CODES_MAX + 1, "why")),
+        ]
+        .join("\n"),
+        @r""
+    );
 }
 
 #[test]

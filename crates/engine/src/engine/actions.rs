@@ -35,6 +35,14 @@ impl Engine {
                 seen,
                 action,
             } => return self.attend((*alert_id, *seen), action, actor, out),
+            RegistryAction::SetLimits {
+                code,
+                limits,
+                reason,
+            } => return self.set_limits(*code, *limits, (reason, actor), out),
+            RegistryAction::AutoLimits { codes, reason } => {
+                return self.auto_limits(codes, (reason, actor), out);
+            }
         }
         Verdict::Applied
     }

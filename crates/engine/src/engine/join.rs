@@ -33,6 +33,8 @@ impl Engine {
                 self.adopt_source(&gateway, source, out);
             }
         }
+        self.rules.adopt(&other.rules);
+        self.rules.resolve(&self.info);
         self.adopt_alerts(&other, was_open, out);
         if self.info.population == Population::default() {
             self.set_population(other.info.population, out);

@@ -4,6 +4,7 @@ use super::{Bound, ENGINE_VERSION, Engine, RestoreError};
 use crate::bounds::Overflow;
 use crate::effects::StreamReceipt;
 use crate::source::Source;
+use enroute_alert::book::Books;
 use enroute_model::frame::{ClockOffsets, Metric};
 use enroute_model::ids::{GatewayId, ShortCode, TransferId};
 use enroute_model::state::{
@@ -39,6 +40,7 @@ impl Engine {
             unrecorded: self.unrecorded.clone(),
             retrospective: self.alerts.past(),
             unsearched: self.sources.values().map(Source::unsearched).sum(),
+            rules: self.rules.state(&self.info),
         }
     }
 
@@ -68,10 +70,11 @@ impl Engine {
         self.phase
     }
 
-    /// Whether a record could not be handled (I9).
+    /// Whether a record could not be handled (I9), or named a rule book that is
+    /// not known here.
     #[must_use]
     pub fn is_degraded(&self) -> bool {
-        !self.poisoned.is_empty()
+        !self.poisoned.is_empty() || self.rules.is_missing()
     }
 
     /// Completeness of one source's streams, by epoch, stream and leg.
@@ -147,18 +150,27 @@ impl Engine {
         postcard::to_extend(self, head).unwrap_or_default()
     }
 
+    /// The engine that [`Engine::snapshot`] wrote, by the built-in rule book.
+    ///
+    /// # Errors
+    /// As [`Engine::restore_with`].
+    pub fn restore(bytes: &[u8]) -> Result<Self, RestoreError> {
+        Self::restore_with(bytes, &Books::default())
+    }
+
     /// The engine that [`Engine::snapshot`] wrote.
     ///
     /// # Errors
-    /// When the bytes are of another version or damaged.
-    pub fn restore(bytes: &[u8]) -> Result<Self, RestoreError> {
+    /// When the bytes are of another version or damaged, or go by a rule book
+    /// that is not among `books`.
+    pub fn restore_with(bytes: &[u8], books: &Books) -> Result<Self, RestoreError> {
         let (head, body) = bytes.split_first_chunk().ok_or(RestoreError::Damaged)?;
         let found = u32::from_le_bytes(*head);
         if found != ENGINE_VERSION {
             return Err(RestoreError::Version { found });
         }
         let mut engine: Self = postcard::from_bytes(body).map_err(|_| RestoreError::Damaged)?;
-        engine.rules.resolve(&engine.info);
+        engine.rules.relink(books, &engine.info)?;
         for source in engine.sources.values_mut() {
             source.relink(engine.rules.profile());
         }

@@ -97,7 +97,8 @@ impl Course {
         course.now = saved.now;
         course.engines.aliases.clone_from(&saved.aliases);
         for one in &saved.slots {
-            let engine = Engine::restore(&one.engine).ok()?;
+            let books = &course.engines.directory.books;
+            let engine = Engine::restore_with(&one.engine, books).ok()?;
             let mut slot = Slot::new(engine, one.last, saved.now);
             slot.notes.clone_from(&one.notes);
             course.engines.insert(&one.transfer, slot);

@@ -200,13 +200,17 @@ impl Survey {
                     RegistryAction::Put(_)
                     | RegistryAction::HandOverTo(_)
                     | RegistryAction::Close
-                    | RegistryAction::Reopen => {}
+                    | RegistryAction::Reopen
+                    | RegistryAction::SetLimits { .. }
+                    | RegistryAction::AutoLimits { .. } => {}
                 }
             }
+            Entry::RuleBook { .. } if stored.transfer == recorded.transfer => {}
             Entry::Registry { .. }
             | Entry::Presence { .. }
             | Entry::Unrecorded(_)
             | Entry::Rejected { .. }
+            | Entry::RuleBook { .. }
             | Entry::Poisoned { .. } => return,
         }
         self.places.push(place);

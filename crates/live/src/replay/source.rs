@@ -55,10 +55,7 @@ impl Recorded {
         transfer: TransferId,
         members: Vec<TransferId>,
     ) -> Result<Self, ReadError> {
-        let mut directory = Directory::default();
-        for (known, first) in reader.transfers()? {
-            directory.add(&known, first);
-        }
+        let directory = Directory::of(reader)?;
         let marks = reader.poisons()?.into_iter();
         Ok(Self {
             reader: reader.clone(),
@@ -201,9 +198,10 @@ impl Source for Arrival {
             reader,
             transfer,
             members,
+            directory,
             ..
         } = &self.recorded;
-        let found = snapshot_of(reader, transfer, reader.last_position())?;
+        let found = snapshot_of(reader, &directory.books, transfer, reader.last_position())?;
         let Some((position, envelope, engine)) = found else {
             return Ok(None);
         };
