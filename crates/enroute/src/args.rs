@@ -3,6 +3,7 @@
 
 mod replay;
 mod report;
+mod rules;
 mod typed;
 
 use clap::{Args, Parser, Subcommand};
@@ -10,6 +11,7 @@ pub(crate) use replay::{
     From, Order, Recorded, RecordingsAction, RecordingsArgs, ReplayArgs, Speed,
 };
 pub(crate) use report::{AlertsAction, AlertsArgs, ReevaluateArgs, ReportArgs};
+pub(crate) use rules::{LimitsArgs, RulesAction, RulesArgs};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -55,6 +57,8 @@ pub(crate) enum Command {
     Simulate(SimulateArgs),
     /// Create, look at and change transfers on a server
     Transfer(TransferArgs),
+    /// Look at, check and write rule books: the limits by which alerts are raised
+    Rules(RulesArgs),
     /// Watch transfers in the terminal, or as JSON
     Watch(WatchArgs),
     /// Play a recorded transfer, in the terminal, as JSON, or published again
@@ -279,6 +283,8 @@ pub(crate) enum TransferAction {
     },
     /// See to an alert: acknowledge it, let its signals rest, or leave a remark
     Alert(AlertArgs),
+    /// Set a patient's own limits, or limits around the current values
+    Limits(LimitsArgs),
 }
 
 /// What to do about which alert.

@@ -91,6 +91,7 @@ impl Demo {
             viewers_max: 1_000,
             connections_max: 4_096,
             commit_interval: Duration::from_millis(3),
+            rules: None,
         };
         let server = Server::start(setup, Arc::clone(&clock)).await?;
         let scenarios = scenarios(args, clock.as_ref());

@@ -25,6 +25,7 @@ mod reevaluate;
 mod replay;
 mod report;
 mod restore;
+mod rules;
 mod serve;
 mod server;
 mod simulate;
@@ -74,6 +75,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Gateway(args) => gateway::run(args, log).await,
         Command::Simulate(args) => simulate::run(args, log).await,
         Command::Transfer(args) => transfer::run(args, log).await,
+        Command::Rules(args) => rules::run(args, log),
         Command::Watch(args) => watch::run(args, log).await,
     }
 }
@@ -84,6 +86,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 )]
 fn fail(error: &anyhow::Error) -> ExitCode {
     eprintln!("enroute: {error:#}");
-    let wrong = error.downcast_ref::<ConfigError>().is_some();
+    let wrong = error.downcast_ref::<ConfigError>().is_some()
+        || error.downcast_ref::<rules::Refused>().is_some();
     ExitCode::from(if wrong { WRONG } else { FAILED })
 }

@@ -9,6 +9,7 @@ use crate::config::server::{BrokerAt, ServerConfig};
 use crate::latency::ServerTimes;
 use crate::metrics::server::ServerMetrics;
 use crate::reevaluate::journal_dir;
+use crate::rules::keeper::{self, Keeper};
 use crate::{healthz, intake};
 use anyhow::{Context, Result, anyhow};
 use axum::routing::get;
@@ -52,6 +53,8 @@ pub(crate) struct Setup {
     pub(crate) connections_max: usize,
     /// How long a commit waits for company.
     pub(crate) commit_interval: Duration,
+    /// Where its rule book is; `None`: the built-in one.
+    pub(crate) rules: Option<PathBuf>,
 }
 
 impl Setup {
@@ -69,6 +72,7 @@ impl Setup {
             viewers_max: *config.limits.viewers_max.get_ref(),
             connections_max: *config.limits.connections_max.get_ref(),
             commit_interval: Duration::from_millis(*config.limits.commit_interval_ms.get_ref()),
+            rules: config.rules.dir.as_ref().map(|dir| dir.get_ref().clone()),
         }
     }
 }
@@ -90,13 +94,14 @@ pub(crate) struct Server {
     journal: Journal,
     feed: JoinHandle<Result<(), ServeError>>,
     close_feed: oneshot::Sender<()>,
-    words: [JoinHandle<()>; 3],
+    words: [JoinHandle<()>; 4],
 }
 
 impl Server {
     /// Starts everything; nothing is left running when it fails.
     pub(crate) async fn start(setup: Setup, clock: Arc<dyn Clock>) -> Result<Self> {
-        // A damaged journal is said before any port opens.
+        // A wrong rule book and a damaged journal are said before any port opens.
+        let book = keeper::first(setup.rules.as_deref())?;
         let times = Arc::new(ServerTimes::new(Arc::clone(&clock)));
         let (journal, tail) = open_journal(&setup, &times)?;
         let listener = TcpListener::bind(setup.listen)
@@ -116,6 +121,10 @@ impl Server {
         };
         let started = Live::start(&journal, tail, Arc::clone(&clock), options).await?;
         let live = started.live;
+        let book_counts = Arc::new(keeper::Counts::default());
+        let keeper = Keeper::new(setup.rules, live.clone(), Arc::clone(&book_counts));
+        // Before the first frame can come.
+        keeper.put(book).await?;
         let (receipts, commands) = (mpsc::channel(WORDS_MAX), mpsc::channel(WORDS_MAX));
         let receipt_words = tokio::spawn(pass_receipts(started.receipts, receipts.0));
         let command_words = tokio::spawn(pass_commands(started.commands, commands.0));
@@ -148,6 +157,7 @@ impl Server {
             receipt_words,
             command_words,
             tokio::spawn(intake::log_refusals(Arc::clone(&stats))),
+            tokio::spawn(keeper.run()),
         ];
         let quarantine = ingest.quarantine().clone();
         let metrics = ServerMetrics {
@@ -156,6 +166,7 @@ impl Server {
             quarantine: quarantine.clone(),
             journal: journal.gauges(),
             times: Arc::clone(&times),
+            book: book_counts,
             viewers_max: setup.viewers_max,
             publishes_max,
         };

@@ -1,7 +1,9 @@
 //! `enroute transfer …`: the registry of a server from the command line.
 
+mod limits;
+
 use crate::args::{
-    Age, AlertArgs, Grams, InfoArgs, LegArg, PlaceArg, TransferAction, TransferArgs,
+    Age, AlertArgs, Grams, InfoArgs, LegArg, LimitsArgs, PlaceArg, TransferAction, TransferArgs,
 };
 use crate::client::{self, RESPONSE_BYTES_MAX};
 use crate::log::{self, Screen};
@@ -48,6 +50,7 @@ pub(crate) async fn run(args: TransferArgs, log: Option<&str>) -> Result<ExitCod
             server.act(&transfer, Action::HandOverTo(to), &done).await?;
         }
         TransferAction::Alert(args) => server.attend(args).await?,
+        TransferAction::Limits(args) => server.limits(args).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -152,6 +155,11 @@ impl Server {
         let done = format!("alert {} {done}: {}", alert.alert_id, words::alert(alert));
         self.act_as(&state.transfer, action, &done, args.actor)
             .await
+    }
+
+    async fn limits(&self, args: LimitsArgs) -> Result<()> {
+        let (action, done) = limits::action(&args)?;
+        self.act_as(&args.transfer, action, &done, args.actor).await
     }
 
     async fn act(&self, transfer: &str, action: Action, done: &str) -> Result<()> {
@@ -360,6 +368,9 @@ fn show_lines(state: &v1::TransferState) -> Vec<String> {
             "arrives",
             travel.eta_us.map(utc::rfc3339).unwrap_or_default(),
         );
+    }
+    for line in limits::lines(state.rules.as_ref()) {
+        say("rules", line);
     }
     for alert in &state.alert {
         let since = utc::rfc3339(alert.since_us);

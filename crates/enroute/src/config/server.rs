@@ -25,9 +25,21 @@ pub(crate) struct ServerConfig {
     /// Where the gateways publish.
     #[serde(default)]
     pub(crate) broker: BrokerConfig,
+    /// By which alerts are raised.
+    #[serde(default)]
+    pub(crate) rules: RulesConfig,
     /// Bounds.
     #[serde(default)]
     pub(crate) limits: LimitsConfig,
+}
+
+/// `[rules]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RulesConfig {
+    /// The rule book: a directory of TOML files. Absent: the built-in one.
+    #[serde(default)]
+    pub(crate) dir: Option<Spanned<PathBuf>>,
 }
 
 /// Which broker.
@@ -231,6 +243,15 @@ impl Checked for ServerConfig {
         }
         if let Some(log) = &self.log {
             crate::log::check(log)?;
+        }
+        if let Some(dir) = &self.rules.dir
+            && !dir.get_ref().exists()
+        {
+            return Err(Wrong::at(
+                dir.span(),
+                format!("there is no {}", dir.get_ref().display()),
+                "write one with `enroute rules export DIR`, or remove the line for the built-in book",
+            ));
         }
         self.broker.check(self.allow_unprotected_network)?;
         let limits = &self.limits;

@@ -2,6 +2,7 @@
 
 use super::{Page, Write, answer, bytes, flag, number, of_span, seconds, stream_word, things};
 use crate::latency::ServerTimes;
+use crate::rules::keeper::Counts;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use enroute_ingest::Quarantine;
@@ -26,6 +27,7 @@ pub(crate) struct ServerMetrics {
     pub(crate) quarantine: Quarantine,
     pub(crate) journal: Gauges,
     pub(crate) times: Arc<ServerTimes>,
+    pub(crate) book: Arc<Counts>,
     pub(crate) viewers_max: usize,
     /// Publishes that both lanes together may have between reading and PUBACK.
     pub(crate) publishes_max: usize,
@@ -69,6 +71,7 @@ impl Write for ServerScrape {
         self.frames(page)?;
         self.journal(page)?;
         self.engine(page)?;
+        self.rule_book(page)?;
         self.viewers(page)?;
         self.queues(page)?;
         self.latency(page)?;
@@ -83,6 +86,35 @@ fn of(counter: &AtomicU64) -> u64 {
 }
 
 impl ServerScrape {
+    fn rule_book(&self, page: &mut Page) -> fmt::Result {
+        let book = &self.of.book;
+        page.counter(
+            things("rule_book_taken", "Rule books that were put in force"),
+            of(&book.taken),
+        )?;
+        page.counter(
+            things(
+                "rule_book_refused",
+                "Rule books that were refused; the log says file, line and reason",
+            ),
+            of(&book.refused),
+        )?;
+        page.gauge(
+            things(
+                "rule_book_outdated",
+                "1 while the newest rule book is refused and an older one is in force",
+            ),
+            flag(book.is_refused.load(Ordering::Relaxed)),
+        )?;
+        page.gauge(
+            things(
+                "rule_book_approved",
+                "1 when the rule book in force names who approved it",
+            ),
+            flag(book.is_approved.load(Ordering::Relaxed)),
+        )
+    }
+
     fn ingest(&self, page: &mut Page) -> fmt::Result {
         let stats = &self.of.ingest;
         page.counter(

@@ -96,6 +96,7 @@ impl Recorded {
             | Entry::Registry { .. }
             | Entry::Unrecorded(_)
             | Entry::Rejected { .. }
+            | Entry::RuleBook { .. }
             | Entry::Poisoned { .. } => None,
         };
         Taken {
