@@ -7,6 +7,7 @@ mod ladder;
 mod late;
 mod ledger;
 mod properties;
+mod rules;
 mod scores;
 mod technical;
 mod timelines;
@@ -22,7 +23,7 @@ use enroute_model::ids::{Epoch, GatewayId, Lane, Position, Stream, TransferId};
 use enroute_model::reading::{Decimal, NoValue, Reading, Validity};
 use enroute_model::record::{Entry, Record};
 use enroute_model::registry::{AgeBand, AlertAction, Population, RegistryAction, TransferInfo};
-use enroute_model::state::{AlertKind, AlertPhase, AlertTransition, Escalation};
+use enroute_model::state::{AlertKind, AlertPhase, AlertTransition, Escalation, LimitsInForce};
 use enroute_model::time::{EngineTime, GatewayTime, ServerTime, Span};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -176,6 +177,12 @@ fn record(sender: &mut Sender, at: EngineTime, what: &str) -> Option<Record> {
                 reason: "panic".into(),
             },
         ),
+        ["book", name] => sender.entry(
+            at,
+            Entry::RuleBook {
+                hash: rules::book(name),
+            },
+        ),
         ["registry", ref rest @ ..] => sender.registry(at, action(rest)),
         [who, word @ ("offline" | "online")] => {
             let presence = Entry::Presence {
@@ -261,6 +268,32 @@ fn action(words: &[&str]) -> RegistryAction {
             conditions: vec!["hypercapnic_respiratory_failure".into()],
             ..Default::default()
         }),
+        ["mark", conditions @ ..] => RegistryAction::Put(TransferInfo {
+            conditions: conditions.iter().map(|&name| name.into()).collect(),
+            ..Default::default()
+        }),
+        ["limits", id, "book"] => RegistryAction::SetLimits {
+            code: metric(id).code,
+            limits: None,
+            reason: "over".into(),
+        },
+        ["limits", id, figures @ ..] => {
+            let figure = |at: usize| figures.get(at).and_then(|word| word.parse().ok());
+            RegistryAction::SetLimits {
+                code: metric(id).code,
+                limits: Some(LimitsInForce {
+                    crit_low: figure(0),
+                    warn_low: figure(1),
+                    warn_high: figure(2),
+                    crit_high: figure(3),
+                }),
+                reason: "known like this".into(),
+            }
+        }
+        ["auto", ids @ ..] => RegistryAction::AutoLimits {
+            codes: ids.iter().map(|id| metric(id).code).collect(),
+            reason: "stable like this".into(),
+        },
         ["assign", hospital] => RegistryAction::Put(TransferInfo {
             hospital: (*hospital).into(),
             ..Default::default()
@@ -304,7 +337,8 @@ fn crew(words: &[&str]) -> CrewEvent {
 }
 
 pub(super) fn run(trace: &str) -> (Engine, Effects) {
-    let (mut engine, mut effects) = (Engine::new(transfer("tx")), Effects::default());
+    let engine = Engine::with_books(transfer("tx"), rules::BOOKS.clone());
+    let (mut engine, mut effects) = (engine, Effects::default());
     for (at, record) in records(trace) {
         match record {
             Some(record) => {

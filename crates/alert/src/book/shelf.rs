@@ -25,6 +25,13 @@ impl Books {
         books.insert(book.hash(), book);
     }
 
+    /// Of all of them, in their order.
+    pub fn hashes(&self) -> impl Iterator<Item = BookHash> + use<> {
+        let books = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let hashes: Vec<_> = books.keys().copied().collect();
+        hashes.into_iter()
+    }
+
     /// The book with this hash.
     #[must_use]
     pub fn get(&self, hash: BookHash) -> Option<Arc<RuleBook>> {

@@ -54,6 +54,13 @@ pub(super) fn actions() -> impl Strategy<Value = Vec<Action>> {
         "g0 alarm x on",
         "g1 crew join ABC",
         "registry assign icu",
+        "registry mark sepsis air_transfer",
+        "registry limits hr 35 45 110 130",
+        "registry limits hr book",
+        "registry auto",
+        "book strict",
+        "book built-in",
+        "book unknown",
     ]);
     let action = prop_oneof![
         20 => values,
@@ -135,7 +142,7 @@ fn alerts(played: &[(Option<Verdict>, Effects)]) -> Vec<AlertTransition> {
 }
 
 fn fresh() -> Engine {
-    Engine::new(transfer("tx"))
+    Engine::with_books(transfer("tx"), rules::BOOKS.clone())
 }
 
 proptest! {
@@ -150,7 +157,7 @@ proptest! {
         let whole = play(&mut engine, &records, end);
         let mut running = fresh();
         for (done, record) in records.iter().enumerate() {
-            let mut restored = Engine::restore(&running.snapshot()).unwrap();
+            let mut restored = Engine::restore_with(&running.snapshot(), &rules::BOOKS).unwrap();
             prop_assert_eq!(restored.next_timeout(), running.clone().earliest_for_test());
             let rest = play(&mut restored, &records[done..], end);
             prop_assert_eq!(&rest[..], &whole[done..]);

@@ -67,7 +67,7 @@ end (delays, hysteresis, latching) stays as the rule book has it.")]
 pub(crate) struct LimitsArgs {
     /// Id or short code of the transfer
     pub(crate) transfer: String,
-    /// A vital sign, such as hr, spo2, abp_mean; with --auto there may be several, or
+    /// A vital sign, such as hr, spo2, etco2; with --auto there may be several, or
     /// none for all that have a rule and a current value
     #[arg(value_name = "VITAL")]
     pub(crate) vitals: Vec<String>,

@@ -92,12 +92,8 @@ pub(super) fn lines(rules: Option<&v1::Rules>) -> Vec<String> {
 
 /// Name, version, approval and the beginning of its hash.
 fn book(rules: &v1::Rules) -> String {
-    let hash: String = rules
-        .book_hash
-        .iter()
-        .take(4)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let head = rules.book_hash.first_chunk().copied().unwrap_or_default();
+    let hash = format!("{:08x}", u32::from_be_bytes(head));
     let approved = if rules.approved_by.is_empty() {
         "not approved".to_owned()
     } else {
