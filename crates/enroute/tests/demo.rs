@@ -93,12 +93,60 @@ fn a_short_demo_loses_nothing_and_its_numbers_agree() {
     assert!(again.status.success(), "{said}{}", text(&again.stderr));
     assert!(said.contains("all the same, byte for byte"), "{said}");
 
+    recorded(&data, row("durable")[3]);
+
     // Its counts would not be its own.
     let args = ["demo", "--headless", "--data", data.to_str().unwrap()];
     let again = enroute(&args);
     assert_eq!(again.status.code(), Some(1));
     let said = text(&again.stderr);
     assert!(said.contains("not empty"), "{said}");
+}
+
+/// What the commands about recordings say of the directory.
+fn recorded(data: &Path, durable: u64) {
+    let data = data.to_str().unwrap();
+    let done = |args: &[&str]| {
+        let output = enroute(args);
+        let said = text(&output.stdout);
+        assert!(
+            output.status.success(),
+            "{args:?}: {said}{}",
+            text(&output.stderr)
+        );
+        said
+    };
+    let listed = done(&["recordings", "list", "--data", data, "--json"]);
+    let listed: Vec<serde_json::Value> = listed
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let frames = listed
+        .iter()
+        .filter_map(|one| one["frames"]["durable"].as_u64());
+    assert_eq!(frames.sum::<u64>(), durable, "{listed:?}");
+    assert!(
+        listed.iter().all(|one| one["exercise"] == true),
+        "{listed:?}"
+    );
+    let verified = done(&["recordings", "verify", "--data", data]);
+    assert!(verified.contains("none is damaged"), "{verified}");
+    for one in &listed {
+        let code = one["short_code"].as_str().unwrap();
+        let shown = done(&["recordings", "show", code, "--data", data]);
+        assert!(shown.contains(one["transfer"].as_str().unwrap()), "{shown}");
+        let again = done(&["reevaluate", "--data", data, code]);
+        assert!(again.contains(" 0 differ; "), "{again}");
+    }
+    let report = done(&["alerts", "report", "--from", data, "--json"]);
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(report["recordings"], listed.len(), "{report}");
+    let raised = listed.iter().filter_map(|one| one["alerts"].as_u64());
+    assert_eq!(
+        report["alerts"].as_u64().unwrap(),
+        raised.sum::<u64>(),
+        "{report}"
+    );
 }
 
 #[test]
@@ -131,6 +179,10 @@ fn a_server_that_is_not_there_is_named() {
         &["watch", "--server", "https://127.0.0.1:1", "--json"],
         &["watch", "--server", "http://", "--json"],
         &["reevaluate", "--data", "/nonexistent"],
+        &["recordings", "list", "--server", "http://127.0.0.1:1"],
+        &["recordings", "verify", "--data", "/nonexistent"],
+        &["replay", "tx", "--json", "--server", "http://127.0.0.1:1"],
+        &["alerts", "report", "--from", "/nonexistent"],
     ] {
         let output = enroute(args);
         assert_eq!(output.status.code(), Some(1), "{args:?}");

@@ -161,3 +161,45 @@ fn tell(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use enroute_journal::{Append, Class, Options};
+    use enroute_model::ids::GatewayId;
+    use enroute_model::time::ServerTime;
+
+    #[tokio::test]
+    async fn damage_is_named_and_loses_only_itself() {
+        let dir = tempfile::tempdir().unwrap();
+        let (journal, tail) = Journal::open(dir.path(), Options::default()).unwrap();
+        drop(tail);
+        let id = TransferId::new("tx-1").unwrap();
+        let gateway = GatewayId::new("gw-1").unwrap();
+        let append = |payload| Append {
+            class: Class::Vitals,
+            transfer: id.clone(),
+            at: EngineTime(1),
+            received_at: ServerTime(1),
+            payload,
+        };
+        let records = vec![
+            append(record::of_presence(&gateway, true)),
+            append(Bytes::from_static(b"not a record")),
+            append(record::of_presence(&gateway, false)),
+        ];
+        journal.appender().append(records).await.unwrap();
+        let step = v1::AlertTransition::default().encode_to_vec();
+        for ordinal in [1, 2, 5] {
+            journal.side().put_derived(&id, ordinal, &step).unwrap();
+        }
+        let found = check(&journal.reader(), &id).unwrap();
+        assert_eq!((found.records, found.steps, found.damaged), (3, 3, 2));
+        let [record, steps] = found.told.as_slice() else {
+            panic!("{:?}", found.told);
+        };
+        assert!(record.starts_with("record 2: does not decode"), "{record}");
+        assert_eq!(steps, "alert transitions 3 to 4 are not there");
+    }
+}
