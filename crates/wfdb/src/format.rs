@@ -1,4 +1,4 @@
-//! The bytes of signal files: formats 16, 80 and 212 of signal(5).
+//! The bytes of signal files: formats 16, 32, 80 and 212 of signal(5).
 
 use std::io::{self, Read};
 
@@ -7,6 +7,8 @@ use std::io::{self, Read};
 pub enum Format {
     /// Two bytes, two's complement, least significant first.
     F16,
+    /// Four bytes, two's complement, least significant first.
+    F32,
     /// One byte, offset binary: the value plus 128.
     F80,
     /// Two samples of 12 bits, two's complement, in three bytes.
@@ -19,6 +21,7 @@ impl Format {
     pub const fn from_number(number: u32) -> Option<Self> {
         match number {
             16 => Some(Self::F16),
+            32 => Some(Self::F32),
             80 => Some(Self::F80),
             212 => Some(Self::F212),
             _ => None,
@@ -30,6 +33,7 @@ impl Format {
     pub const fn number(self) -> u32 {
         match self {
             Self::F16 => 16,
+            Self::F32 => 32,
             Self::F80 => 80,
             Self::F212 => 212,
         }
@@ -40,6 +44,7 @@ impl Format {
     pub const fn missing(self) -> i32 {
         match self {
             Self::F16 => -32_768,
+            Self::F32 => i32::MIN,
             Self::F80 => -128,
             Self::F212 => -2_048,
         }
@@ -50,6 +55,7 @@ impl Format {
     pub const fn samples_in(self, bytes: u64) -> u64 {
         match self {
             Self::F16 => bytes / 2,
+            Self::F32 => bytes / 4,
             Self::F80 => bytes,
             // A last sample without a partner takes two bytes.
             Self::F212 => (bytes / 3) * 2 + (bytes % 3) / 2,
@@ -79,6 +85,7 @@ impl<R: Read> Samples<R> {
     pub(crate) fn next(&mut self) -> io::Result<i32> {
         match self.format {
             Format::F16 => Ok(i32::from(i16::from_le_bytes(self.take()?))),
+            Format::F32 => Ok(i32::from_le_bytes(self.take()?)),
             Format::F80 => Ok(i32::from(u8::from_le_bytes(self.take()?)) - 128),
             Format::F212 => self.next_of_pair(),
         }
@@ -125,6 +132,10 @@ mod tests {
         assert_eq!(
             read(Format::F16, &[1, 0, 0xff, 0xff, 0, 0x80, 0xff, 0x7f]),
             [1, -1, -32_768, 32_767]
+        );
+        assert_eq!(
+            read(Format::F32, &[1, 0, 0, 0, 0, 0, 0, 0x80]),
+            [1, i32::MIN]
         );
         assert_eq!(read(Format::F80, &[0, 1, 128, 255]), [-128, -127, 0, 127]);
         // 0x7ff and -2048, then 1 and -1.

@@ -41,6 +41,31 @@ impl Date {
         legal.then_some(Self { year, month, day })
     }
 
+    /// The day so many days after 1970-01-01, if it lies in years 1 to 9999.
+    #[must_use]
+    pub fn from_days_since_1970(days: i64) -> Option<Self> {
+        // By eras of 400 years that begin on 1 March, as below.
+        let shifted = days.checked_add(719_468)?;
+        let (era, day) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+        let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+        let day_of_year = day - (365 * year + year / 4 - year / 100);
+        let month = (5 * day_of_year + 2) / 153;
+        let day = day_of_year - (153 * month + 2) / 5 + 1;
+        let (month, next) = if month < 10 {
+            (month + 3, 0)
+        } else {
+            (month - 9, 1)
+        };
+        let year = u16::try_from(year + era * 400 + next).ok()?;
+        Self::new(year, u16::try_from(month).ok()?, u16::try_from(day).ok()?)
+    }
+
+    /// Year, month and day.
+    #[must_use]
+    pub fn parts(self) -> (u16, u16, u16) {
+        (self.year, self.month, self.day)
+    }
+
     /// Days since 1970-01-01.
     #[must_use]
     pub fn days_since_1970(self) -> i64 {

@@ -235,7 +235,9 @@ pub(crate) fn cause_from(cause: v1::GapCause) -> Option<GapCause> {
     }
 }
 
-pub(crate) fn cause_to(cause: Option<GapCause>) -> v1::GapCause {
+/// The contract's word for a cause.
+#[must_use]
+pub fn cause_to(cause: Option<GapCause>) -> v1::GapCause {
     match cause {
         None => v1::GapCause::Unspecified,
         Some(GapCause::SpoolFull) => v1::GapCause::SpoolFull,

@@ -34,5 +34,5 @@ pub mod v1 {
 /// self-describing recordings.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
-pub use events::priority_from;
+pub use events::{cause_to, priority_from};
 pub use prost::Message;
