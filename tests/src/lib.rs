@@ -17,6 +17,7 @@ pub mod mosquitto;
 pub mod numbered;
 pub mod openmetrics;
 pub mod process;
+pub mod python;
 pub mod recordings;
 pub mod small_disk;
 pub mod stack;

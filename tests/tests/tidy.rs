@@ -16,7 +16,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which rooms each room may use; ARCHITECTURE.md has the same table.
-const MAY_USE: [(&str, &[&str]); 15] = [
+const MAY_USE: [(&str, &[&str]); 16] = [
     ("model", &[]),
     ("alert", &["model"]),
     ("engine", &["alert", "model"]),
@@ -31,12 +31,14 @@ const MAY_USE: [(&str, &[&str]); 15] = [
     ("ingest", &["journal", "model", "mqtt", "wire"]),
     ("gateway", &["journal", "model", "mqtt", "wfdb", "wire"]),
     ("feed", &["journal", "live", "model", "wire"]),
+    ("export", &["model", "wfdb", "wire"]),
     (
         "enroute",
         &[
             "broker",
             "console",
             "engine",
+            "export",
             "feed",
             "gateway",
             "ingest",
@@ -52,10 +54,12 @@ const MAY_USE: [(&str, &[&str]); 15] = [
 ];
 
 /// Libraries that only these rooms may know.
-const ONLY_IN: [(&str, &[&str]); 5] = [
+const ONLY_IN: [(&str, &[&str]); 7] = [
     ("rumqttc", &["mqtt"]),
     ("mqtt5", &["broker"]),
     ("fjall", &["journal"]),
+    ("mcap", &["export"]),
+    ("parquet", &["export"]),
     ("ratatui", &["enroute"]),
     (
         "tokio",

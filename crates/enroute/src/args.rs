@@ -1,12 +1,16 @@
 //! The command line. The help texts are pages for people: what the command
 //! does, an example, what its exit code means.
 
+mod export;
+mod import;
 mod replay;
 mod report;
 mod rules;
 mod typed;
 
 use clap::{Args, Parser, Subcommand};
+pub(crate) use export::{ExportArgs, FormatArg};
+pub(crate) use import::ImportArgs;
 pub(crate) use replay::{
     From, Order, Recorded, RecordingsAction, RecordingsArgs, ReplayArgs, Speed,
 };
@@ -69,6 +73,10 @@ pub(crate) enum Command {
     Backup(BackupArgs),
     /// Make a data directory of such a file
     Restore(RestoreArgs),
+    /// Write a recorded transfer in a format that other tools open
+    Export(ExportArgs),
+    /// Make a data directory of a recording
+    Import(ImportArgs),
     /// Measure this build on this machine
     #[command(hide = true)]
     Bench(BenchArgs),

@@ -2,6 +2,7 @@
 //! and the address of a server as typed.
 
 use anyhow::{Context, Result, bail};
+use enroute_model::ids::ShortCode;
 use enroute_wire::v1;
 use enroute_wire::v1::live_client::LiveClient;
 use std::time::Duration;
@@ -67,6 +68,21 @@ pub(crate) fn reason(status: &tonic::Status) -> String {
         }
         _ => super::watch::words::printable(status.message()),
     }
+}
+
+/// The transfer with this id, alias or short code among those of a server.
+pub(crate) fn named(states: Vec<v1::TransferState>, named: &str) -> Result<v1::TransferState> {
+    let code = ShortCode::parse(named);
+    let found = states.into_iter().find(|state| {
+        state.transfer == named
+            || state.alias.iter().any(|alias| alias == named)
+            || code
+                .as_ref()
+                .is_some_and(|code| code.as_str() == state.short_code)
+    });
+    found.with_context(|| {
+        format!("no transfer {named:?}; `enroute transfer list --closed` shows all")
+    })
 }
 
 /// Keeps a `Watch` stream open until the receiver is dropped; resumes with the

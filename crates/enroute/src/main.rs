@@ -12,9 +12,11 @@ mod client;
 mod clock;
 mod config;
 mod demo;
+mod export;
 mod fleet;
 mod gateway;
 mod healthz;
+mod import;
 mod intake;
 mod latency;
 mod log;
@@ -72,6 +74,8 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Alerts(args) => report::run(args, log).await,
         Command::Replay(args) => replay::run(args, log).await,
         Command::Recordings(args) => recordings::run(args, log).await,
+        Command::Export(args) => export::run(args, log).await,
+        Command::Import(args) => import::run(args, log).await,
         Command::Gateway(args) => gateway::run(args, log).await,
         Command::Simulate(args) => simulate::run(args, log).await,
         Command::Transfer(args) => transfer::run(args, log).await,

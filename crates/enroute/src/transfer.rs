@@ -89,17 +89,7 @@ impl Server {
 
     /// The transfer that a person named, by id, alias or short code.
     async fn find(&self, named: &str) -> Result<v1::TransferState> {
-        let code = enroute_model::ids::ShortCode::parse(named);
-        let found = self.all(true).await?.into_iter().find(|state| {
-            state.transfer == named
-                || state.alias.iter().any(|alias| alias == named)
-                || code
-                    .as_ref()
-                    .is_some_and(|code| code.as_str() == state.short_code)
-        });
-        found.with_context(|| {
-            format!("no transfer {named:?}; `enroute transfer list --closed` shows all")
-        })
+        client::named(self.all(true).await?, named)
     }
 
     async fn add(&self, info: InfoArgs) -> Result<()> {

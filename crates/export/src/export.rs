@@ -6,11 +6,13 @@ use crate::gaps::Gaps;
 use crate::grid::Open;
 use crate::grids::Grids;
 use crate::item::{Item, Taken};
+use crate::mcap::McapFile;
+use crate::parquet::ParquetTables;
 use crate::place::Place;
 use crate::sort::{RUN_BYTES, Sorter};
 use crate::survey::{Survey, decoded};
 use crate::words::Words;
-use crate::{tables, wfdb};
+use crate::{edf, tables, wfdb};
 use enroute_model::ids::TransferId;
 use enroute_wire::v1;
 use std::path::Path;
@@ -20,8 +22,14 @@ use std::path::Path;
 pub enum Format {
     /// Records of PhysioNet's format.
     Wfdb,
+    /// EDF+ files.
+    Edf,
+    /// Every message as it is, in one file.
+    Mcap,
     /// Tables as text.
     Csv,
+    /// Tables in columns.
+    Parquet,
 }
 
 impl Format {
@@ -30,7 +38,10 @@ impl Format {
     pub fn word(self) -> &'static str {
         match self {
             Self::Wfdb => "wfdb",
+            Self::Edf => "edf",
+            Self::Mcap => "mcap",
             Self::Csv => "csv",
+            Self::Parquet => "parquet",
         }
     }
 }
@@ -136,7 +147,7 @@ impl Export {
             told(done);
         }
         gaps.finish(state);
-        let (files, mut notes) = writer.finish()?;
+        let (files, mut notes) = writer.finish(state)?;
         if self.survey.unreadable > 0 {
             let count = self.survey.unreadable;
             notes.push(format!("{count} frames cannot be decoded and are left out"));
@@ -153,14 +164,20 @@ impl Export {
 
     fn writer(&self, words: Words) -> Result<Writer, Error> {
         let (dir, transfer) = (self.place.dir(), self.transfer.as_str());
-        let grids = |open: Open| Grids::new(dir, transfer, &self.survey, open);
+        let grids = |open: Open| {
+            let grids = Grids::new(dir, transfer, &self.survey, open);
+            Writer::Grids { grids, words }
+        };
         Ok(match self.format {
-            Format::Wfdb => Writer::Grids {
-                grids: grids(wfdb::open),
-                words,
-            },
+            Format::Wfdb => grids(wfdb::open),
+            Format::Edf => grids(edf::open),
+            Format::Mcap => Writer::Mcap(Box::new(McapFile::create(dir, transfer)?)),
             Format::Csv => Writer::Csv {
                 tables: CsvTables::create(dir, transfer)?,
+                words,
+            },
+            Format::Parquet => Writer::Parquet {
+                tables: ParquetTables::create(dir, transfer)?,
                 words,
             },
         })
@@ -170,7 +187,9 @@ impl Export {
 /// What takes a recording in order.
 enum Writer {
     Grids { grids: Grids, words: Words },
+    Mcap(Box<McapFile>),
     Csv { tables: CsvTables, words: Words },
+    Parquet { tables: ParquetTables, words: Words },
 }
 
 impl Writer {
@@ -183,7 +202,9 @@ impl Writer {
                 }
                 Ok(())
             }
+            Self::Mcap(file) => file.frame(taken),
             Self::Csv { tables, words } => tables::frame(taken, *words, tables),
+            Self::Parquet { tables, words } => tables::frame(taken, *words, tables),
         }
     }
 
@@ -195,17 +216,19 @@ impl Writer {
     ) -> Result<(), Error> {
         match self {
             Self::Grids { grids, words } => grids.event(source, on_board, &words.alert_note(step)),
+            Self::Mcap(file) => file.alert(step, on_board),
             Self::Csv { tables, words } => tables::alert(step, on_board, *words, tables),
+            Self::Parquet { tables, words } => tables::alert(step, on_board, *words, tables),
         }
     }
 
-    fn finish(self) -> Result<(Vec<String>, Vec<String>), Error> {
+    fn finish(self, state: &v1::TransferState) -> Result<(Vec<String>, Vec<String>), Error> {
         match self {
-            Self::Grids { grids, .. } => grids.finish(),
-            Self::Csv { tables, .. } => {
-                tables.finish()?;
-                Ok((Vec::new(), Vec::new()))
-            }
+            Self::Grids { grids, .. } => return grids.finish(),
+            Self::Mcap(file) => file.finish(state)?,
+            Self::Csv { tables, .. } => tables.finish()?,
+            Self::Parquet { tables, .. } => tables.finish()?,
         }
+        Ok((Vec::new(), Vec::new()))
     }
 }

@@ -1,5 +1,5 @@
-//! A recorded transfer in formats that other tools open: WFDB and CSV, each with
-//! what is missing.
+//! A recorded transfer in formats that other tools open: WFDB, EDF+, MCAP, CSV
+//! and Parquet, each with what is missing; and an MCAP file back as frames.
 //!
 //! Takes the frames and alerts of a transfer in the order of arrival, surveys and
 //! sorts them in bounded memory, and writes them in the order of the devices. An
@@ -17,15 +17,19 @@
 //! Start with [`Export`]; `survey`, `sort` and `grids` are the steps.
 
 mod csv;
+mod edf;
 mod error;
 mod export;
 mod gaps;
 mod grid;
 mod grids;
 mod item;
+mod mcap;
 mod names;
 mod num;
+mod parquet;
 mod place;
+mod read;
 mod sort;
 mod survey;
 mod tables;
@@ -39,5 +43,6 @@ pub use error::Error;
 pub use export::{Export, Format, Written};
 pub use gaps::{Gaps, Missing};
 pub use place::Place;
+pub use read::{McapFrames, ReadError};
 pub use time::rfc3339;
 pub use words::Words;

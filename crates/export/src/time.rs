@@ -27,3 +27,8 @@ pub(crate) fn of_day(us: i64) -> (i64, i64, i64, i64) {
         in_day % 1_000_000,
     )
 }
+
+/// The day, if it lies in the years 1 to 9999.
+pub(crate) fn date(us: i64) -> Option<(u16, u16, u16)> {
+    Some(Date::from_days_since_1970(us.div_euclid(DAY_US))?.parts())
+}

@@ -2,12 +2,13 @@
 
 use crate::convert;
 use crate::options::Options;
+use enroute_journal::{ReadError, Reader};
 use enroute_live::{History, Live, Subscription, Token, Watch};
-use enroute_model::ids::{ID_BYTES_MAX, Position};
+use enroute_model::ids::{ID_BYTES_MAX, Position, TransferId};
 use enroute_wire::limits::TOKEN_BYTES_MAX;
-use enroute_wire::v1;
 use enroute_wire::v1::live_server::Live as Service;
-use tokio::sync::{mpsc, watch};
+use enroute_wire::{Message, v1};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
@@ -20,6 +21,13 @@ pub(crate) struct LiveService {
     pub(crate) options: Options,
     pub(crate) closing: watch::Receiver<bool>,
 }
+
+/// Histories of alerts that are read at a time, each on a thread; more are refused.
+const ALERT_HISTORIES_MAX: usize = 8;
+static ALERT_HISTORIES: Semaphore = Semaphore::const_new(ALERT_HISTORIES_MAX);
+
+/// Steps of alerts in one message of their history.
+const ALERTS_MAX: usize = 256;
 
 type Out<T> = mpsc::Sender<Result<T, Status>>;
 
@@ -75,6 +83,63 @@ impl Service for LiveService {
         let (out, responses) = mpsc::channel(AHEAD);
         drop(tokio::spawn(tell(history, out, self.options.clone())));
         Ok(Response::new(ReceiverStream::new(responses)))
+    }
+
+    type AlertHistoryStream = ReceiverStream<Result<v1::AlertHistoryResponse, Status>>;
+
+    async fn alert_history(
+        &self,
+        request: Request<v1::AlertHistoryRequest>,
+    ) -> Result<Response<Self::AlertHistoryStream>, Status> {
+        let transfer = request.into_inner().transfer;
+        name("transfer", &transfer)?;
+        let state = self.live.state(&transfer).await;
+        let state = state.map_err(|error| convert::lookup(&error))?;
+        let mut members = vec![state.transfer.clone()];
+        members.extend(state.aliases.iter().cloned());
+        let permit = ALERT_HISTORIES.try_acquire().map_err(|_| {
+            Status::resource_exhausted(format!(
+                "{ALERT_HISTORIES_MAX} histories of alerts are being read: try again later"
+            ))
+        })?;
+        let (reader, (out, responses)) = (self.live.reader(), mpsc::channel(AHEAD));
+        drop(tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            tell_alerts(&reader, &members, &out);
+        }));
+        Ok(Response::new(ReceiverStream::new(responses)))
+    }
+}
+
+/// Reads the steps of alerts of a transfer and its aliases on a blocking thread.
+fn tell_alerts(reader: &Reader, members: &[TransferId], out: &Out<v1::AlertHistoryResponse>) {
+    for member in members {
+        let mut alert = Vec::new();
+        for row in reader.derived(member, 0) {
+            let step = match row {
+                Ok((_, bytes)) => v1::AlertTransition::decode(bytes).ok(),
+                // As in a restart: as good as never there.
+                Err(ReadError::Record { .. }) => None,
+                Err(error @ (ReadError::Store(_) | ReadError::Failed(_))) => {
+                    tracing::error!(%error, "alerts not read");
+                    drop(out.blocking_send(Err(convert::unread(&error))));
+                    return;
+                }
+            };
+            alert.extend(step);
+            if alert.len() == ALERTS_MAX {
+                let response = v1::AlertHistoryResponse {
+                    alert: std::mem::take(&mut alert),
+                };
+                if out.blocking_send(Ok(response)).is_err() {
+                    return;
+                }
+            }
+        }
+        let rest = v1::AlertHistoryResponse { alert };
+        if !rest.alert.is_empty() && out.blocking_send(Ok(rest)).is_err() {
+            return;
+        }
     }
 }
 

@@ -82,7 +82,8 @@ pub(crate) fn transfer(state: &v1::TransferState) -> Value {
     })
 }
 
-fn unrecorded(time: &v1::Unrecorded) -> Value {
+/// A time without a recording.
+pub(crate) fn unrecorded(time: &v1::Unrecorded) -> Value {
     json!({
         "since": rfc3339(time.since_us),
         "until": rfc3339(time.until_us),
@@ -192,7 +193,8 @@ fn clocks(source: &v1::Source) -> Value {
     })
 }
 
-fn stream(stream: &v1::StreamCompleteness) -> Value {
+/// The account of one stream of one leg.
+pub(crate) fn stream(stream: &v1::StreamCompleteness) -> Value {
     let gap = |gap: &v1::Gap| {
         json!({
             "first": gap.first,

@@ -1,11 +1,19 @@
 //! Names and units as common recordings write them.
 
+use enroute_model::catalogue::catalogue;
+
 /// The catalogue's id for a signal of this description, where its meaning is
 /// sure. An unknown lead (MCL1) or pressure stays under its own name.
 pub(super) fn id(description: &str, waveform: bool) -> Option<&'static str> {
     let table = if waveform { WAVEFORMS } else { NUMERICS };
     let known = |(name, _): &&(&str, &str)| name.eq_ignore_ascii_case(description.trim());
-    table.iter().find(known).map(|(_, id)| *id)
+    let usual = table.iter().find(known).map(|(_, id)| *id);
+    // Our own exports call what has no usual name by its id.
+    usual.or_else(|| {
+        let vital = || Some(catalogue().vital_by_id(description)?.id.as_str());
+        let channel = || Some(catalogue().waveform_by_id(description)?.id.as_str());
+        if waveform { channel() } else { vital() }
+    })
 }
 
 const WAVEFORMS: &[(&str, &str)] = &[

@@ -1,0 +1,79 @@
+//! `enroute export`: a recorded transfer in a format that other tools open.
+
+mod progress;
+mod report;
+mod source;
+
+use crate::args::{ExportArgs, FormatArg};
+use crate::log::{self, Screen};
+use crate::out;
+use crate::watch::words;
+use anyhow::{Context, Result};
+use enroute_export::{Export, Format, Words};
+use enroute_model::ids::TransferId;
+use progress::Progress;
+use source::Source;
+pub(crate) use source::{StandingClock, still};
+use std::process::ExitCode;
+
+/// Runs the command.
+pub(crate) async fn run(args: ExportArgs, log: Option<&str>) -> Result<ExitCode> {
+    // The live view says that its journal has ended: that is meant here.
+    log::start(log, None, Some("error,enroute_live=off"), Screen::Free)?;
+    let source = match &args.data {
+        Some(data) => Source::directory(data).await?,
+        None => Source::server(&args.server).await?,
+    };
+    let told = export(&source, &args).await;
+    source.close().await?;
+    out::line(told?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Makes the export; gives what to say of it.
+async fn export(source: &Source, args: &ExportArgs) -> Result<String> {
+    let state = source.state(&args.transfer).await?;
+    let transfer = TransferId::new(&state.transfer)?;
+    let mut export = Export::begin(&args.out, &transfer, format(args.format))?;
+    let mut progress = Progress::new("reading", report::frames(&state));
+    let mut read = 0;
+    source
+        .frames(&state.transfer, |samples| {
+            read += 1;
+            progress.tell(read);
+            Ok(export.frame(samples)?)
+        })
+        .await?;
+    let mut steps = 0;
+    source
+        .alerts(&state, |step| {
+            steps += 1;
+            Ok(export.alert(step)?)
+        })
+        .await?;
+    drop(progress);
+    let words = Words {
+        alert: words::alert,
+        crew_event: words::crew_event,
+    };
+    let mut progress = Progress::new("writing", read + steps);
+    let written = export.write(&state, words, |done| progress.tell(done))?;
+    drop(progress);
+    for (name, bytes) in report::files(&state, &written, format(args.format).word())? {
+        written.place.write(&name, &bytes)?;
+    }
+    let said = report::said(&written);
+    let place = written.place.commit()?;
+    let place = place.canonicalize().context("the export is gone")?;
+    Ok(format!("whole and on disk: {}: {said}", place.display()))
+}
+
+fn format(format: FormatArg) -> Format {
+    match format {
+        FormatArg::Wfdb => Format::Wfdb,
+        FormatArg::Edf => Format::Edf,
+        FormatArg::Mcap => Format::Mcap,
+        FormatArg::Csv => Format::Csv,
+        FormatArg::Parquet => Format::Parquet,
+    }
+}
