@@ -236,3 +236,33 @@ impl std::fmt::Debug for Sorted {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// However many runs it takes.
+        #[test]
+        fn what_goes_in_comes_out_in_order(times in prop::collection::vec(-9..9i64, 0..60), run_bytes in 1..4_000usize) {
+            let dir = tempfile::tempdir().unwrap();
+            let mut sorter = Sorter::new(dir.path(), run_bytes);
+            let mut expected = Vec::new();
+            for (number, time) in (0..).zip(times) {
+                let key = Key { time, position: number, ..Key::default() };
+                let item = if number % 5 == 0 {
+                    Item::Alert(v1::AlertTransition { ordinal: number, ..v1::AlertTransition::default() })
+                } else {
+                    Item::Frame(v1::Samples { position: number, frame: vec![7; 40].into(), ..v1::Samples::default() })
+                };
+                sorter.push(key, &item).unwrap();
+                expected.push((key, item));
+            }
+            expected.sort_by_key(|(key, _)| *key);
+            let sorted: Vec<_> = sorter.finish().unwrap().map(Result::unwrap).collect();
+            prop_assert_eq!(sorted, expected);
+            prop_assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "runs are gone");
+        }
+    }
+}

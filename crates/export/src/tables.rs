@@ -284,3 +284,88 @@ fn reason(why: NoValue) -> &'static str {
         NoValue::Missing => "missing",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use enroute_model::frame::{Code, CrewEvent, Frame, Header, Metric};
+    use enroute_model::ids::{Epoch, Stream};
+    use enroute_model::time::{GatewayTime, Span};
+
+    struct Rows(Vec<(Table, Vec<Cell>)>);
+
+    impl Sink for Rows {
+        fn row(&mut self, table: Table, row: &[Cell]) -> Result<(), crate::Error> {
+            self.0.push((table, row.to_vec()));
+            Ok(())
+        }
+    }
+
+    fn kind(cell: &Cell) -> Type {
+        match cell {
+            Cell::Text(_) => Type::Text,
+            Cell::Whole(_) => Type::Whole,
+            Cell::Real(_) => Type::Real,
+            Cell::Time(_) => Type::Time,
+            Cell::Flag(_) => Type::Flag,
+        }
+    }
+
+    /// What the writers of columns rely on.
+    #[test]
+    fn every_row_has_the_cells_of_its_columns() {
+        let metric = Metric {
+            code: Code(1),
+            label: String::new(),
+        };
+        let numeric = Numeric {
+            metric,
+            unit: String::new(),
+            reading: Reading::None(NoValue::Missing),
+            interval: Span::ZERO,
+        };
+        let alarm = DeviceAlarm {
+            code: Code(2),
+            label: String::new(),
+            priority: None,
+            active: true,
+            subject: Code(0),
+        };
+        let bodies = [
+            Body::Numerics(vec![numeric]),
+            Body::DeviceAlarms(vec![alarm]),
+            Body::Crew(CrewEvent::End),
+        ];
+        let words = Words {
+            alert: |_| String::new(),
+            crew_event: |_| String::new(),
+        };
+        let mut rows = Rows(Vec::new());
+        for body in bodies {
+            let header = Header {
+                epoch: Epoch(1),
+                stream: Stream::Events,
+                sequence: 1,
+                leg_first: 1,
+                captured_at: GatewayTime(0),
+                observed_at: None,
+                boot: 1,
+                monotonic: Span::ZERO,
+                clocks: None,
+                exercise: false,
+            };
+            let taken = Taken {
+                source: 0,
+                raw: &v1::Samples::default(),
+                frame: &Frame { header, body },
+            };
+            frame(&taken, words, &mut rows).unwrap();
+        }
+        alert(&v1::AlertTransition::default(), 0, words, &mut rows).unwrap();
+        assert_eq!(rows.0.len(), 4);
+        for (table, row) in rows.0 {
+            let types: Vec<Type> = table.columns().iter().map(|(_, kind)| *kind).collect();
+            assert_eq!(row.iter().map(kind).collect::<Vec<_>>(), types, "{table:?}");
+        }
+    }
+}

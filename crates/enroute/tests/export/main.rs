@@ -24,6 +24,8 @@ use std::process::Command;
 const BINARY: &str = env!("CARGO_BIN_EXE_enroute");
 const WFDB: &str = include_str!("wfdb.py");
 const TABLES: &str = include_str!("csv.py");
+const MCAP: &str = include_str!("mcap.py");
+const EDF: &str = include_str!("edf.py");
 
 /// A transfer that was played through a server which has stopped.
 struct Played {
@@ -47,6 +49,18 @@ async fn play(record: &Path, speed: &str, source: &str, format: &str) -> (Played
 }
 
 impl Played {
+    /// Exports it as another format, each into a directory of its own.
+    fn export_more(&self, format: &str) -> PathBuf {
+        let data = self.place.data();
+        let out = self.place.path().join(format!("as-{format}"));
+        export(
+            &self.transfer,
+            format,
+            &out,
+            &["--data", data.to_str().unwrap()],
+        )
+    }
+
     /// Exports it from the directory of the stopped server.
     fn export(&self, format: &str) -> PathBuf {
         let (data, out) = (self.place.data(), self.place.path().join("of-directory"));
@@ -92,6 +106,28 @@ fn counted(printed: &str) -> [u64; 3] {
     numbers.collect::<Vec<u64>>().try_into().unwrap()
 }
 
+/// Makes a data directory of recordings; gives the transfer's id.
+fn import(data: &Path, from: &[&Path]) -> String {
+    let ran = Command::new(BINARY)
+        .arg("import")
+        .args(from)
+        .arg("--data")
+        .arg(data)
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.success(), "{error}");
+    let said = String::from_utf8(ran.stdout).unwrap();
+    let (_, rest) = said.split_once("transfer ").unwrap();
+    rest.split_once(',').unwrap().0.to_owned()
+}
+
+/// An imported transfer as WFDB records.
+fn wfdb_of(data: &Path, transfer: &str) -> PathBuf {
+    let out = data.with_file_name("of-import");
+    export(transfer, "wfdb", &out, &["--data", data.to_str().unwrap()])
+}
+
 fn wfdb(python: &Path, kind: &str, exported: &Path, originals: &[&Path]) -> [u64; 3] {
     let kind = Path::new(kind);
     let arguments = [&[kind, exported], originals].concat();
@@ -111,6 +147,24 @@ async fn ten_minutes_of_three_channels_come_out_as_they_went_in() {
         assert_eq!((records, samples), (1, 450_000));
         assert_eq!(gaps(exported)["alert_steps"], alerts);
     }
+    let edf = played.export_more("edf");
+    let arguments = [edf.as_path(), &record];
+    let [_, samples, steps] = counted(&python::run(&python, EDF, &arguments));
+    assert_eq!(samples, 450_000);
+    assert_eq!(gaps(&edf)["alert_steps"], steps);
+
+    let mcap = played.export_more("mcap");
+    let mcap = mcap.join(format!("{}.mcap", played.transfer));
+    let arguments = [mcap.as_path(), &record];
+    let [_, samples, _] = counted(&python::run(&python, MCAP, &arguments));
+    assert_eq!(samples, 450_000);
+
+    // The file back as a transfer, and out again.
+    let data = played.place.path().join("imported-mcap/data");
+    assert_eq!(import(&data, &[&mcap]), played.transfer);
+    let again = wfdb_of(&data, &played.transfer);
+    let [records, samples, _] = wfdb(&python, "w", &again, &[&record]);
+    assert_eq!((records, samples), (1, 450_000));
     let gaps = gaps(&of_server);
     assert_eq!(gaps["gaps"], serde_json::json!([]));
     assert_eq!(gaps["exercise"], true);
@@ -142,9 +196,11 @@ async fn a_day_and_a_half_of_numerics_with_alerts() {
     assert_eq!((records, values), (1, 19_360));
     assert_eq!(gaps(&exported)["alert_steps"], alerts);
 
-    let tables = played.export("csv");
-    let [rows, _, steps] = counted(&python::run(&python, TABLES, &[&tables, &record]));
-    assert_eq!((rows, steps), (19_360, alerts));
+    for format in ["csv", "parquet"] {
+        let tables = played.export_more(format);
+        let [rows, _, steps] = counted(&python::run(&python, TABLES, &[&tables, &record]));
+        assert_eq!((rows, steps), (19_360, alerts), "{format}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -158,6 +214,12 @@ async fn a_made_up_record_with_every_oddity() {
     let segments = [dir.path().join("made0"), dir.path().join("made1")];
     let segments = [segments[0].as_path(), segments[1].as_path()];
     let [records, samples, _] = wfdb(&python, "w", &exported, &segments);
+    let imported = tempfile::tempdir().unwrap();
+    let data = imported.path().join("data");
+    let transfer = import(&data, &[&record]);
+    let again = wfdb_of(&data, &transfer);
+    assert_eq!(gaps(&again)["exercise"], true);
+    assert_eq!(wfdb(&python, "w", &again, &segments)[1], samples);
     let made: usize = signals.iter().map(|(_, samples)| samples.len()).sum();
     assert_eq!((records, samples), (1, u64::try_from(made).unwrap()));
 }
