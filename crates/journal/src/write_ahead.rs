@@ -19,8 +19,8 @@
 
 use crate::error::OpenError;
 use crate::manifest;
-use std::fs::{self, OpenOptions, TryLockError};
-use std::io;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use xxhash_rust::xxh3::Xxh3;
 
@@ -30,6 +30,8 @@ const END: u8 = 3;
 const CLEAR: u8 = 4;
 /// What an end closes with.
 const MAGIC: &[u8] = b"FJL\x03";
+/// Bytes read at a time.
+const CHUNK_BYTES: usize = 64 << 10;
 /// Whole commits behind a broken batch that show that it was durable.
 const COMMITS_AFTER_DAMAGE: usize = 2;
 
@@ -72,7 +74,7 @@ fn files(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
 }
 
 fn look(dir: &Path, file: &Path, may_be_torn: bool) -> Result<(), OpenError> {
-    let bytes = fs::read(file).map_err(|error| refused(dir, &error))?;
+    let bytes = written(file).map_err(|error| refused(dir, &error))?;
     let mut rest = bytes.as_slice();
     while let Some(whole) = Whole::read(rest) {
         rest = whole.rest;
@@ -89,6 +91,27 @@ fn look(dir: &Path, file: &Path, may_be_torn: bool) -> Result<(), OpenError> {
     let dropped = rest.len();
     tracing::warn!(file = %file.display(), dropped, "cut off what a crash left unfinished");
     cut(file, good).map_err(|error| refused(dir, &error))
+}
+
+/// A file without the zeros that it ends in. The store makes its files 64 MiB
+/// long before it writes them, so that most of a young one is zeros.
+fn written(file: &Path) -> io::Result<Vec<u8>> {
+    let mut file = File::open(file)?;
+    let zeros = vec![0; CHUNK_BYTES];
+    let mut chunk = zeros.clone();
+    let (mut bytes, mut length) = (Vec::new(), 0_usize);
+    loop {
+        let count = file.read(&mut chunk)?;
+        let read = chunk.get(..count).unwrap_or_default();
+        if read.is_empty() {
+            return Ok(bytes);
+        }
+        if zeros.get(..count) != Some(read) {
+            bytes.resize(length, 0);
+            bytes.extend_from_slice(read);
+        }
+        length = length.saturating_add(count);
+    }
 }
 
 fn cut(file: &Path, length: usize) -> io::Result<()> {
