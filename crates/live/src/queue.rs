@@ -134,6 +134,10 @@ impl Queue {
     pub(crate) fn not_recorded(&self, told: &Arc<NotRecorded>) {
         self.put(|waiting| {
             waiting.not_recorded = Some(Arc::clone(told));
+            // One that waits is from before this failure, and behind it all is not.
+            if let Some(picture) = &mut waiting.picture {
+                picture.not_recorded = Some(Arc::clone(told));
+            }
             waiting.order.push_front(Place::Word);
         });
     }
