@@ -204,9 +204,11 @@ impl Ledger {
         })
     }
 
-    /// Known by the gateway's report alone: there is nothing to receipt.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.covered().next().is_none()
+    /// Nothing was produced, as far as is known: there is nothing to receipt. Of
+    /// what a report alone names a receipt says that none of it is here: a gateway
+    /// that no longer has it learns that it is lost.
+    pub(crate) fn is_empty(&self, first: u64) -> bool {
+        self.highest < first && self.covered().next().is_none()
     }
 
     /// What was given up counts as covered: there is nothing left to send. What

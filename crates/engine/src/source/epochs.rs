@@ -233,7 +233,8 @@ impl Source {
 
     pub(crate) fn receipts(&self, gateway: &GatewayId) -> Vec<StreamReceipt> {
         let streams = self.epochs.iter().flat_map(|(epoch, life)| {
-            let ledgers = life.ledgers.iter().filter(|(_, ledger)| !ledger.is_empty());
+            let ledgers = life.ledgers.iter();
+            let ledgers = ledgers.filter(|((_, first), ledger)| !ledger.is_empty(*first));
             ledgers
                 .map(|((stream, first), ledger)| ledger.receipt(gateway, (*epoch, *stream, *first)))
         });
