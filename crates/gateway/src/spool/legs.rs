@@ -70,7 +70,7 @@ impl Spool {
         self.forget_legs();
         self.legs.push(leg);
         self.active = true;
-        Ok(())
+        self.declare_of_other_transfers()
     }
 
     /// Starts a leg, durably.

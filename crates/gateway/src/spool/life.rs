@@ -24,7 +24,7 @@ pub(crate) struct Life {
     /// Freed once, and dropped to make room.
     pub(super) evicted: RangeSet,
     /// What need not be sent: freed, evicted, or in the range of a shed record,
-    /// whose own number stays out until a receipt covers it.
+    /// whose own number stays out until a receipt covers all of it.
     pub(super) gone: RangeSet,
 }
 
@@ -50,6 +50,12 @@ impl Life {
         self.gone.insert(first, last);
     }
 
+    /// Whether a receipt covers all of these. That it covers the last of them is
+    /// not enough for a shed record: the frame of that number may be there itself.
+    pub(super) fn covers(&self, first: u64, last: u64) -> bool {
+        self.freed.missing(first, last).next().is_none()
+    }
+
     /// Evicted, and of late not covered by any receipt.
     pub(super) fn in_doubt(&self, first: u64, last: u64) -> RangeSet {
         let evicted = within(&self.evicted, first, last);
@@ -71,7 +77,7 @@ impl Life {
             let (first, last) = record.numbers();
             gone.insert(first, last);
             self.next = self.next.max(last.saturating_add(1));
-            if !self.freed.contains(last) {
+            if !self.covers(first, last) {
                 waiting.insert(last, last);
             }
         }

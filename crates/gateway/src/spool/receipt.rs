@@ -55,7 +55,10 @@ impl Spool {
         match verdict {
             Verdict::Late => return Ok(Heard::default()),
             Verdict::Believed => {}
-            Verdict::Restored => self.hold_again(),
+            Verdict::Restored => {
+                self.hold_again();
+                self.declare_of_other_transfers()?;
+            }
         }
         let mut freed = 0;
         for part in &word.parts {
@@ -113,6 +116,34 @@ impl Spool {
         }
     }
 
+    /// What was evicted of legs that no report names any more: the server may have
+    /// forgotten that there were any, and then never speaks of them. To one that has
+    /// the frames a shed record says nothing.
+    pub(super) fn declare_of_other_transfers(&mut self) -> Result<(), SpoolError> {
+        let Some(now) = self.legs.last().map(|leg| leg.transfer.clone()) else {
+            return Ok(());
+        };
+        let others = self.legs.iter().filter(|leg| leg.transfer != now);
+        let mut doubts = Vec::new();
+        for (leg, stream) in others.flat_map(|leg| Stream::ALL.map(|stream| (leg, stream))) {
+            let (life, first) = ((leg.epoch, stream), leg.first(stream));
+            let last = self.leg_end(leg.epoch, stream, first);
+            let doubt = self
+                .lives
+                .get(&life)
+                .map(|entry| entry.in_doubt(first, last));
+            doubts.extend(
+                doubt
+                    .filter(|doubt| doubt.count() > 0)
+                    .map(|doubt| (life, doubt)),
+            );
+        }
+        for (life, doubt) in doubts {
+            self.declare(life, &doubt, GapCause::Restored)?;
+        }
+        Ok(())
+    }
+
     fn free_part(&mut self, part: &Part) -> Result<u64, SpoolError> {
         let freed = self.free_life(part.life, &part.durable);
         // What is on board no more, and not there either, is lost for good.
@@ -139,7 +170,17 @@ impl Spool {
                 entry.free(from, to);
             }
         }
-        before.saturating_sub(entry.held())
+        // A shed record of which only the number is covered still waits.
+        if self
+            .shed
+            .range((life, 0)..=(life, u64::MAX))
+            .next()
+            .is_some()
+        {
+            self.settle(life);
+        }
+        let held = self.lives.get(&life).map_or(0, Life::held);
+        before.saturating_sub(held)
     }
 
     /// Not synced: at worst, some frames are sent once more after a restart. What

@@ -9,7 +9,8 @@ impl Spool {
     /// What was produced in this life, and in earlier ones that still hold
     /// frames which no receipt covers, or may have to declare some: the server
     /// takes a life that is no longer named as lost. What was sent is not counted.
-    pub(crate) fn streams(&self) -> Vec<StreamReport> {
+    #[must_use]
+    pub fn streams(&self) -> Vec<StreamReport> {
         let now = Stream::ALL.map(|stream| (self.epoch, stream));
         let before = self.lives.iter();
         let before = before.filter(|(life, entry)| life.0 != self.epoch && entry.matters());

@@ -159,9 +159,10 @@ impl Spool {
         }
     }
 
-    fn is_covered(&self, (life, number): (StreamLife, u64)) -> bool {
-        let entry = self.lives.get(&life);
-        entry.is_some_and(|entry| entry.freed.contains(number))
+    fn is_covered(&self, key: (StreamLife, u64)) -> bool {
+        let (entry, record) = (self.lives.get(&key.0), self.shed.get(&key));
+        let both = entry.zip(record);
+        both.is_some_and(|(entry, record)| entry.covers(record.first, record.last))
     }
 
     /// Works out again which numbers need not be sent.
