@@ -17,7 +17,7 @@ pub use enroute_engine::StreamReceipt;
 use enroute_journal::{Append, Class, Journal, ReadError, TailItem};
 use enroute_model::ids::{GatewayId, TransferId};
 use enroute_model::registry::RegistryAction;
-use enroute_model::state::TransferState;
+use enroute_model::state::{TransferState, Verdict};
 use enroute_model::time::Clock;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
@@ -29,6 +29,16 @@ const CAUGHT_MAX: usize = 1 << 16;
 pub struct Stepped {
     shard: Shard,
     clock: EngineClock,
+}
+
+/// Hears what the engine made of an action.
+pub struct Handled(oneshot::Receiver<(TransferId, Verdict)>);
+
+impl Handled {
+    /// None: not yet.
+    pub fn verdict(&mut self) -> Option<Verdict> {
+        self.0.try_recv().ok().map(|(_, verdict)| verdict)
+    }
 }
 
 /// One viewer of a [`Stepped`] shard.
@@ -68,6 +78,12 @@ impl Stepped {
         matches!(self.shard.handle(Input::Tail(item)), Flow::Continue)
     }
 
+    /// Whether what viewers see is in the journal.
+    #[must_use]
+    pub fn is_recording(&self) -> bool {
+        self.shard.is_recording()
+    }
+
     /// The next receipt to publish.
     pub fn receipt(&mut self) -> Option<(GatewayId, Vec<StreamReceipt>)> {
         let (gateway, streams) = self.shard.receipts.try_take()?;
@@ -88,8 +104,8 @@ impl Stepped {
         self.ask(|reply| Request::State { name, reply })?
     }
 
-    /// The record of an action that is allowed now, to be appended; none: it is
-    /// so already.
+    /// The record of an action that is allowed now, to be appended, and who hears
+    /// what became of it; none: it is so already. The actor's name is the id.
     ///
     /// # Errors
     /// When it cannot be done.
@@ -98,7 +114,7 @@ impl Stepped {
         transfer: &str,
         action: RegistryAction,
         action_id: &str,
-    ) -> Result<Option<Append>, ActError> {
+    ) -> Result<Option<(Append, Handled)>, ActError> {
         let (name, id) = (transfer.to_owned(), action_id.to_owned());
         let allowed = self.ask(|reply| Request::Act {
             name,
@@ -107,12 +123,15 @@ impl Stepped {
             reply,
         })??;
         let Allowed::Append(Doing {
-            transfer, action, ..
+            transfer,
+            action,
+            handled,
         }) = allowed
         else {
             return Ok(None);
         };
-        Ok(Some(self.record(transfer, action_id, &action)))
+        let append = self.record(transfer, action_id, &action);
+        Ok(Some((append, Handled(handled))))
     }
 
     fn record(&self, transfer: TransferId, id: &str, action: &RegistryAction) -> Append {
@@ -121,7 +140,7 @@ impl Stepped {
             transfer,
             at: self.clock.now(),
             received_at: self.clock.wall(),
-            payload: enroute_wire::record::of_action(id, "simulated", action),
+            payload: enroute_wire::record::of_action(id, id, action),
         }
     }
 

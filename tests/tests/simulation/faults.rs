@@ -26,6 +26,12 @@ pub(crate) enum Fault {
     FastDisk,
     Racing(usize),
     ViewerLeaves(usize),
+    JournalBreaks,
+    JournalMends,
+    BackUp,
+    Restore,
+    SpoolLost(usize),
+    NextLeg(usize),
 }
 
 /// How often each fault happened.
@@ -46,7 +52,7 @@ impl World {
             let vehicle = self.rng.below(self.gateways.len());
             let link = self.rng.below(self.links.len());
             let viewer = self.rng.below(self.viewers.len());
-            let (fault, lasts, end) = match self.rng.below(14) {
+            let (fault, lasts, end) = match self.rng.below(18) {
                 0 | 1 => (Fault::Cut(link), 0, None),
                 2 => (Fault::LinkDown(link), 20_000_000, Some(Fault::LinkUp(link))),
                 3 => (Fault::Hole(link), 0, None),
@@ -66,6 +72,24 @@ impl World {
                 10 => (Fault::MonitorStep(vehicle), 0, None),
                 11 => (Fault::SlowDisk, 10_000_000, Some(Fault::FastDisk)),
                 12 => (Fault::Racing(vehicle), 0, None),
+                13 => {
+                    // With something to see to meanwhile.
+                    let before = self.rng.between(0, at.min(8_000_000));
+                    self.at(at - before, Event::Fault(Fault::Racing(vehicle)));
+                    let during = self.rng.between(0, 10_000_000);
+                    self.plan_act(at + during);
+                    (Fault::JournalBreaks, 12_000_000, Some(Fault::JournalMends))
+                }
+                14 => {
+                    let copied = self.rng.between(0, at);
+                    self.at(copied, Event::Fault(Fault::BackUp));
+                    (Fault::Restore, 5_000_000, Some(Fault::ServerStart))
+                }
+                15 => {
+                    let on = Fault::PowerOn(vehicle);
+                    (Fault::SpoolLost(vehicle), 5_000_000, Some(on))
+                }
+                16 => (Fault::NextLeg(vehicle), 0, None),
                 _ if self.rng.chance(50) => (Fault::ViewerLeaves(viewer), 0, None),
                 _ => (Fault::ServerClockStep, 0, None),
             };
@@ -131,6 +155,12 @@ impl World {
                 self.gateways[gateway].racing_until =
                     self.now + self.rng.between(2_000_000, 30_000_000);
             }
+            Fault::JournalBreaks => self.break_journal(),
+            Fault::JournalMends => self.mend_journal(),
+            Fault::BackUp => self.back_up(),
+            Fault::Restore => self.restore(),
+            Fault::SpoolLost(gateway) => self.lose_spool(gateway),
+            Fault::NextLeg(gateway) => self.next_leg(gateway),
             Fault::ViewerLeaves(viewer) => {
                 self.tally.add("viewers gone", 1);
                 self.viewers[viewer].on = None;
@@ -191,6 +221,7 @@ impl World {
             link.hole_until = link.hole_until.min(self.now);
         }
         self.server.disk = (1_000, 8_000);
+        self.mend_journal();
         self.start_server();
         for gateway in 0..self.gateways.len() {
             self.power_on(gateway);

@@ -12,7 +12,7 @@ use enroute_gateway::simulation::{Core, Draft, Input, Now, Output, Spool, Wanted
 use enroute_model::frame::{
     Body, ClockOffsets, Code, CrewEvent, LinkReport, Metric, Numeric, Waveform,
 };
-use enroute_model::ids::{GatewayId, Lane, TransferId};
+use enroute_model::ids::{GatewayId, Lane, Stream, TransferId};
 use enroute_model::reading::{Decimal, Reading};
 use enroute_model::time::{DeviceTime, GatewayTime, Span};
 use enroute_mqtt::Publish;
@@ -26,9 +26,13 @@ pub(crate) const COUNT: &str = "count";
 /// Heart rates well inside and well outside the limits of an adult.
 pub(crate) const CALM: i64 = 80;
 pub(crate) const RACING: i64 = 175;
-const REPORT_EVERY: u64 = 10_000_000;
+pub(crate) const REPORT_EVERY: u64 = 10_000_000;
+/// Bytes of a spool that holds more than a run gives.
+pub(crate) const SPOOL_BYTES: u64 = 1 << 20;
 /// Bytes of a spool's notes beyond its bound.
-const NOTES_MAX: u64 = 2_000;
+const NOTES_MAX: u64 = 4_000;
+/// So long at least numerics may go live.
+const LIVE_FOR: u64 = 9_000_000;
 /// Samples in a waveform's frame.
 const SAMPLES: i32 = 250;
 
@@ -48,7 +52,8 @@ impl WallClock {
 
 pub(crate) struct Gateway {
     pub(crate) id: GatewayId,
-    pub(crate) transfer: TransferId,
+    /// The transfers that it has carried, the last one now.
+    pub(crate) transfers: Vec<TransferId>,
     pub(crate) config: Config,
     pub(crate) period: u64,
     pub(crate) wall: WallClock,
@@ -74,6 +79,10 @@ pub(crate) struct Running {
     wanted: Option<Wanted>,
     clocks: Option<ClockOffsets>,
     told: Option<TransferId>,
+    /// When the newest numerics were recorded that no connection could take.
+    unsent: Option<u64>,
+    /// The publish that gave them to a new connection, until it is answered.
+    greeting: Option<u64>,
     due: Option<Span>,
 }
 
@@ -85,7 +94,7 @@ pub(crate) fn new(number: usize, dir: &Path, bytes_max: u64, period: u64) -> Gat
         bytes_max,
     };
     Gateway {
-        transfer: TransferId::new(&format!("t-{number}")).unwrap(),
+        transfers: vec![transfer_id(number, 1)],
         id,
         config,
         period,
@@ -98,6 +107,17 @@ pub(crate) fn new(number: usize, dir: &Path, bytes_max: u64, period: u64) -> Gat
         shed: 0,
         was_thin: false,
     }
+}
+
+impl Gateway {
+    /// Its spool has less room than a run needs.
+    pub(crate) fn is_small(&self) -> bool {
+        self.config.spool.bytes_max < SPOOL_BYTES
+    }
+}
+
+pub(crate) fn transfer_id(gateway: usize, leg: usize) -> TransferId {
+    TransferId::new(&format!("t-{gateway}-{leg}")).unwrap()
 }
 
 /// How its two clients connect.
@@ -142,7 +162,7 @@ impl World {
             return;
         }
         it.life += 1;
-        let transfer = it.transfer.clone();
+        let transfer = it.transfers.last().cloned().unwrap();
         let opened = Spool::open_as(&it.config.spool, Some(&transfer), || Ok(epoch));
         let spool = opened.expect("the spool opens");
         let wall = GatewayTime(it.wall.at(now));
@@ -155,6 +175,8 @@ impl World {
             wanted: None,
             clocks: None,
             told: None,
+            unsent: None,
+            greeting: None,
             due: None,
         });
         self.tell_transfer(number);
@@ -202,9 +224,13 @@ impl World {
     }
 
     pub(crate) fn report(&mut self, number: usize, life: u32) {
-        if !self.is_on(number, life) || !self.sources_on {
-            return;
+        if self.is_on(number, life) && self.sources_on {
+            self.send_report(number);
+            self.at(self.now + REPORT_EVERY, Event::Report(number, life));
         }
+    }
+
+    pub(crate) fn send_report(&mut self, number: usize) {
         let it = &self.gateways[number];
         let spool = &it.on.as_ref().unwrap().spool;
         let (bytes, max) = spool.bytes();
@@ -213,15 +239,17 @@ impl World {
             spool_bytes_max: max,
             unconfirmed_frames: spool.unconfirmed(),
             shed_frames: spool.shed_frames(),
+            streams: spool.streams(),
             ..LinkReport::default()
         };
         self.record(number, vec![Body::Link(report)]);
-        self.at(self.now + REPORT_EVERY, Event::Report(number, life));
     }
 
     /// What the desk does: on disk first, then to the uplink.
     pub(crate) fn record(&mut self, number: usize, bodies: Vec<Body>) {
         let now = self.now;
+        let small = self.gateways[number].is_small();
+        let open = small.then(|| self.open_on_board(number));
         let it = &mut self.gateways[number];
         let on = it.on.as_mut().unwrap();
         let (wall, monitor) = (it.wall.at(now), it.monitor.at(now));
@@ -248,6 +276,9 @@ impl World {
             "the spool holds {bytes} of {max} bytes"
         );
         it.shed += appended.shed;
+        if appended.shed > 0 {
+            self.note_shedding(number, open.expect("a large spool sheds nothing"));
+        }
         for frame in &appended.frames {
             self.model.produced(Produced {
                 gateway: number,
@@ -259,6 +290,10 @@ impl World {
         }
         let lane = &self.clients[client_of(number, Lane::Live)];
         let free = lane.conn.is_some() && lane.sent.is_empty();
+        let numerics = { appended.frames.iter() }.any(|it| it.life.1 == Stream::Numerics);
+        if numerics && lane.conn.is_none() {
+            self.gateways[number].on.as_mut().unwrap().unsent = Some(now);
+        }
         self.went_live = false;
         self.tell(number, Input::Recorded(appended.frames));
         // However long the backlog: now comes first. A thin link may have less to say.
@@ -267,7 +302,7 @@ impl World {
         self.tell_transfer(number);
     }
 
-    fn tell_transfer(&mut self, number: usize) {
+    pub(crate) fn tell_transfer(&mut self, number: usize) {
         let on = self.gateways[number].on.as_mut().unwrap();
         let transfer = on.spool.transfer().cloned();
         if on.told != transfer {
@@ -375,6 +410,19 @@ impl World {
 
     fn send(&mut self, number: usize, lane: Lane, publish: Publish) -> Option<Input> {
         self.went_live |= lane == Lane::Live;
+        if publish.topic.contains("/tx/") && self.gateways[number].is_small() {
+            self.model.leave(number, &publish.payload);
+        }
+        let (now, on) = (self.now, self.gateways[number].on.as_mut().unwrap());
+        // However long the backlog, the newest goes before it with each connection.
+        let fresh = on.unsent.filter(|at| now < at + LIVE_FOR);
+        if lane == Lane::History {
+            assert!(fresh.is_none(), "history before live");
+            assert_eq!(on.greeting, None, "history before live has arrived");
+        } else if publish.topic.ends_with("/live") {
+            on.unsent = None;
+            on.greeting = fresh.map(|_| publish.token).or(on.greeting);
+        }
         let token = publish.token;
         let lasts = publish
             .message_expiry
@@ -412,6 +460,12 @@ impl World {
                 Lane::History
             },
         );
+        let on = self.gateways[number].on.as_mut().unwrap();
+        match &heard {
+            Heard::Puback(token) => on.greeting = on.greeting.filter(|it| it != token),
+            Heard::Disconnected if lane == Lane::Live => on.greeting = None,
+            _ => {}
+        }
         let input = match heard {
             Heard::Connected => Input::Connected(lane),
             Heard::Disconnected => Input::Disconnected(lane),

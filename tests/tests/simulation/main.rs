@@ -2,8 +2,9 @@
 //! real decisions of ingest, the real journal and the real shard with its viewers,
 //! between them a broker, links, clocks, disks and power that fail by a seed.
 //!
-//! One run is one thread and one queue of events; after it an independent model
-//! says whether what must be true was true. `ENROUTE_SIM_SEEDS=N` runs N seeds,
+//! One run is one thread and one queue of events (the journal has threads of its
+//! own, for which it waits); after it an independent model says whether what must
+//! be true was true. `ENROUTE_SIM_SEEDS=N` runs N seeds,
 //! `ENROUTE_SIM_SEED=S` only that one, `ENROUTE_SIM_LOG=1` prints every event.
 //! Seeds that once failed stay in `failed_once.txt` and run first.
 //!
@@ -24,16 +25,21 @@
 
 mod broker;
 mod check;
+mod clinician;
 mod faults;
 mod gateway;
+mod legs;
 mod model;
 mod net;
+mod outage;
 mod rng;
 mod server;
+mod shedding;
 mod viewer;
 mod world;
 
 use faults::Tally;
+use std::hash::Hasher;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -41,6 +47,9 @@ use world::World;
 
 /// Seeds of an ordinary run of the tests.
 const SEEDS: u64 = 200;
+
+/// After so many failed seeds no further ones are run.
+const FAILURES_MAX: usize = 4;
 
 /// What a run tells.
 struct Told {
@@ -54,8 +63,9 @@ fn run(seed: u64) -> Told {
     world.told = std::env::var_os("ENROUTE_SIM_LOG").is_some();
     world.run();
     let trace = format!(
-        "{} records, {} receipts, healed after {} ms, {:?}",
-        world.model.records,
+        "{:x}, {} records, {} receipts, healed after {} ms, {:?}",
+        world.print.finish(),
+        world.model.journal.records,
         world.model.receipts,
         world.healed_after.unwrap() / 1_000,
         world.tally.0,
@@ -83,7 +93,9 @@ fn run(seed: u64) -> Told {
         "viewers resumed",
         world.viewers.iter().map(|it| it.resumed).sum(),
     );
-    tally.add("records", world.model.records);
+    let unseen = world.outages.len();
+    tally.add("outages that were healed", u64::try_from(unseen).unwrap());
+    tally.add("records", world.model.journal.records);
     tally.add(
         "frames",
         world.model.produced.values().map(|p| p.len() as u64).sum(),
@@ -108,8 +120,11 @@ fn run_all(seeds: &[u64]) -> Tally {
                         tally.for_each(|(what, n)| total.add(what, n));
                     } else {
                         println!("seed {seed} failed: ENROUTE_SIM_SEED={seed} runs it alone");
-                        failed.lock().unwrap().push(*seed);
-                        next.store(seeds.len(), Ordering::Relaxed);
+                        let mut failed = failed.lock().unwrap();
+                        failed.push(*seed);
+                        if failed.len() >= FAILURES_MAX {
+                            next.store(seeds.len(), Ordering::Relaxed);
+                        }
                     }
                 }
             });

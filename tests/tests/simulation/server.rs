@@ -6,19 +6,19 @@ use crate::broker::{Conn, Connect, Message};
 use crate::net::{Heard, SENT_MAX};
 use crate::world::{Event, START_US, World};
 use bytes::Bytes;
-use enroute_ingest::simulation::{Echoes, Intake, Out, Outgoing, Received, Shared, Word};
+use enroute_ingest::simulation::{Done, Echoes, Intake, Out, Outgoing, Received, Shared, Word};
 use enroute_ingest::{Config, Quarantine, Stats};
-use enroute_journal::{Append, Journal, Options, Tail, TailItem};
+use enroute_journal::{Append, AppendError, Journal, Options, Pending, Probe, Tail, TailItem};
 use enroute_live::simulation::Stepped;
-use enroute_model::ids::Stream;
+use enroute_model::ids::{Position, Stream};
 use enroute_model::time::{Clock, EngineTime, Span};
 use enroute_mqtt::{Publish, PublishError};
 use enroute_wire::{topics, v1};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -51,7 +51,7 @@ pub(crate) struct Ack {
 }
 
 /// What waits for the disk, in the journal's order.
-enum Op {
+pub(crate) enum Op {
     Records(u64, Vec<Append>),
     Tick(EngineTime),
 }
@@ -62,6 +62,9 @@ pub(crate) struct Server {
     /// Counts its starts.
     pub(crate) life: u32,
     pub(crate) wall_offset_us: i64,
+    /// Counts its journals: each copy that it is restored from is one more. Stands
+    /// for the incarnation in receipts, which is drawn at random.
+    pub(crate) journals: u64,
     /// A commit takes so long at the least and at the most.
     pub(crate) disk: (u64, u64),
 }
@@ -69,7 +72,7 @@ pub(crate) struct Server {
 /// A server that runs.
 pub(crate) struct Running {
     pub(crate) journal: Journal,
-    tail: Tail,
+    pub(crate) tail: Tail,
     pub(crate) live: Stepped,
     lanes: [Intake<Ack, u64>; 2],
     /// Came in and not read, for want of room.
@@ -77,12 +80,18 @@ pub(crate) struct Running {
     outgoing: Outgoing,
     clock: Arc<SimClock>,
     started: u64,
-    ops: VecDeque<Op>,
-    tickets: u64,
+    pub(crate) ops: VecDeque<Op>,
+    pub(crate) tickets: u64,
     /// Durable through this ticket, and the journal has said so.
     done: u64,
+    /// Of these it has said that they are not.
+    unrecorded: BTreeSet<u64>,
+    /// Whether its disk takes nothing.
+    pub(crate) broken: Arc<AtomicBool>,
     committing: bool,
-    items: VecDeque<TailItem>,
+    pub(crate) items: VecDeque<TailItem>,
+    /// How far the tail has been read.
+    tailed: Position,
     due: Option<Duration>,
 }
 
@@ -93,6 +102,7 @@ pub(crate) fn new(dir: &Path) -> Server {
         on: None,
         life: 0,
         wall_offset_us: 0,
+        journals: 1,
         disk,
     }
 }
@@ -110,9 +120,18 @@ pub(crate) fn connects() -> [Connect; 2] {
     [connect(true, live), connect(false, history)]
 }
 
-pub(crate) fn options() -> Options {
+pub(crate) fn options(broken: &Arc<AtomicBool>) -> Options {
+    let broken = Arc::clone(broken);
+    let probe = move || {
+        let works = !broken.load(Ordering::SeqCst);
+        works
+            .then_some(())
+            .ok_or_else(|| std::io::Error::other("the disk takes nothing"))
+    };
     Options {
         commit_interval: Duration::ZERO,
+        repair_after: Duration::from_millis(1),
+        before_commit: Some(Probe(Arc::new(probe))),
         ..Options::default()
     }
 }
@@ -122,7 +141,7 @@ impl World {
         2 * self.gateways.len() + lane
     }
 
-    fn set_clock(&mut self) {
+    pub(crate) fn set_clock(&mut self) {
         let now = i64::try_from(self.now).unwrap();
         if let Some(on) = &self.server.on {
             let wall = START_US + now + self.server.wall_offset_us;
@@ -137,20 +156,23 @@ impl World {
             return;
         }
         let dir = self.server.dir.clone();
-        let (journal, tail) = Journal::open(&dir.join("journal"), options()).expect("opens");
+        let broken = Arc::new(AtomicBool::new(false));
+        let opened = Journal::open(&dir.join("journal"), options(&broken));
+        let (journal, tail) = opened.expect("opens");
         let clock = Arc::new(SimClock::default());
         let wall = START_US + i64::try_from(self.now).unwrap() + self.server.wall_offset_us;
         clock.wall.store(wall, Ordering::Relaxed);
         let shared_clock: Arc<dyn Clock> = clock.clone();
         let live = Stepped::load(&journal, &shared_clock, &self.live_options).expect("loads");
         let start = live.clock().now();
-        let mut config = Config::new("", 0, dir.clone(), start, journal.incarnation());
+        let mut config = Config::new("", 0, dir.clone(), start, self.server.journals);
         config.in_flight_max = 64;
         let stats = Arc::new(Stats::default());
         let quarantine = Quarantine::open(dir.join("quarantine"), Arc::clone(&stats)).unwrap();
         let echoes = Echoes::default();
         let outgoing = Outgoing::new(&config, Arc::clone(&stats), echoes.clone());
         let shared = Arc::new(Shared::new(config, quarantine, stats, echoes));
+        let tailed = journal.last_position();
         self.server.life += 1;
         self.server.on = Some(Running {
             journal,
@@ -164,8 +186,11 @@ impl World {
             ops: VecDeque::new(),
             tickets: 0,
             done: 0,
+            unrecorded: BTreeSet::new(),
+            broken,
             committing: false,
             items: VecDeque::new(),
+            tailed,
             due: None,
         });
         let life = self.server.life;
@@ -198,10 +223,14 @@ impl World {
         } = on;
         drop((tail, live));
         // Its thread must let go of the directory; there is nothing left to commit.
-        journal.close().expect("closes");
+        let closed = journal.close();
+        assert!(closed.is_ok() || self.outage.is_some(), "{closed:?}");
+        self.acts_crash();
+        // Viewers come back with their tokens from before it.
+        self.outage = None;
     }
 
-    fn is_up(&self, life: u32) -> bool {
+    pub(crate) fn is_up(&self, life: u32) -> bool {
         self.server.on.is_some() && self.server.life == life
     }
 
@@ -256,7 +285,7 @@ impl World {
         self.plan_acks();
     }
 
-    fn plan_commit(&mut self) {
+    pub(crate) fn plan_commit(&mut self) {
         let (low, high) = self.server.disk;
         let takes = self.rng.between(low, high);
         let (life, now) = (self.server.life, self.now);
@@ -280,25 +309,21 @@ impl World {
         let on = self.server.on.as_mut().unwrap();
         on.committing = false;
         let before = on.items.len();
-        let mut group = Vec::new();
+        let (mut group, mut tickets) = (Vec::new(), Vec::new());
         for op in std::mem::take(&mut on.ops) {
             match op {
                 Op::Records(ticket, records) => {
                     group.extend(records);
-                    on.done = ticket;
+                    tickets.push(ticket);
                 }
                 Op::Tick(at) => {
-                    on.store(&mut group);
+                    on.store(&mut group, &mut tickets);
                     on.send_tick(at);
                 }
             }
         }
-        on.store(&mut group);
-        for item in on.items.iter().skip(before) {
-            if let TailItem::Records(records) = item {
-                self.model.committed(records);
-            }
-        }
+        on.store(&mut group, &mut tickets);
+        self.tailed(before);
         let wait = self.rng.between(0, 4_000);
         self.at(self.now + wait, Event::Shard(life));
         self.plan_acks();
@@ -311,8 +336,14 @@ impl World {
         }
         for lane in [LIVE, HISTORY] {
             let on = self.server.on.as_mut().unwrap();
-            let done = on.done;
-            let acks = on.lanes[lane].acknowledge(|ticket| Ok::<_, ()>(*ticket <= done));
+            let (done, unrecorded) = (on.done, &on.unrecorded);
+            let acks = on.lanes[lane].acknowledge(|ticket| {
+                Ok::<_, ()>(match *ticket {
+                    ticket if unrecorded.contains(&ticket) => Done::Unrecorded,
+                    ticket if ticket <= done => Done::Durable,
+                    _ => Done::NotYet,
+                })
+            });
             for ack in acks.unwrap() {
                 self.model.acknowledged(&ack.topic, &ack.payload);
                 self.acknowledge(ack.conn, ack.packet);
@@ -338,6 +369,8 @@ impl World {
         for item in std::mem::take(&mut on.items) {
             assert!(on.live.take(item), "the shard cannot go on");
         }
+        self.hear_answers();
+        self.shard_wrote();
         self.shard_said();
     }
 
@@ -428,13 +461,37 @@ impl World {
 
 impl Running {
     /// One commit of the real journal; the tail gives it back.
-    fn store(&mut self, group: &mut Vec<Append>) {
-        if group.is_empty() {
+    fn store(&mut self, group: &mut Vec<Append>, tickets: &mut Vec<u64>) {
+        let Some(last) = tickets.last().copied() else {
             return;
-        }
+        };
+        self.done = last;
         let pending = self.journal.appender().try_submit(std::mem::take(group));
-        pending.expect("room").blocking_wait().expect("durable");
-        self.items.extend(self.tail.blocking_next());
+        if self.wait(pending.expect("room")).is_none() {
+            self.unrecorded.extend(tickets.iter());
+        }
+        tickets.clear();
+    }
+
+    /// Waits for a commit and takes what the tail has of it; none: it failed.
+    pub(crate) fn wait(&mut self, pending: Pending) -> Option<Position> {
+        match pending.blocking_wait() {
+            Ok(last) => {
+                // Whoever waits hears of it before the tail has it.
+                while self.tailed < last {
+                    let item = self.tail.blocking_next().expect("the journal goes on");
+                    self.tailed = reach(&item).max(self.tailed);
+                    self.items.push_back(item);
+                }
+                Some(last)
+            }
+            Err(AppendError::Unrecorded(_)) => {
+                self.items
+                    .extend(std::iter::from_fn(|| self.tail.try_next()));
+                None
+            }
+            Err(error) => panic!("{error}"),
+        }
     }
 
     fn send_tick(&mut self, at: EngineTime) {
@@ -442,6 +499,15 @@ impl Running {
         let ticked = pin!(appender.tick(at)).poll(&mut Context::from_waker(Waker::noop()));
         assert!(matches!(ticked, Poll::Ready(Ok(()))), "room for a tick");
         self.items.extend(self.tail.blocking_next());
+    }
+}
+
+/// Through which position an item goes.
+fn reach(item: &TailItem) -> Position {
+    match item {
+        TailItem::Records(records) => records.last().map_or(Position(0), |last| last.position),
+        TailItem::Recovered(last) => *last,
+        TailItem::Tick(_) | TailItem::Failed(_) | TailItem::Unrecorded(_) => Position(0),
     }
 }
 

@@ -2,17 +2,23 @@
 //! the order in which they were planned. Nothing happens that is not an event.
 
 use crate::broker::{Broker, Conn, Down};
+use crate::clinician::Act;
 use crate::faults::{Fault, Tally};
-use crate::gateway::{self, Gateway};
+use crate::gateway::{self, Gateway, REPORT_EVERY};
 use crate::model::Model;
 use crate::net::{Client, Heard, Link, Up};
+use crate::outage::{Backup, Outage};
 use crate::rng::Rng;
 use crate::server::{self, Server};
+use crate::shedding::Shedding;
 use crate::viewer::{self, Viewer};
 use enroute_live::Options as LiveOptions;
+use enroute_model::time::EngineTime;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::collections::BinaryHeap;
+use std::hash::{DefaultHasher, Hash};
+use std::mem::discriminant;
 use tempfile::TempDir;
 
 /// Virtual time zero, microseconds UTC.
@@ -46,6 +52,7 @@ pub(crate) enum Event {
     Tick(u32),
     Outgoing(u32),
     View(usize),
+    Act(usize),
     Fault(Fault),
     Heal,
     Healed,
@@ -68,6 +75,16 @@ pub(crate) struct World {
     pub(crate) viewers: Vec<Viewer>,
     pub(crate) model: Model,
     pub(crate) tally: Tally,
+    /// The journal's present failure, and those that are over.
+    pub(crate) outage: Option<Outage>,
+    pub(crate) outages: Vec<Outage>,
+    /// How far engine time has come in the tail.
+    pub(crate) tail_at: EngineTime,
+    pub(crate) copy: Option<Backup>,
+    pub(crate) acts: Vec<Act>,
+    pub(crate) sheddings: Vec<Shedding>,
+    /// A fingerprint of everything that happened.
+    pub(crate) print: DefaultHasher,
     pub(crate) sources_on: bool,
     /// Something left on a live connection since this was last cleared.
     pub(crate) went_live: bool,
@@ -92,7 +109,7 @@ impl World {
             let bytes_max = if small {
                 rng.between(5_000, 8_000)
             } else {
-                1 << 20
+                gateway::SPOOL_BYTES
             };
             let period = [500_000, 1_000_000, 2_000_000][rng.below(3)];
             let it = gateway::new(number, dir.path(), bytes_max, period);
@@ -107,11 +124,12 @@ impl World {
         clients.extend(server::connects().map(|connect| Client::new(vehicles, connect)));
         links.push(Link::new(rng.between(200, 5_000), 1_000));
         let mut viewers = Vec::new();
+        let slow = [1, 1, 12][rng.below(3)];
         for it in &gateways {
-            viewers.push(viewer::new(Some(it.transfer.clone()), false));
+            viewers.push(viewer::new(Some(it.transfers[0].clone()), false, slow));
         }
-        viewers.push(viewer::new(Some(gateways[0].transfer.clone()), true));
-        viewers.push(viewer::new(None, false));
+        viewers.push(viewer::new(Some(gateways[0].transfers[0].clone()), true, 1));
+        viewers.push(viewer::new(None, false, slow));
         let mut broker = Broker::default();
         broker.disorder = rng.chance(50);
         broker.twice = if rng.chance(40) {
@@ -120,6 +138,7 @@ impl World {
             0
         };
         let snapshot_records = rng.between(5, 400);
+        let alerts_queued_max = [2, 3, 5, 256][rng.below(4)];
         Self {
             now: 0,
             planned: 0,
@@ -135,11 +154,19 @@ impl World {
             server: server::new(dir.path()),
             live_options: LiveOptions {
                 snapshot_records,
+                alerts_queued_max,
                 ..LiveOptions::default()
             },
             viewers,
             model: Model::default(),
             tally: Tally::default(),
+            outage: None,
+            outages: Vec::new(),
+            tail_at: EngineTime(0),
+            copy: None,
+            acts: Vec::new(),
+            sheddings: Vec::new(),
+            print: DefaultHasher::new(),
             sources_on: true,
             went_live: false,
             told: false,
@@ -169,6 +196,7 @@ impl World {
             self.at(at, Event::View(number));
         }
         self.plan_faults();
+        self.plan_acts(FAULTS_END);
         self.at(FAULTS_END, Event::Heal);
         let mut at_once = 0;
         while self.healed_after.is_none() {
@@ -177,6 +205,7 @@ impl World {
             assert!(at_once < AT_ONCE_MAX, "time stands still");
             self.now = at;
             let event = self.events.remove(&number).unwrap();
+            (at, number, discriminant(&event)).hash(&mut self.print);
             self.happen(event);
         }
     }
@@ -203,6 +232,7 @@ impl World {
             Event::Tick(life) => self.tick(life),
             Event::Outgoing(life) => self.outgoing(life),
             Event::View(viewer) => self.view(viewer),
+            Event::Act(number) => self.see_to(number),
             Event::Fault(fault) => self.strike(fault),
             Event::Heal => self.heal(),
             Event::Healed => self.look_whether_healed(),
@@ -229,7 +259,9 @@ impl World {
         let left = |it: &Gateway| it.on.as_ref().unwrap().spool.unconfirmed();
         let left: Vec<u64> = self.gateways.iter().map(left).collect();
         let took = self.now - FAULTS_END;
-        if left.iter().all(|left| *left == 0) {
+        let open = self.model.open_frames().next();
+        let over = self.outage.is_none() && self.acts_are_over();
+        if left.iter().all(|left| *left == 0) && open.is_none() && over {
             self.healed_after = Some(took);
             return;
         }
@@ -240,8 +272,13 @@ impl World {
         }
         assert!(
             took < HEALED_WITHIN,
-            "not healed: frames without a receipt {left:?}"
+            "not healed: frames without a receipt {left:?}, not durable {open:?}, {:?}",
+            self.outage
         );
+        if self.server.journals > 1 && took % REPORT_EVERY < 1_000_000 {
+            // A server that knows nothing of a gateway hears of it by its next report.
+            (0..self.gateways.len()).for_each(|number| self.send_report(number));
+        }
         self.at(self.now + 1_000_000, Event::Healed);
     }
 }

@@ -1,0 +1,183 @@
+//! Clinicians: each sees to one alert, and asks again under the same id until it
+//! hears what became of it. Answers get lost, and so does what nobody recorded.
+
+use crate::server::Op;
+use crate::world::{Event, World};
+use enroute_live::ActError;
+use enroute_live::simulation::Handled;
+use enroute_model::registry::{AlertAction, RegistryAction};
+use enroute_model::state::Verdict;
+use enroute_model::time::Span;
+use enroute_wire::{Message, v1};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What one clinician does.
+#[derive(Default)]
+pub(crate) struct Act {
+    transfer: String,
+    /// None: no alert has been found yet.
+    action: Option<RegistryAction>,
+    waits: Option<Handled>,
+    verdict: Option<Verdict>,
+    /// Done while nothing was recorded.
+    unrecorded: bool,
+    /// It was answered, and then the server lost it.
+    lost: bool,
+}
+
+impl World {
+    pub(crate) fn plan_acts(&mut self, until: u64) {
+        for _ in 0..self.rng.between(0, 4) {
+            let at = self.rng.between(5_000_000, until);
+            self.plan_act(at);
+        }
+    }
+
+    pub(crate) fn plan_act(&mut self, at: u64) {
+        self.at(at, Event::Act(self.acts.len()));
+        self.acts.push(Act::default());
+    }
+
+    /// Asks, for the first time or again.
+    pub(crate) fn see_to(&mut self, number: usize) {
+        if self.acts[number].verdict.is_some() {
+            return;
+        }
+        if self.acts[number].action.is_none() {
+            if self.healing {
+                return;
+            }
+            self.choose(number);
+        }
+        let wait = self.rng.between(500_000, 4_000_000);
+        self.at(self.now + wait, Event::Act(number));
+        self.ask(number);
+    }
+
+    fn ask(&mut self, number: usize) {
+        let act = &mut self.acts[number];
+        let (Some(action), Some(on)) = (act.action.clone(), &mut self.server.on) else {
+            return;
+        };
+        match on.live.act(&act.transfer, action, &act_id(number)) {
+            Ok(Some((append, handled))) => {
+                act.waits = Some(handled);
+                on.tickets += 1;
+                on.ops.push_back(Op::Records(on.tickets, vec![append]));
+                self.plan_commit();
+            }
+            // The transfer may be of a journal that is gone.
+            Ok(None) | Err(ActError::Lookup(_)) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// An alert that somebody could see now.
+    fn choose(&mut self, number: usize) {
+        let gateway = self.rng.below(self.gateways.len());
+        let transfer = self.gateways[gateway].transfers.last().unwrap().to_string();
+        let Some(on) = &mut self.server.on else {
+            return;
+        };
+        let Ok(state) = on.live.state(&transfer) else {
+            return;
+        };
+        // The one that nothing is recorded is not a clinician's.
+        let alerts: Vec<_> = state.alerts.iter().filter(|it| it.alert_id > 0).collect();
+        if alerts.is_empty() {
+            return;
+        }
+        let alert = alerts[self.rng.below(alerts.len())];
+        let action = match self.rng.below(3) {
+            0 => AlertAction::Acknowledge,
+            1 => AlertAction::Note(act_id(number)),
+            _ => AlertAction::Pause {
+                lasts: Span::from_secs(60),
+            },
+        };
+        self.tally.add("alerts seen to", 1);
+        let action = RegistryAction::Alert {
+            alert_id: alert.alert_id,
+            seen: alert.raised,
+            action,
+        };
+        let act = &mut self.acts[number];
+        (act.transfer, act.action) = (transfer, Some(action));
+    }
+
+    /// The shard may have answered.
+    pub(crate) fn hear_answers(&mut self) {
+        for number in 0..self.acts.len() {
+            let act = &mut self.acts[number];
+            let Some(verdict) = act.waits.as_mut().and_then(Handled::verdict) else {
+                continue;
+            };
+            act.waits = None;
+            if self.rng.chance(30) {
+                // The answer does not arrive, and the same is asked again.
+                continue;
+            }
+            (act.unrecorded, act.verdict) = (self.outage.is_some(), Some(verdict));
+        }
+    }
+
+    /// The server is gone. What it held to be written after an outage it says to
+    /// have lost, in its log.
+    pub(crate) fn acts_crash(&mut self) {
+        for act in &mut self.acts {
+            act.waits = None;
+            act.lost |= act.unrecorded && self.outage.is_some() && act.verdict.is_some();
+        }
+    }
+
+    /// What is not in the copy was done for nothing.
+    pub(crate) fn acts_restored(&mut self) {
+        let held = &self.model.journal.actions;
+        for (number, act) in self.acts.iter_mut().enumerate() {
+            act.lost |= !held.contains_key(&act_id(number));
+        }
+    }
+
+    /// Everybody who asked was answered.
+    pub(crate) fn acts_are_over(&self) -> bool {
+        let over = |act: &Act| act.verdict.is_some() || act.action.is_none() || act.lost;
+        self.acts.iter().all(over)
+    }
+
+    /// What was answered is in the record, and was done once however often it was
+    /// asked for.
+    pub(crate) fn acts_are_kept(&self, stored: &BTreeMap<String, Vec<Vec<u8>>>) {
+        let mut done: BTreeMap<String, BTreeSet<i64>> = BTreeMap::new();
+        for step in stored.values().flatten() {
+            let step = v1::AlertTransition::decode(step.as_slice()).unwrap();
+            let alert = step.alert.unwrap();
+            let note = alert.note.and_then(|note| note.from);
+            for from in [alert.acknowledged, note].into_iter().flatten() {
+                done.entry(from.by).or_default().insert(from.at_us);
+            }
+        }
+        for (number, act) in self.acts.iter().enumerate().filter(|(_, act)| !act.lost) {
+            let id = act_id(number);
+            let times = done.get(&id).map_or(0, BTreeSet::len);
+            assert!(times <= 1, "{id} was done {times} times");
+            let Some(Verdict::Applied | Verdict::Duplicate) = act.verdict else {
+                continue;
+            };
+            let recorded = self.model.journal.actions.contains_key(&id);
+            assert!(recorded, "{id} was done and is in no record");
+            let pause = matches!(
+                &act.action,
+                Some(RegistryAction::Alert {
+                    action: AlertAction::Pause { .. },
+                    ..
+                })
+            );
+            // An alert of a fork alone is in no record.
+            assert!(times == 1 || pause || act.unrecorded, "{id} shows nowhere");
+        }
+    }
+}
+
+fn act_id(number: usize) -> String {
+    format!("act-{number}")
+}
