@@ -117,7 +117,7 @@ impl World {
                 // The answer does not arrive, and the same is asked again.
                 continue;
             }
-            (act.unrecorded, act.verdict) = (self.outage.is_some(), Some(verdict));
+            (act.unrecorded, act.verdict) = (self.outage, Some(verdict));
         }
     }
 
@@ -126,7 +126,7 @@ impl World {
     pub(crate) fn acts_crash(&mut self) {
         for act in &mut self.acts {
             act.waits = None;
-            act.lost |= act.unrecorded && self.outage.is_some() && act.verdict.is_some();
+            act.lost |= act.unrecorded && self.outage && act.verdict.is_some();
         }
     }
 

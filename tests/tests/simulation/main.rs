@@ -93,8 +93,8 @@ fn run(seed: u64) -> Told {
         "viewers resumed",
         world.viewers.iter().map(|it| it.resumed).sum(),
     );
-    let unseen = world.outages.len();
-    tally.add("outages that were healed", u64::try_from(unseen).unwrap());
+    let healed = u64::try_from(world.outages).unwrap();
+    tally.add("failures of the journal that were healed", healed);
     tally.add("records", world.model.journal.records);
     tally.add(
         "frames",

@@ -4,15 +4,8 @@
 use crate::model::Recorded;
 use crate::world::{Event, World};
 use enroute_journal::{TailItem, restore};
-use enroute_model::time::{EngineTime, ServerTime};
+use enroute_model::time::ServerTime;
 use std::sync::atomic::Ordering;
-
-/// A time in which nothing was recorded, by engine time.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Outage {
-    pub(crate) from: EngineTime,
-    pub(crate) until: EngineTime,
-}
 
 /// A copy of the journal, and what the model knew to be in it.
 pub(crate) struct Backup {
@@ -35,7 +28,7 @@ impl World {
             return;
         };
         on.broken.store(false, Ordering::SeqCst);
-        if self.outage.is_none() || on.journal.failure().is_none() {
+        if !self.outage || on.journal.failure().is_none() {
             return;
         }
         let before = on.items.len();
@@ -57,36 +50,28 @@ impl World {
         let items: Vec<TailItem> = on.items.iter().skip(before).cloned().collect();
         for item in items {
             match item {
-                TailItem::Records(records) => {
-                    self.tail_at = records.last().map_or(self.tail_at, |last| last.at);
-                    self.model.committed(&records);
-                }
+                TailItem::Records(records) => self.model.committed(&records),
                 TailItem::Unrecorded(records) => {
-                    assert!(self.outage.is_some(), "unrecorded without a failure");
+                    assert!(self.outage, "unrecorded without a failure");
                     self.model.unrecorded(&records);
                 }
                 TailItem::Failed(_) => {
                     let on = self.server.on.as_ref().unwrap();
                     assert!(on.broken.load(Ordering::SeqCst), "it failed by itself");
-                    // Deadlines since the last word before it fire on forks.
-                    let outage = Outage {
-                        from: self.tail_at,
-                        until: self.tail_at,
-                    };
-                    self.outage.get_or_insert(outage);
+                    self.outage = true;
                 }
                 TailItem::Recovered(last) => {
                     let held = self.model.journal.records;
                     assert_eq!(last.0, held, "what was durable, and no more");
                 }
-                TailItem::Tick(at) => self.tail_at = at,
+                TailItem::Tick(_) => {}
             }
         }
     }
 
     /// The shard may have appended what happened unrecorded.
     pub(crate) fn shard_wrote(&mut self) {
-        if self.outage.is_none() {
+        if !self.outage {
             return;
         }
         let on = self.server.on.as_mut().unwrap();
@@ -98,22 +83,15 @@ impl World {
         if more {
             self.at(self.now, Event::Shard(self.server.life));
         } else if recording {
-            self.outage_over();
-        }
-    }
-
-    /// Viewers have had a new picture.
-    fn outage_over(&mut self) {
-        let on = self.server.on.as_ref().unwrap();
-        if let Some(mut outage) = self.outage.take() {
-            outage.until = on.live.clock().now();
-            self.outages.push(outage);
+            // Viewers have been told to come again.
+            self.outage = false;
+            self.outages += 1;
         }
     }
 
     /// Copies the journal as it is now.
     pub(crate) fn back_up(&mut self) {
-        let Some(on) = self.server.on.as_ref().filter(|_| self.outage.is_none()) else {
+        let Some(on) = self.server.on.as_ref().filter(|_| !self.outage) else {
             return;
         };
         let blocks = on.journal.reader().backup(ServerTime(0)).expect("readable");

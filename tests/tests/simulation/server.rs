@@ -224,10 +224,10 @@ impl World {
         drop((tail, live));
         // Its thread must let go of the directory; there is nothing left to commit.
         let closed = journal.close();
-        assert!(closed.is_ok() || self.outage.is_some(), "{closed:?}");
+        assert!(closed.is_ok() || self.outage, "{closed:?}");
         self.acts_crash();
         // Viewers come back with their tokens from before it.
-        self.outage = None;
+        self.outage = false;
     }
 
     pub(crate) fn is_up(&self, life: u32) -> bool {

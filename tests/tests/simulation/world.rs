@@ -7,13 +7,12 @@ use crate::faults::{Fault, Tally};
 use crate::gateway::{self, Gateway, REPORT_EVERY};
 use crate::model::Model;
 use crate::net::{Client, Heard, Link, Up};
-use crate::outage::{Backup, Outage};
+use crate::outage::Backup;
 use crate::rng::Rng;
 use crate::server::{self, Server};
 use crate::shedding::Shedding;
 use crate::viewer::{self, Viewer};
 use enroute_live::Options as LiveOptions;
-use enroute_model::time::EngineTime;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::collections::BinaryHeap;
@@ -75,11 +74,9 @@ pub(crate) struct World {
     pub(crate) viewers: Vec<Viewer>,
     pub(crate) model: Model,
     pub(crate) tally: Tally,
-    /// The journal's present failure, and those that are over.
-    pub(crate) outage: Option<Outage>,
-    pub(crate) outages: Vec<Outage>,
-    /// How far engine time has come in the tail.
-    pub(crate) tail_at: EngineTime,
+    /// Nothing is recorded now; how often that is over.
+    pub(crate) outage: bool,
+    pub(crate) outages: usize,
     pub(crate) copy: Option<Backup>,
     pub(crate) acts: Vec<Act>,
     pub(crate) sheddings: Vec<Shedding>,
@@ -160,9 +157,8 @@ impl World {
             viewers,
             model: Model::default(),
             tally: Tally::default(),
-            outage: None,
-            outages: Vec::new(),
-            tail_at: EngineTime(0),
+            outage: false,
+            outages: 0,
             copy: None,
             acts: Vec::new(),
             sheddings: Vec::new(),
@@ -260,7 +256,7 @@ impl World {
         let left: Vec<u64> = self.gateways.iter().map(left).collect();
         let took = self.now - FAULTS_END;
         let open = self.model.open_frames().next();
-        let over = self.outage.is_none() && self.acts_are_over();
+        let over = !self.outage && self.acts_are_over();
         if left.iter().all(|left| *left == 0) && open.is_none() && over {
             self.healed_after = Some(took);
             return;
@@ -272,7 +268,7 @@ impl World {
         }
         assert!(
             took < HEALED_WITHIN,
-            "not healed: frames without a receipt {left:?}, not durable {open:?}, {:?}",
+            "not healed: frames without a receipt {left:?}, not durable {open:?}, outage {}",
             self.outage
         );
         if self.server.journals > 1 && took % REPORT_EVERY < 1_000_000 {
