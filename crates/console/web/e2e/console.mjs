@@ -131,6 +131,45 @@ try {
     assert.match(await page.textContent("header time"), /UTC/);
   });
 
+  await step("looking back is unmistakable, goes from alert to alert, and one key returns", async () => {
+    const transfer = await page.getAttribute("article.patient", "data-transfer");
+    await page.keyboard.press("r");
+    await page.waitForSelector('.replay[data-open=true][data-state="PLAYING"]');
+    await page.waitForSelector(".tile[data-id=hr] .value.reading");
+    await page.keyboard.press(" ");
+    await page.waitForSelector('.replay[data-state="PAUSED"]');
+    assert.match(await page.textContent(".replay .band"), /LOOKING BACK/);
+    await page.waitForSelector(".stream[data-live=true]");
+    assert.equal(await page.locator(".replay .acts button").count(), 0, "nobody acts on the past");
+    const at = () => page.getAttribute(".replay input[type=range]", "aria-valuetext");
+    const before = await at();
+    await page.keyboard.press(".");
+    await page.waitForFunction((was) => document.querySelector(".replay input[type=range]").getAttribute("aria-valuetext") !== was, before);
+    await accessible(page, "looking back");
+    await page.screenshot({ path: join(pictures, "looking-back.png") });
+    await page.keyboard.press("Escape");
+    await page.waitForSelector(`article.patient[data-transfer="${transfer}"]`);
+    await page.waitForSelector(".replay", { state: "detached" });
+  });
+
+  await step("recordings are listed and replayed, at any speed, from any moment", async () => {
+    const patient = page.url();
+    await page.click("header >> text=Recordings");
+    await page.waitForFunction((n) => document.querySelectorAll(".recordings tbody tr").length >= n, TRANSFERS);
+    await accessible(page, "the recordings");
+    await page.screenshot({ path: join(pictures, "recordings.png") });
+    await page.click(".recordings tbody a");
+    await page.waitForSelector('.replay[data-state="PLAYING"]');
+    await drawn(page);
+    await page.keyboard.press("+");
+    await page.waitForFunction(() => document.querySelector(".replay .bar select").value === "2");
+    await page.keyboard.press(" ");
+    await page.waitForSelector('.replay[data-state="PAUSED"]');
+    await page.screenshot({ path: join(pictures, "replay.png") });
+    await page.goto(patient);
+    await page.waitForSelector(".tile[data-id=hr] .value.reading");
+  });
+
   await step("sound is off until an act turns it on, and says so", async () => {
     await page.waitForSelector("button[data-sound=off]");
     assert.match(await page.textContent("button[data-sound]"), /OFF/);

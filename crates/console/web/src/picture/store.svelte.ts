@@ -6,6 +6,7 @@ import { Follow } from "../stream/follow";
 import { ms } from "../values/values";
 import { trends } from "./trends.svelte";
 import { Picture, type Changes, type Notice } from "./picture";
+import type { View } from "./view";
 
 /** What arrives within this time is drawn together. */
 const GATHER_MS = 60;
@@ -26,7 +27,7 @@ export class Entry {
 
 export type Listener<T> = (what: T) => void;
 
-class Store {
+class Store implements View {
   readonly entries = new SvelteMap<string, Entry>();
   /** Server's clock in milliseconds, moving once a second. */
   now = $state(0);
@@ -40,6 +41,8 @@ class Store {
   conflated = $state(0);
   notRecorded: NotRecorded | null = $state.raw(null);
 
+  readonly recording = null;
+  readonly jump = 0;
   readonly picture = new Picture();
   readonly steps: AlertTransition[] = [];
   readonly #follow: Follow;
@@ -67,6 +70,16 @@ class Store {
   /** The server's clock right now, for what moves faster than once a second. */
   serverNow(): number {
     return this.#follow.connection.serverNow(this.#follow.now());
+  }
+
+  clock(): number {
+    return this.#follow.now();
+  }
+
+  state(name: string): TransferState | null {
+    // Asked first, so that whoever asks is told of new transfers.
+    const members = this.entries.size;
+    return this.entries.get(name)?.state ?? (members > 0 ? this.picture.find(name) : null);
   }
 
   onNotice(listener: Listener<Notice>): () => void {

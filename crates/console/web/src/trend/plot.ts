@@ -13,6 +13,7 @@ export interface StripStyle {
   readonly text: string;
   readonly grid: string;
   readonly late: string;
+  readonly head: string;
   readonly font: string;
   readonly time: (ms: number) => string;
   readonly number: (value: number) => string;
@@ -21,6 +22,8 @@ export interface StripStyle {
 
 export interface Strip {
   set(data: uPlot.AlignedData, range: readonly [number, number], late: readonly (readonly [number, number])[], marks: readonly Mark[]): void;
+  /** Where the playhead stands; null: nowhere. */
+  head(atMs: number | null): void;
   size(width: number, height: number): void;
   destroy(): void;
 }
@@ -28,7 +31,8 @@ export interface Strip {
 /** All strips show one cursor. */
 const CURSORS = "course";
 
-export function strip(into: HTMLElement, width: number, height: number, style: StripStyle, pointed: (ms: number | null) => void): Strip {
+export function strip(into: HTMLElement, width: number, height: number, style: StripStyle, pointed: (ms: number | null) => void, chosen: (ms: number) => void): Strip {
+  let headAt: number | null = null;
   let late: readonly (readonly [number, number])[] = [];
   let marks: readonly Mark[] = [];
   const shade = (plot: uPlot): void => {
@@ -52,6 +56,16 @@ export function strip(into: HTMLElement, width: number, height: number, style: S
       ctx.lineTo(x, bbox.top + 9);
       ctx.fill();
     }
+    ctx.restore();
+  };
+  const playhead = (plot: uPlot): void => {
+    if (headAt === null) return;
+    const { ctx, bbox } = plot;
+    const x = Math.round(plot.valToPos(headAt / 1000, "x", true));
+    if (x < bbox.left || x > bbox.left + bbox.width) return;
+    ctx.save();
+    ctx.fillStyle = style.head;
+    ctx.fillRect(x - 1, bbox.top, 3, bbox.height);
     ctx.restore();
   };
   const axis = { stroke: style.text, font: style.font, grid: { stroke: style.grid, width: 1 }, ticks: { show: false } };
@@ -79,6 +93,15 @@ export function strip(into: HTMLElement, width: number, height: number, style: S
       ],
       hooks: {
         drawClear: [shade],
+        draw: [playhead],
+        ready: [
+          (self) => {
+            self.over.addEventListener("pointerup", (event) => {
+              const left = event.clientX - self.over.getBoundingClientRect().left;
+              chosen(self.posToVal(left, "x") * 1000);
+            });
+          },
+        ],
         setCursor: [
           (self) => {
             const left = self.cursor.left ?? -1;
@@ -97,6 +120,10 @@ export function strip(into: HTMLElement, width: number, height: number, style: S
         plot.setData(data, false);
         plot.setScale("x", { min: range[0] / 1000, max: range[1] / 1000 });
       });
+    },
+    head(atMs) {
+      headAt = atMs;
+      plot.redraw(false);
     },
     size(w, h) {
       plot.setSize({ width: w, height: h });
