@@ -6,14 +6,16 @@ use crate::clock::SystemClock;
 use crate::log::{self, Screen};
 use crate::recordings::with_journal;
 use crate::watch::{json, words};
-use crate::{out, utc};
+use crate::{out, rules, utc};
 use anyhow::{Context, Result};
+use enroute_alert::book::RuleBook;
 use enroute_live::{Difference, Rerun, Trial};
 use enroute_model::time::{Clock, Span};
 use enroute_wire::{Message, v1};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// A check found a difference.
 pub(crate) const DIFFERS: u8 = 3;
@@ -28,7 +30,10 @@ pub(crate) async fn run(args: ReevaluateArgs, log: Option<&str>) -> Result<ExitC
     log::start(log, None, Some("warn"), Screen::Free)?;
     let clock = SystemClock::new();
     if let Some(transfer) = args.transfer {
-        let trial = tokio::task::spawn_blocking(move || trial(&args.data, &transfer)).await??;
+        let book = args.profile.as_deref().map(rules::load).transpose()?;
+        let book = book.map(Arc::new);
+        let trial = move || trial(&args.data, &transfer, book.as_ref());
+        let trial = tokio::task::spawn_blocking(trial).await??;
         return one(&trial, clock.monotonic(), args.json);
     }
     let rerun = tokio::task::spawn_blocking(move || rerun(&args.data)).await??;
@@ -52,12 +57,17 @@ pub(crate) async fn run(args: ReevaluateArgs, log: Option<&str>) -> Result<ExitC
     Ok(ExitCode::from(if same { 0 } else { DIFFERS }))
 }
 
-fn trial(data: &Path, transfer: &str) -> Result<Trial> {
+fn trial(data: &Path, transfer: &str, book: Option<&Arc<RuleBook>>) -> Result<Trial> {
     let mut found = None;
     with_journal(data, |journal| {
-        Ok(enroute_live::trials(journal, Some(transfer), |trial| {
-            found = Some(trial);
-        })?)
+        Ok(enroute_live::trials(
+            journal,
+            Some(transfer),
+            book,
+            |trial| {
+                found = Some(trial);
+            },
+        )?)
     })?;
     found.with_context(|| format!("no transfer {transfer:?} in this directory"))
 }

@@ -2,20 +2,23 @@
 
 mod wfdb;
 
-use crate::alerts::{Episode, episodes};
+use crate::alerts::{Difference, Episode, differences, episodes};
 use crate::args::{AlertsAction, AlertsArgs, ReportArgs};
 use crate::log::{self, Screen};
-use crate::out;
 use crate::recordings::with_journal;
 use crate::reevaluate::journal_dir;
 use crate::watch::{json, words};
+use crate::{out, rules};
 use anyhow::{Context, Result, bail};
+use enroute_alert::book::RuleBook;
 use enroute_model::time::Span;
 use enroute_wire::v1;
 use serde_json::{Value, json};
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 const HOUR_S: f64 = 3_600.0;
 
@@ -31,32 +34,117 @@ pub(crate) async fn run(args: AlertsArgs, log: Option<&str>) -> Result<ExitCode>
     log::start(log, None, Some("warn"), Screen::Free)?;
     let AlertsAction::Report(args) = args.action;
     let as_json = args.json;
-    let burden = tokio::task::spawn_blocking(move || burden(&args)).await??;
+    let book = |path: &Option<PathBuf>| -> Result<Option<Arc<RuleBook>>> {
+        let book = path.as_deref().map(rules::load).transpose()?;
+        Ok(book.map(Arc::new))
+    };
+    let (now, tried) = (book(&args.profile)?, book(&args.compare)?);
+    let run = move || {
+        let first = courses(&args, now.as_ref())?;
+        let second = tried
+            .map(|tried| courses(&args, Some(&tried)))
+            .transpose()?;
+        let change = second.as_ref().map(|second| Change::of(&first, second));
+        let short_us = i64::from(args.short) * 1_000_000;
+        let second = second.map(|second| Burden::of(&second, short_us));
+        Ok::<_, anyhow::Error>((Burden::of(&first, short_us), second.zip(change)))
+    };
+    let (burden, compared) = tokio::task::spawn_blocking(run).await??;
     if as_json {
-        out::line(burden.object().to_string())?;
-    } else {
-        burden.table()?;
+        let mut told = burden.object();
+        if let (Some((second, change)), Value::Object(told)) = (&compared, &mut told) {
+            told.insert("compared".into(), second.object());
+            told.insert("change".into(), change.object());
+        }
+        out::line(told.to_string())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    burden.table()?;
+    if let Some((second, change)) = compared {
+        out::line("")?;
+        second.table()?;
+        out::line(change.line())?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn burden(args: &ReportArgs) -> Result<Burden> {
-    let mut burden = Burden {
-        short_us: i64::from(args.short) * 1_000_000,
-        ..Burden::default()
-    };
+/// What the engine makes of all recordings, by a book or as they name it.
+fn courses(args: &ReportArgs, book: Option<&Arc<RuleBook>>) -> Result<Vec<Course>> {
+    let mut courses = Vec::new();
     for recording in &args.from {
-        read(recording, args, &mut |course| burden.add(&course))
+        read(recording, args, book, &mut |course| courses.push(course))
             .with_context(|| recording.display().to_string())?;
     }
-    Ok(burden)
+    Ok(courses)
+}
+
+/// What the second book does to the alerts of the patient.
+#[derive(Default)]
+struct Change {
+    added: u64,
+    removed: u64,
+    earlier: u64,
+    later: u64,
+    other: u64,
+}
+
+impl Change {
+    fn of(first: &[Course], second: &[Course]) -> Self {
+        let mut change = Self::default();
+        for (was, is) in first.iter().zip(second) {
+            let of_patient = |course: &Course| {
+                let mut found = episodes(&course.steps);
+                found.retain(|one| one.first.physiological && !one.first.retrospective);
+                found
+            };
+            let (was, is) = (of_patient(was), of_patient(is));
+            for difference in differences(&was, &is) {
+                let counter = match difference {
+                    Difference::Added(_) => &mut change.added,
+                    Difference::Removed(_) => &mut change.removed,
+                    Difference::Changed(old, new) => {
+                        match old.raised_at_us.cmp(&new.raised_at_us) {
+                            Ordering::Less => &mut change.later,
+                            Ordering::Greater => &mut change.earlier,
+                            Ordering::Equal => &mut change.other,
+                        }
+                    }
+                };
+                *counter = counter.saturating_add(1);
+            }
+        }
+        change
+    }
+
+    fn line(&self) -> String {
+        format!(
+            "of the physiological alerts it adds {}, removes {}, raises {} earlier and {} later, \
+             and ends or ranks {} otherwise",
+            self.added, self.removed, self.earlier, self.later, self.other
+        )
+    }
+
+    fn object(&self) -> Value {
+        json!({
+            "added": self.added,
+            "removed": self.removed,
+            "earlier": self.earlier,
+            "later": self.later,
+            "otherwise": self.other,
+        })
+    }
 }
 
 /// A data directory, a transfer in one, or a WFDB record.
-fn read(path: &Path, args: &ReportArgs, each: &mut dyn FnMut(Course)) -> Result<()> {
+fn read(
+    path: &Path,
+    args: &ReportArgs,
+    book: Option<&Arc<RuleBook>>,
+    each: &mut dyn FnMut(Course),
+) -> Result<()> {
     let of_journal = |data: &Path, one: Option<&str>, each: &mut dyn FnMut(Course)| {
         with_journal(data, |journal| {
-            Ok(enroute_live::trials(journal, one, |trial| {
+            Ok(enroute_live::trials(journal, one, book, |trial| {
                 each(Course {
                     steps: trial.derived,
                     from_us: trial.from.0,
@@ -85,7 +173,7 @@ fn read(path: &Path, args: &ReportArgs, each: &mut dyn FnMut(Course)) -> Result<
         }
         return Ok(());
     }
-    each(wfdb::course(path, args.zero_is_missing)?);
+    each(wfdb::course(path, args.zero_is_missing, book)?);
     Ok(())
 }
 
@@ -117,11 +205,22 @@ struct Burden {
 }
 
 impl Burden {
+    fn of(courses: &[Course], short_us: i64) -> Self {
+        let mut burden = Self {
+            short_us,
+            ..Self::default()
+        };
+        courses.iter().for_each(|course| burden.add(course));
+        burden
+    }
+
     fn add(&mut self, course: &Course) {
         self.recordings = self.recordings.saturating_add(1);
         let long = course.to_us.saturating_sub(course.from_us);
         self.patient_us = self.patient_us.saturating_add(long);
-        for episode in episodes(&course.steps) {
+        // What is found in late data never rings.
+        let rings = |episode: &Episode| !episode.first.retrospective;
+        for episode in episodes(&course.steps).into_iter().filter(rings) {
             let kind = (kind(&episode), episode.priority);
             let length = episode.length_us(course.to_us);
             let count = self.kinds.entry(kind).or_default();

@@ -138,8 +138,22 @@ fn recorded(data: &Path, durable: u64) {
         let again = done(&["reevaluate", "--data", data, code]);
         assert!(again.contains(" 0 differ; "), "{again}");
     }
-    let report = done(&["alerts", "report", "--from", data, "--json"]);
+    // By a book of its own that says the same as the built-in one.
+    let book = Path::new(data).join("same-rules");
+    let book = book.to_str().unwrap();
+    done(&["rules", "export", book]);
+    let report = done(&[
+        "alerts",
+        "report",
+        "--from",
+        data,
+        "--compare",
+        book,
+        "--json",
+    ]);
     let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(report["change"]["added"], 0, "{report}");
+    assert_eq!(report["compared"]["alerts"], report["alerts"], "{report}");
     assert_eq!(report["recordings"], listed.len(), "{report}");
     let raised = listed.iter().filter_map(|one| one["alerts"].as_u64());
     assert_eq!(

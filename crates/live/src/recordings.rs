@@ -111,6 +111,9 @@ impl Alerts {
             self.damaged = self.damaged.saturating_add(1);
             return;
         };
+        if alert.retrospective {
+            return;
+        }
         let high = alert.priority() == v1::Priority::High;
         let known = self.by_id.entry((member.clone(), alert.alert_id));
         *known.or_default() |= high;

@@ -4,10 +4,14 @@
 use crate::replay::course::Course;
 use crate::replay::source::{Arrival, Recorded, Source};
 use crate::{engines::Step, recordings};
+use enroute_alert::book::RuleBook;
 use enroute_journal::{Journal, ReadError, Reader};
 use enroute_model::ids::TransferId;
+use enroute_model::record::{Entry, Record};
 use enroute_model::time::EngineTime;
 use enroute_wire::{Message, v1};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// What came of a recording.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,14 +31,16 @@ pub struct Trial {
 }
 
 /// Runs the recordings of a journal that no server has open, all or the one that has
-/// this id or short code. Writes nothing. Blocks; one recording at a time is in
-/// memory, with its alerts.
+/// this id or short code; with `book` by that rule book from the first record on, in
+/// the place of those that the records name. Writes nothing. Blocks; one recording's
+/// alerts at a time are in memory.
 ///
 /// # Errors
 /// When the journal cannot be read.
 pub fn trials(
     journal: &Journal,
     one: Option<&str>,
+    book: Option<&Arc<RuleBook>>,
     mut each: impl FnMut(Trial),
 ) -> Result<(), crate::RerunError> {
     let reader = journal.reader();
@@ -50,12 +56,16 @@ pub fn trials(
         }
         let ids = std::iter::once(&recording.transfer).chain(&recording.alias);
         let members: Vec<_> = ids.filter_map(|name| TransferId::new(name).ok()).collect();
-        each(trial(&reader, members)?);
+        each(trial(&reader, members, book)?);
     }
     Ok(())
 }
 
-fn trial(reader: &Reader, members: Vec<TransferId>) -> Result<Trial, ReadError> {
+fn trial(
+    reader: &Reader,
+    members: Vec<TransferId>,
+    book: Option<&Arc<RuleBook>>,
+) -> Result<Trial, ReadError> {
     let mut trial = Trial::default();
     let Some(transfer) = members.first().cloned() else {
         return Ok(trial);
@@ -73,8 +83,26 @@ fn trial(reader: &Reader, members: Vec<TransferId>) -> Result<Trial, ReadError> 
     let mut source = Arrival::new(Recorded::open(reader, transfer, members)?)?;
     let mut course = Course::new(source.directory());
     let mut steps = Vec::new();
+    let mut by_the_book = BTreeSet::new();
+    if let Some(book) = book {
+        course.engines.directory.books.put(Arc::clone(book));
+    }
     while let Some(taken) = source.next()? {
-        course.take(&taken.record, &mut steps);
+        let record = &taken.record;
+        if let Some(book) = book {
+            if matches!(record.entry, Entry::RuleBook { .. }) {
+                continue;
+            }
+            if by_the_book.insert(record.transfer.clone()) {
+                let entry = Entry::RuleBook { hash: book.hash() };
+                let first = Record {
+                    entry,
+                    ..record.clone()
+                };
+                course.take(&first, &mut steps);
+            }
+        }
+        course.take(record, &mut steps);
         trial.records = trial.records.saturating_add(1);
         collect(&mut steps, &mut trial.derived);
     }

@@ -310,7 +310,8 @@ fn raised(updates: &[Update], wanted: impl Fn(v1::AlertKind) -> bool) -> Vec<i64
     let alerts = updates.iter().filter_map(|update| match update {
         Update::Alert(step) => {
             let alert = step.transition.alert.as_ref()?;
-            let asks = wanted(alert.kind()) && alert.raised_ordinal == step.ordinal;
+            let now = alert.raised_ordinal == step.ordinal && !alert.retrospective;
+            let asks = wanted(alert.kind()) && now;
             asks.then_some((step.at.0 - START) / 1_000_000)
         }
         _ => None,
@@ -457,6 +458,17 @@ async fn the_order_of_capture_is_the_course_without_the_link() {
         });
         alerts.count()
     };
+    let found_late = |updates: &[Update]| {
+        updates.iter().any(|update| match update {
+            Update::Alert(step) => step
+                .transition
+                .alert
+                .as_ref()
+                .is_some_and(|alert| alert.retrospective),
+            _ => false,
+        })
+    };
+    assert!(found_late(&arrival) && !found_late(&device));
     assert!(kinds(&arrival, v1::AlertKind::LinkLost) > 0);
     assert_eq!(kinds(&device, v1::AlertKind::LinkLost), 0);
     let captured = |updates: &[Update]| -> Vec<(i64, bool)> {

@@ -15,6 +15,7 @@ Examples:
   enroute demo --headless --for 30s --data /tmp/demo
   enroute reevaluate --data /tmp/demo
   enroute reevaluate --data /tmp/demo 4K7-Q2M --json
+  enroute reevaluate --data /tmp/demo 4K7-Q2M --profile rules-to-try/
 
 Of a whole journal it prints one line for each difference: the transfer, the ordinal of
 the transition, what was stored and what came out now. Of one transfer it lists which
@@ -29,6 +30,10 @@ pub(crate) struct ReevaluateArgs {
     pub(crate) data: PathBuf,
     /// Only this one, by id or short code, alert by alert
     pub(crate) transfer: Option<String>,
+    /// By this rule book (a .toml file, or a directory of them) instead of those that the
+    /// records name
+    #[arg(long, value_name = "PATH", requires = "transfer")]
+    pub(crate) profile: Option<PathBuf>,
     /// One JSON object for each difference, and one in the end
     #[arg(long, requires = "transfer")]
     pub(crate) json: bool,
@@ -60,6 +65,7 @@ Examples:
   enroute alerts report --from /var/lib/enroute/tx-4f2a
   enroute alerts report --from /var/lib/enroute --json
   enroute alerts report --from mimic/s00001-2896-10-10-00-31n --zero-is-missing
+  enroute alerts report --from /var/lib/enroute --compare rules-to-try/
 
 A RECORDING is a data directory of a server that does not run, with all its transfers;
 one transfer of it, as DIR/TRANSFER; or a WFDB record, with or without .hea. An alert is
@@ -70,6 +76,13 @@ pub(crate) struct ReportArgs {
     /// Recordings
     #[arg(long, value_name = "RECORDING", required = true, num_args = 1..)]
     pub(crate) from: Vec<PathBuf>,
+    /// By this rule book (a .toml file, or a directory of them); without it by those that
+    /// the records name, WFDB records by the built-in one
+    #[arg(long, value_name = "PATH")]
+    pub(crate) profile: Option<PathBuf>,
+    /// And by this one: what it adds and removes
+    #[arg(long, value_name = "PATH")]
+    pub(crate) compare: Option<PathBuf>,
     /// In WFDB records, 0 is no value (as in MIMIC's numerics)
     #[arg(long)]
     pub(crate) zero_is_missing: bool,

@@ -3,16 +3,22 @@
 
 use super::Course;
 use anyhow::{Result, anyhow};
+use enroute_alert::book::{Books, RuleBook};
 use enroute_engine::{Effects, Engine};
 use enroute_gateway::{Source, WfdbConfig, WfdbSource};
 use enroute_model::frame::{Emission, Frame, Header};
-use enroute_model::ids::{Epoch, GatewayId, Lane, Position, Stream, TransferId};
+use enroute_model::ids::{BookHash, Epoch, GatewayId, Lane, Position, Stream, TransferId};
 use enroute_model::record::{Entry, Record};
 use enroute_model::time::{EngineTime, GatewayTime, ServerTime};
 use std::path::Path;
+use std::sync::Arc;
 
 /// What the engine makes of the record at `path`.
-pub(super) fn course(path: &Path, zero_is_missing: bool) -> Result<Course> {
+pub(super) fn course(
+    path: &Path,
+    zero_is_missing: bool,
+    book: Option<&Arc<RuleBook>>,
+) -> Result<Course> {
     let path = if path.extension().is_some_and(|extension| extension == "hea") {
         path.with_extension("")
     } else {
@@ -21,7 +27,7 @@ pub(super) fn course(path: &Path, zero_is_missing: bool) -> Result<Course> {
     let mut config = WfdbConfig::new(path);
     config.zero_is_missing = zero_is_missing;
     let mut source = WfdbSource::open(config).map_err(|error| anyhow!("{error}"))?;
-    let mut player = Player::new()?;
+    let mut player = Player::new(book)?;
     while let Some(emission) = source.next() {
         player.take(emission);
     }
@@ -33,6 +39,8 @@ struct Player {
     transfer: TransferId,
     gateway: GatewayId,
     engine: Engine,
+    /// To be named before the first frame.
+    book: Option<BookHash>,
     effects: Effects,
     position: u64,
     sequences: [u64; 3],
@@ -42,10 +50,15 @@ struct Player {
 }
 
 impl Player {
-    fn new() -> Result<Self> {
+    fn new(book: Option<&Arc<RuleBook>>) -> Result<Self> {
         let transfer = TransferId::new("wfdb")?;
+        let books = Books::default();
+        if let Some(book) = book {
+            books.put(Arc::clone(book));
+        }
         Ok(Self {
-            engine: Engine::new(transfer.clone()),
+            engine: Engine::with_books(transfer.clone(), books),
+            book: book.map(|book| book.hash()),
             transfer,
             gateway: GatewayId::new("wfdb")?,
             effects: Effects::default(),
@@ -84,26 +97,34 @@ impl Player {
             clocks: None,
             exercise: true,
         };
+        if self.position == 0 {
+            self.course.from_us = at;
+        }
+        if let Some(hash) = self.book.take() {
+            self.handle(at, Entry::RuleBook { hash });
+        }
+        let entry = Entry::Frame {
+            gateway: self.gateway.clone(),
+            lane: Lane::Live,
+            // Each sequence comes once: there is nothing to tell apart.
+            digest: 0,
+            frame: Box::new(Frame { header, body }),
+        };
+        self.handle(at, entry);
+        self.course.to_us = self.course.to_us.max(at);
+        self.collect();
+    }
+
+    fn handle(&mut self, at: i64, entry: Entry) {
         self.position = self.position.saturating_add(1);
         let record = Record {
             position: Position(self.position),
             at: EngineTime(at),
             received_at: ServerTime(at),
             transfer: self.transfer.clone(),
-            entry: Entry::Frame {
-                gateway: self.gateway.clone(),
-                lane: Lane::Live,
-                // Each sequence comes once: there is nothing to tell apart.
-                digest: 0,
-                frame: Box::new(Frame { header, body }),
-            },
+            entry,
         };
         self.engine.handle(&record, &mut self.effects);
-        if self.position == 1 {
-            self.course.from_us = at;
-        }
-        self.course.to_us = self.course.to_us.max(at);
-        self.collect();
     }
 
     fn number(&mut self, stream: Stream) -> u64 {

@@ -79,13 +79,13 @@ impl Index {
     }
 }
 
-/// When steps asked for attention.
+/// When steps asked for attention; what is found in late data never does (I11).
 pub(crate) fn raised(steps: &[Step]) -> impl Iterator<Item = EngineTime> {
     let alerts = steps.iter().flat_map(|step| match step {
         Step::Effects { effects, .. } => effects.alerts.as_slice(),
         Step::Handled { .. } | Step::Joined { .. } | Step::Rebuilt { .. } => &[],
     });
     alerts
-        .filter(|alert| alert.alert.raised == alert.ordinal)
+        .filter(|alert| alert.alert.raised == alert.ordinal && !alert.alert.is_retrospective())
         .map(|alert| alert.at)
 }
