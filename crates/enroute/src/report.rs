@@ -210,7 +210,9 @@ impl Burden {
             short_us,
             ..Self::default()
         };
-        courses.iter().for_each(|course| burden.add(course));
+        for course in courses {
+            burden.add(course);
+        }
         burden
     }
 
