@@ -4,14 +4,11 @@
 //! a step; it has no identity, no clock and no I/O. The engine owns the
 //! machines, names the alerts and numbers their transitions.
 //!
-//! Not here yet: composite rules, overlays, a patient's own limits,
-//! acknowledgement. Their places: a module per kind of condition beside
-//! [`limit`] and [`technical`], and further sources of limits beside [`profile`].
+//! Limits come from rule books ([`book`], `rules/`), from overlays in them, and
+//! from clinicians, who may have them set around the current values ([`auto`]).
+//! `data/` has the reference tables that the built-in book is held against.
 //!
 //! Start with [`limit::LimitCondition`].
-//!
-//! `data/` also holds the table for limits around the current value; nothing
-//! uses it yet.
 
 pub mod auto;
 pub mod book;
