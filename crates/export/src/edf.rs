@@ -357,6 +357,10 @@ impl Edf {
 
 impl Rows for Edf {
     fn row(&mut self, samples: &[Option<i32>]) -> Result<(), Error> {
+        // Not sooner: events of its time may come behind its last row.
+        if self.held_rows == self.rows {
+            self.record()?;
+        }
         let mut rest = samples;
         for index in 0..self.columns.len() {
             let Some(column) = self.columns.get(index) else {
@@ -375,10 +379,7 @@ impl Rows for Edf {
             }
         }
         self.held_rows += 1;
-        if self.held_rows < self.rows {
-            return Ok(());
-        }
-        self.record()
+        Ok(())
     }
 
     fn event(&mut self, at_us: i64, text: &str) -> Result<(), Error> {

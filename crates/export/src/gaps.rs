@@ -60,7 +60,13 @@ impl Gaps {
         let from_us = last.map(|last| last.at);
         if header.sequence < expected {
             let whose = (gateway.as_str(), header.epoch.0, stream);
-            self.filled(whose, header.sequence);
+            // A shed record is captured when it is made, behind what it stands for.
+            if let Body::Shed(shed) = &taken.frame.body {
+                let cause = enroute_wire::cause_to(shed.cause);
+                self.given_up(whose, (shed.first, shed.last), cause);
+            } else {
+                self.filled(whose, header.sequence);
+            }
             return;
         }
         let (through, cause) = match &taken.frame.body {
@@ -147,6 +153,32 @@ impl Gaps {
             behind.numbers.0 = number.saturating_add(1);
             self.list(before);
             self.list(behind);
+        }
+    }
+
+    /// What is listed of these numbers has a cause.
+    fn given_up(
+        &mut self,
+        key: (&str, u64, v1::Stream),
+        (first, last): (u64, u64),
+        cause: v1::GapCause,
+    ) {
+        for gap in std::mem::take(&mut self.listed) {
+            let (from, to) = gap.numbers;
+            let same = (gap.gateway.as_str(), gap.epoch, gap.stream) == key;
+            if !same || last < from || to < first {
+                self.list(gap);
+                continue;
+            }
+            let part = |numbers, cause| Missing {
+                numbers,
+                cause,
+                ..gap.clone()
+            };
+            let (before, behind) = (first.saturating_sub(1), last.saturating_add(1));
+            self.list(part((from, before.min(to)), gap.cause));
+            self.list(part((first.max(from), last.min(to)), cause));
+            self.list(part((behind.max(from), to), gap.cause));
         }
     }
 
