@@ -9,8 +9,6 @@ use enroute_model::state::{Phase, Verdict};
 
 impl Engine {
     /// An action whose id was seen before changes nothing: `Verdict::Duplicate`.
-    /// One that was refused has changed nothing either, so that it is judged again
-    /// when it is asked for again, and not taken for done.
     pub(super) fn action(
         &mut self,
         action_id: &str,
@@ -21,18 +19,11 @@ impl Engine {
         if self.actions.iter().any(|known| known == action_id) {
             return Verdict::Duplicate;
         }
-        self.bound = Bound::Unknown;
-        let verdict = self.perform(actor, action, out);
-        if verdict == Verdict::Applied {
-            self.actions.push_back(action_id.to_owned());
-        }
+        self.actions.push_back(action_id.to_owned());
         if self.actions.len() > ACTIONS_MAX {
             self.actions.pop_front();
         }
-        verdict
-    }
-
-    fn perform(&mut self, actor: &str, action: &RegistryAction, out: &mut Effects) -> Verdict {
+        self.bound = Bound::Unknown;
         match action {
             RegistryAction::Put(info) => self.put(info, out),
             RegistryAction::JoinInto(other) => return self.join_into(other),
