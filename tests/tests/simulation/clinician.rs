@@ -19,9 +19,12 @@ pub(crate) struct Act {
     action: Option<RegistryAction>,
     waits: Option<Handled>,
     verdict: Option<Verdict>,
-    /// Done while nothing was recorded.
+    /// The server has said that it is done; what comes again is a duplicate even
+    /// of what was refused, which proves nothing.
+    done: bool,
+    /// That was while nothing was recorded.
     unrecorded: bool,
-    /// It was answered, and then the server lost it.
+    /// It was done, and then the server lost it.
     lost: bool,
 }
 
@@ -113,11 +116,13 @@ impl World {
                 continue;
             };
             act.waits = None;
-            if self.rng.chance(30) {
-                // The answer does not arrive, and the same is asked again.
-                continue;
+            if verdict == Verdict::Applied {
+                (act.done, act.unrecorded) = (true, self.outage);
             }
-            (act.unrecorded, act.verdict) = (self.outage, Some(verdict));
+            // Else the answer does not arrive, and the same is asked again.
+            if !self.rng.chance(30) {
+                act.verdict = Some(verdict);
+            }
         }
     }
 
@@ -126,7 +131,7 @@ impl World {
     pub(crate) fn acts_crash(&mut self) {
         for act in &mut self.acts {
             act.waits = None;
-            act.lost |= act.unrecorded && self.outage && act.verdict.is_some();
+            act.lost |= act.unrecorded && self.outage && act.done;
         }
     }
 
@@ -160,9 +165,9 @@ impl World {
             let id = act_id(number);
             let times = done.get(&id).map_or(0, BTreeSet::len);
             assert!(times <= 1, "{id} was done {times} times");
-            let Some(Verdict::Applied | Verdict::Duplicate) = act.verdict else {
+            if !act.done {
                 continue;
-            };
+            }
             let recorded = self.model.journal.actions.contains_key(&id);
             assert!(recorded, "{id} was done and is in no record");
             let pause = matches!(
