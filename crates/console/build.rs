@@ -10,7 +10,7 @@ use std::process::Command;
 use std::{env, fs};
 
 /// What goes into the page, relative to this crate.
-const SOURCES: [&str; 10] = [
+const SOURCES: [&str; 11] = [
     "build.rs",
     "web/src",
     "web/scripts",
@@ -21,6 +21,7 @@ const SOURCES: [&str; 10] = [
     "web/tsconfig.json",
     "../../proto",
     "../model/data",
+    "../alert/data/rule_words.csv",
 ];
 
 /// Oldest Node.js whose npm installs the tools.

@@ -35,6 +35,7 @@ const MAY_USE: [(&str, &[&str]); 16] = [
     (
         "enroute",
         &[
+            "alert",
             "broker",
             "console",
             "engine",

@@ -18,6 +18,7 @@ mod file;
 mod shelf;
 mod text;
 
+use crate::condition::Rules;
 use crate::profile::{LimitRule, Manner, Profile, Terms};
 use enroute_model::frame::{Code, Priority};
 use enroute_model::ids::BookHash;
@@ -93,6 +94,7 @@ pub struct RuleBook {
     populations: BTreeMap<AgeBand, Arc<Profile>>,
     /// In the order in which they are laid on.
     overlays: Vec<Overlay>,
+    conditions: BTreeMap<AgeBand, Arc<Rules>>,
 }
 
 /// What is different for patients with a condition.
@@ -148,6 +150,7 @@ impl RuleBook {
                 files,
                 populations: parts.populations,
                 overlays: parts.overlays,
+                conditions: parts.conditions,
             }),
             Some(_) | None => {
                 problems.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
@@ -203,6 +206,13 @@ impl RuleBook {
     pub fn population(&self, band: Option<AgeBand>) -> Arc<Profile> {
         let band = band.unwrap_or(AgeBand::Adult);
         self.populations.get(&band).cloned().unwrap_or_default()
+    }
+
+    /// The conditions of an age band. Unknown: adult.
+    #[must_use]
+    pub fn conditions(&self, band: Option<AgeBand>) -> Arc<Rules> {
+        let band = band.unwrap_or(AgeBand::Adult);
+        self.conditions.get(&band).cloned().unwrap_or_default()
     }
 
     /// The overlays that apply to a patient of this age with these conditions,

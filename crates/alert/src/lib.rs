@@ -8,10 +8,12 @@
 //! from clinicians, who may have them set around the current values ([`auto`]).
 //! `data/` has the reference tables that the built-in book is held against.
 //!
-//! Start with [`limit::LimitCondition`].
+//! Start with [`limit::LimitCondition`], one value beyond a limit, and
+//! [`condition`], everything that a rule book can make of several.
 
 pub mod auto;
 pub mod book;
+pub mod condition;
 pub mod equipment;
 pub mod limit;
 pub mod past;
@@ -19,3 +21,4 @@ pub mod profile;
 pub mod score;
 pub mod technical;
 pub mod trend;
+pub mod words;

@@ -139,7 +139,7 @@ pub fn repeated_median(points: &[(f64, f64)]) -> Option<f64> {
 }
 
 /// The middle value, or the mean of the two.
-fn median(values: &mut [f64]) -> Option<f64> {
+pub(crate) fn median(values: &mut [f64]) -> Option<f64> {
     values.sort_unstable_by(f64::total_cmp);
     let upper = values.get(values.len() / 2)?;
     if values.len() % 2 == 1 {

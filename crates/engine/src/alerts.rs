@@ -2,6 +2,7 @@
 
 use crate::bounds::{ALERTS_MAX, RETROSPECTIVE_MAX};
 use crate::effects::Effects;
+use enroute_alert::condition::{self as rule, Rule};
 use enroute_alert::limit::{Side, Step};
 use enroute_model::frame::{Metric, Priority};
 use enroute_model::ids::GatewayId;
@@ -159,6 +160,28 @@ impl Alerts {
             value: value.map(|(reading, _)| reading),
             value_at: value.map(|(_, at)| at),
             limit: Some(step.limit),
+        };
+        self.set(key, now, at, out);
+    }
+
+    /// A step of a condition of the rule book.
+    pub(crate) fn rule_step(
+        &mut self,
+        gateway: &GatewayId,
+        rule: &Rule,
+        step: rule::Step,
+        value: Option<Reading>,
+        at: EngineTime,
+        out: &mut Effects,
+    ) {
+        let key = (Some(gateway.clone()), rule.kind());
+        let last = self.open.get(&key).and_then(|alert| alert.value);
+        let now = Now {
+            phase: step.phase,
+            priority: rule.timing.priority,
+            since: step.since,
+            value: value.or(last),
+            limit: step.limit,
         };
         self.set(key, now, at, out);
     }

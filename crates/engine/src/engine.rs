@@ -15,11 +15,13 @@ use crate::source::derived::Patient;
 use crate::source::{Ctx, Source};
 use crate::travel::Journey;
 use enroute_alert::book::Books;
-use enroute_model::frame::Priority;
+use enroute_model::frame::{Code, Priority};
 use enroute_model::ids::{BookHash, GatewayId, Position, TransferId};
 use enroute_model::record::{Entry, Record};
 use enroute_model::registry::TransferInfo;
-use enroute_model::state::{AlertKind, CrewEntry, Phase, PoisonedRecord, Unrecorded, Verdict};
+use enroute_model::state::{
+    AlertKind, Baseline, CrewEntry, Phase, PoisonedRecord, Unrecorded, Verdict,
+};
 use enroute_model::time::{EngineTime, ServerTime};
 use rules::Rules;
 use serde::{Deserialize, Serialize};
@@ -53,6 +55,8 @@ pub struct Engine {
     aliases: Vec<TransferId>,
     info: TransferInfo,
     rules: Rules,
+    /// Bounded by the catalogue: no other code is taken.
+    baselines: BTreeMap<Code, Baseline>,
     exercise: bool,
     phase: Phase,
     /// Nobody closed it: it opens again by itself when something live comes.
@@ -102,6 +106,7 @@ impl Engine {
             aliases: Vec::new(),
             info: TransferInfo::default(),
             rules: Rules::new(books),
+            baselines: BTreeMap::new(),
             exercise: false,
             phase: Phase::Open,
             closed_by_silence: false,
@@ -254,6 +259,9 @@ impl Engine {
             at: self.now,
             open: self.phase == Phase::Open,
             profile: self.rules.profile(),
+            conditions: self.rules.conditions(),
+            marks: &self.info.conditions,
+            baselines: &self.baselines,
             patient: Patient::of(&self.info),
             alerts: &mut self.alerts,
             overflow: &mut self.overflow,

@@ -2,6 +2,7 @@
 //! values, its device's alarms.
 
 mod clocks;
+mod conditions;
 mod deadlines;
 pub(crate) mod derived;
 mod epochs;
@@ -15,12 +16,13 @@ use crate::effects::Effects;
 use crate::value::{Order, Origin, Slot};
 use clocks::Clocks;
 use derived::Patient;
+use enroute_alert::condition::{Conditions, Rule, Rules};
 use enroute_alert::limit::Side;
 use enroute_alert::profile::Profile;
 use enroute_alert::technical::LinkCondition;
-use enroute_model::frame::{ClockOffsets, DeviceAlarm, Header, LinkReport, Metric};
+use enroute_model::frame::{ClockOffsets, Code, DeviceAlarm, Header, LinkReport, Metric};
 use enroute_model::ids::{Epoch, GatewayId, Lane, Stream};
-use enroute_model::state::{AlertKind, Link, ScoreState, SourceState};
+use enroute_model::state::{AlertKind, Baseline, Link, ScoreState, SourceState};
 use enroute_model::time::{EngineTime, ServerTime, Span};
 use epochs::{Life, Rejected};
 use late::Late;
@@ -39,6 +41,10 @@ pub(crate) struct Ctx<'a> {
     /// The transfer is open.
     pub(crate) open: bool,
     pub(crate) profile: &'a Profile,
+    pub(crate) conditions: &'a Rules,
+    /// What the transfer is marked with.
+    pub(crate) marks: &'a [String],
+    pub(crate) baselines: &'a BTreeMap<Code, Baseline>,
     pub(crate) patient: Patient,
     pub(crate) alerts: &'a mut Alerts,
     pub(crate) overflow: &'a mut Overflow,
@@ -66,6 +72,7 @@ pub(crate) struct Source {
     /// When scores were last computed.
     derived_at: Option<EngineTime>,
     scores: Vec<ScoreState>,
+    pub(crate) conditions: Conditions,
     clocks: Clocks,
     pub(crate) values: BTreeMap<Metric, Slot>,
     device_alarms: Vec<HeldAlarm>,
@@ -98,6 +105,7 @@ impl Source {
             rejected: Rejected::default(),
             derived_at: None,
             scores: Vec::new(),
+            conditions: Conditions::default(),
             clocks: Clocks::default(),
             values: BTreeMap::new(),
             device_alarms: Vec::new(),
@@ -287,6 +295,8 @@ impl Source {
         });
         self.forget_stale_alerts();
         self.technical.forget_sensors();
+        self.conditions
+            .end_those(ctx.conditions, |rule: &Rule| !rule.physiological);
         self.no_values(ctx);
     }
 
@@ -339,7 +349,10 @@ impl Source {
     }
 
     /// Takes over what another engine knows of the same gateway; the newer wins.
-    pub(crate) fn merge(&mut self, other: Self, ctx: &mut Ctx) {
+    pub(crate) fn merge(&mut self, mut other: Self, ctx: &mut Ctx) {
+        if other.link.last_heard() > self.link.last_heard() {
+            self.merge_conditions(&mut other, ctx);
+        }
         self.merge_epochs(other.epochs, ctx);
         self.late.merge(other.late);
         self.merge_values(other.values, ctx);
@@ -372,6 +385,7 @@ impl Source {
                 self.values.get(metric).is_some_and(|slot| slot.stale_alert)
             }
             AlertKind::LinkLost => self.link.loss().is_some(),
+            AlertKind::Rule(subject) => self.conditions.is_shown(&subject.rule),
             AlertKind::SensorOff(_)
             | AlertKind::SpoolFilling
             | AlertKind::BatteryLow
@@ -379,7 +393,6 @@ impl Source {
             AlertKind::Conflict(_)
             | AlertKind::EngineDegraded
             | AlertKind::NotRecorded
-            | AlertKind::Rule(_)
             | AlertKind::ClockWrong
             | AlertKind::NotAttended => true,
         }
@@ -410,6 +423,7 @@ impl Source {
             completeness: self.completeness(),
             rejected_publishes: self.rejected.publishes(),
             scores: self.scores(),
+            unavailable: self.conditions.unavailable().map(str::to_owned).collect(),
             clock_state: self.clocks.flags(),
         }
     }

@@ -2,6 +2,7 @@
 
 mod attention;
 mod clocks;
+mod conditions;
 mod escalation;
 mod ladder;
 mod late;
@@ -264,6 +265,15 @@ fn action(words: &[&str]) -> RegistryAction {
             alert(id, seen, AlertAction::Pause { lasts })
         }
         ["note", id, text] => alert(id, "0", AlertAction::Note((*text).into())),
+        ["usual", id, value] => RegistryAction::SetBaseline {
+            code: metric(id).code,
+            value: Some(Decimal::from_f64(value.parse().unwrap(), 0).unwrap()),
+            reason: "known to us".into(),
+        },
+        ["mark", word] => RegistryAction::Put(TransferInfo {
+            conditions: vec![(*word).into()],
+            ..Default::default()
+        }),
         ["hypercapnic"] => RegistryAction::Put(TransferInfo {
             conditions: vec!["hypercapnic_respiratory_failure".into()],
             ..Default::default()
@@ -319,6 +329,10 @@ fn crew(words: &[&str]) -> CrewEvent {
         },
         ["neonate"] => CrewEvent::Population(Population {
             age_band: Some(AgeBand::Neonate),
+            weight_g: None,
+        }),
+        ["child"] => CrewEvent::Population(Population {
+            age_band: Some(AgeBand::Child),
             weight_g: None,
         }),
         ["note", text] => CrewEvent::Note((*text).into()),

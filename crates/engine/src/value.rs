@@ -1,6 +1,7 @@
 //! The newest value of one metric: its age, its trend, its limits.
 
 use crate::source::derived::is_derived;
+use enroute_alert::condition::{Quantity, Rules};
 use enroute_alert::limit::LimitCondition;
 use enroute_alert::profile::{LimitRule, Profile};
 use enroute_alert::technical::stale_after;
@@ -66,6 +67,10 @@ pub(crate) struct Slot {
     pub(crate) stale_alert_at: Option<EngineTime>,
     pub(crate) condition: LimitCondition,
     pub(crate) trend: Trend,
+    /// A raised rule says that it is not to be believed.
+    pub(crate) doubted: bool,
+    /// A raised rule says the same as its limits, better.
+    pub(crate) covered: bool,
     #[serde(skip)]
     pub(crate) about: About,
 }
@@ -75,11 +80,15 @@ pub(crate) struct Slot {
 pub(crate) struct About {
     pub(crate) vital: Option<&'static VitalSign>,
     pub(crate) rule: Option<Arc<LimitRule>>,
+    /// Where conditions look for it.
+    pub(crate) channel: Option<usize>,
 }
 
 impl About {
-    pub(crate) fn of(metric: &Metric, profile: &Profile) -> Self {
+    pub(crate) fn of(metric: &Metric, profile: &Profile, rules: &Rules) -> Self {
+        let channel = rules.channel(Quantity::Value(metric.code));
         Self {
+            channel: channel.filter(|_| metric.label.is_empty()),
             vital: catalogue().vital(metric.code),
             rule: profile.rule(metric.code).cloned(),
         }
@@ -111,6 +120,8 @@ impl Slot {
             stale_alert_at: None,
             condition: LimitCondition::default(),
             trend: Trend::default(),
+            doubted: false,
+            covered: false,
             about,
         };
         slot.note_usable(incoming, at);
@@ -151,9 +162,29 @@ impl Slot {
         }
     }
 
-    /// The value that may raise an alert: measured, plausible, fresh.
+    /// The value that may raise an alert: measured, plausible, fresh, and not in
+    /// doubt.
     pub(crate) fn usable(&self) -> Option<f64> {
-        self.judge(self.reading).filter(|_| !self.stale)
+        self.as_came().filter(|_| !self.stale && !self.doubted)
+    }
+
+    /// The same, whatever rules say of it.
+    pub(crate) fn as_came(&self) -> Option<f64> {
+        self.judge(self.reading)
+    }
+
+    /// The value as viewers see it.
+    fn shown(&self) -> Reading {
+        match self.reading {
+            Reading::Value {
+                value,
+                validity: Validity::Measured,
+            } if self.doubted => Reading::Value {
+                value,
+                validity: Validity::Questionable,
+            },
+            reading @ (Reading::Value { .. } | Reading::None(_)) => reading,
+        }
     }
 
     /// After this silence the value is stale.
@@ -212,7 +243,7 @@ impl Slot {
         ValueState {
             metric: metric.clone(),
             unit: unit.to_owned(),
-            reading: self.reading,
+            reading: self.shown(),
             implausible: self.is_implausible(),
             observed_at: self.origin.observed_at,
             measured_at: self.origin.measured_at,

@@ -2,6 +2,7 @@
 
 use crate::frame::Code;
 use crate::ids::{GatewayId, TransferId};
+use crate::reading::Decimal;
 use crate::state::LimitsInForce;
 use crate::time::{ServerTime, Span};
 use serde::{Deserialize, Serialize};
@@ -93,6 +94,15 @@ pub enum RegistryAction {
     JoinInto(TransferId),
     /// This gateway's source becomes the active one.
     HandOverTo(GatewayId),
+    /// What is usual for this patient: changes are counted from it.
+    SetBaseline {
+        /// Of which vital sign of the catalogue.
+        code: Code,
+        /// In its unit; `None` takes it back.
+        value: Option<Decimal>,
+        /// Why.
+        reason: String,
+    },
     /// Over; still accepts history.
     Close,
     /// Closed by mistake, or the gateway came back.

@@ -5,7 +5,7 @@ use crate::frame::{
     ClockOffsets, Code, DeviceAlarm, GapCause, GeoPoint, LinkReport, Metric, Priority,
 };
 use crate::ids::{BookHash, Epoch, GatewayId, Position, ShortCode, Stream, TransferId};
-use crate::reading::Reading;
+use crate::reading::{Decimal, Reading};
 use crate::registry::{TransferInfo, ViewerRole};
 use crate::time::{DeviceTime, EngineTime, GatewayTime, ServerTime, Span};
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,8 @@ pub struct TransferState {
     pub aliases: Vec<TransferId>,
     /// What people entered.
     pub info: TransferInfo,
+    /// What clinicians said is usual for this patient, by code.
+    pub baselines: Vec<Baseline>,
     /// True while no age band is known: adult limits are *assumed*.
     pub population_assumed: bool,
     /// Simulated or published again.
@@ -85,6 +87,19 @@ pub struct OwnLimits {
     pub reason: String,
 }
 
+/// A value that is usual for one patient.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Baseline {
+    /// Of which vital sign.
+    pub code: Code,
+    /// In its unit.
+    pub value: Decimal,
+    /// Who said so, and when.
+    pub from: Attention,
+    /// Why.
+    pub reason: String,
+}
+
 /// Whether a transfer is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Phase {
@@ -143,6 +158,9 @@ pub struct SourceState {
     pub clock_state: ClockState,
     /// Early warning scores, by code; those of the values beside them.
     pub scores: Vec<ScoreState>,
+    /// Rules of the book that would say something of this patient, for which too
+    /// little data comes: unknown, not normal.
+    pub unavailable: Vec<String>,
 }
 
 /// What is certain of a score and what is not.

@@ -8,6 +8,7 @@ use crate::limits::{
 use crate::v1;
 use enroute_model::frame::Code;
 use enroute_model::ids::{GatewayId, TransferId};
+use enroute_model::reading::Decimal;
 use enroute_model::registry::{
     AlertAction, Leg, Mode, Place, RegistryAction, TransferInfo, ViewerRole,
 };
@@ -126,6 +127,7 @@ pub fn action_from(action: v1::RegistryAction) -> Result<RegistryAction, Refusal
                 GatewayId::new(&id)
                     .map_err(|_| Refusal::Invalid("hand_over_to is not a gateway id"))?,
             ),
+            Wire::SetBaseline(set) => baseline_from(set)?,
             Wire::Close(v1::Close {}) => RegistryAction::Close,
             Wire::Reopen(v1::Reopen {}) => RegistryAction::Reopen,
             Wire::Alert(alert) => RegistryAction::Alert {
@@ -184,6 +186,19 @@ pub fn limits_to(limits: &LimitsInForce) -> v1::Limits {
         warn_high: limits.warn_high,
         crit_high: limits.crit_high,
     }
+}
+
+fn baseline_from(set: v1::SetBaseline) -> Result<RegistryAction, Refusal> {
+    let number = |value| {
+        let decimals = u8::try_from(set.decimals).ok();
+        let number = decimals.and_then(|decimals| Decimal::new(value, decimals));
+        number.ok_or(Refusal::Invalid("the baseline is not a number"))
+    };
+    Ok(RegistryAction::SetBaseline {
+        code: Code(set.code),
+        value: set.value.map(number).transpose()?,
+        reason: text("reason", set.reason, TEXT_CHARS_MAX)?,
+    })
 }
 
 fn alert_action_from(action: Option<v1::alert_action::Action>) -> Result<AlertAction, Refusal> {
@@ -247,6 +262,16 @@ pub fn action_to(action: &RegistryAction) -> v1::RegistryAction {
         RegistryAction::Put(info) => Wire::Put(info_to(info)),
         RegistryAction::JoinInto(transfer) => Wire::JoinInto(transfer.to_string()),
         RegistryAction::HandOverTo(gateway) => Wire::HandOverTo(gateway.to_string()),
+        RegistryAction::SetBaseline {
+            code,
+            value,
+            reason,
+        } => Wire::SetBaseline(v1::SetBaseline {
+            code: code.0,
+            value: value.map(Decimal::mantissa),
+            decimals: value.map_or(0, |value| value.decimals().into()),
+            reason: reason.clone(),
+        }),
         RegistryAction::Close => Wire::Close(v1::Close {}),
         RegistryAction::Reopen => Wire::Reopen(v1::Reopen {}),
         RegistryAction::Alert {

@@ -10,9 +10,9 @@ use crate::v1;
 use enroute_model::frame::Metric;
 use enroute_model::ids::{BookHash, GatewayId, TransferId};
 use enroute_model::state::{
-    AlertKind, AlertPath, AlertPhase, AlertState, AlertTransition, Attention, Escalation, Link,
-    OwnLimits, Phase, RulesInForce, ScoreState, SourceState, StreamCompleteness, TransferState,
-    Travel, ValueState,
+    AlertKind, AlertPath, AlertPhase, AlertState, AlertTransition, Attention, Baseline, Escalation,
+    Link, OwnLimits, Phase, RulesInForce, ScoreState, SourceState, StreamCompleteness,
+    TransferState, Travel, ValueState,
 };
 
 /// The whole state of a transfer.
@@ -33,6 +33,7 @@ pub fn transfer_to(state: &TransferState) -> v1::TransferState {
         poisoned: state.poisoned.iter().map(poisoned_to).collect(),
         crew_log: state.crew_log.iter().map(crew_entry_to).collect(),
         unrecorded: state.unrecorded.iter().map(unrecorded_to).collect(),
+        baseline: state.baselines.iter().map(baseline_to).collect(),
         retrospective: state.retrospective.iter().map(alert_to).collect(),
         unsearched_frames: state.unsearched,
         rules: Some(rules_to(&state.rules)),
@@ -128,12 +129,23 @@ fn source_to(source: &SourceState) -> v1::Source {
         completeness: source.completeness.iter().map(completeness_to).collect(),
         rejected_publishes: source.rejected_publishes,
         score: source.scores.iter().map(score_to).collect(),
+        unavailable: source.unavailable.clone(),
         clock_state: Some(v1::ClockState {
             gateway_wrong: source.clock_state.gateway_wrong,
             gateway_unsteady: source.clock_state.gateway_unsteady,
             monitor_wrong: source.clock_state.monitor_wrong,
             monitor_unsteady: source.clock_state.monitor_unsteady,
         }),
+    }
+}
+
+fn baseline_to(baseline: &Baseline) -> v1::Baseline {
+    v1::Baseline {
+        code: baseline.code.0,
+        value: baseline.value.mantissa(),
+        decimals: baseline.value.decimals().into(),
+        from: Some(attention_to(&baseline.from)),
+        reason: baseline.reason.clone(),
     }
 }
 

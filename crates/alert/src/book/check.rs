@@ -3,6 +3,8 @@
 use super::file::{File, HeadTable, LimitTable, MannerTable, PriorityWord, SideTable};
 use super::{BookFile, Change, FILE_BYTES_MAX, FILES_MAX, Head, MannerChange, Overlay, Problem};
 use super::{Side, file};
+use crate::condition::Rules;
+use crate::condition::row::Row;
 use crate::profile::{LimitRule, Profile, Terms};
 use enroute_model::catalogue::{VitalSign, catalogue};
 use enroute_model::frame::{Code, Priority};
@@ -32,6 +34,7 @@ pub(super) struct Parts {
     pub(super) head: Head,
     pub(super) populations: BTreeMap<AgeBand, Arc<Profile>>,
     pub(super) overlays: Vec<Overlay>,
+    pub(super) conditions: BTreeMap<AgeBand, Arc<Rules>>,
 }
 
 /// One file and what is found wrong in it.
@@ -56,6 +59,8 @@ struct Said {
     limits: BTreeMap<AgeBand, BTreeMap<Code, (LimitRule, Place)>>,
     overlays: BTreeMap<String, (Overlay, Place)>,
     places: BTreeMap<(String, Code), Place>,
+    conditions: Vec<Row>,
+    condition_places: Vec<Place>,
 }
 
 /// Reads all files.
@@ -162,6 +167,10 @@ impl Page<'_> {
         }
         for (name, table) in tables.overlay {
             self.overlay(&name, &table, said);
+        }
+        for row in tables.condition {
+            said.condition_places.push(self.place(&row.id.span()));
+            said.conditions.push(row);
         }
     }
 
@@ -425,6 +434,7 @@ impl Said {
         let overlays = self.in_order(problems);
         let populations = self.populations(problems);
         self.stay_apart(&populations, &overlays, problems);
+        let conditions = self.conditions(problems);
         if self.head.is_none() {
             problems.push(whole(
                 "no file has a [book] table with name, version and author",
@@ -434,7 +444,24 @@ impl Said {
             head: self.head?,
             populations,
             overlays,
+            conditions,
         })
+    }
+
+    fn conditions(&self, problems: &mut Vec<Problem>) -> BTreeMap<AgeBand, Arc<Rules>> {
+        let mut conditions = BTreeMap::new();
+        for (_, band) in BANDS {
+            match Rules::of(&self.conditions, Some(band)) {
+                Ok(rules) => {
+                    conditions.insert(band, Arc::new(rules));
+                }
+                Err(error) => {
+                    let place = self.condition_places.get(error.row);
+                    problems.extend(place.map(|place| place.wrong(error.what.clone())));
+                }
+            }
+        }
+        conditions
     }
 
     fn in_order(&mut self, problems: &mut Vec<Problem>) -> Vec<Overlay> {

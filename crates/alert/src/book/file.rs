@@ -1,6 +1,7 @@
 //! What may stand in a file of a book; any table may stand in any of its files.
 //! Fields keep their places, so that what is wrong can be pointed at.
 
+use crate::condition::row::Row;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use toml::Spanned;
@@ -13,6 +14,7 @@ pub(super) struct File {
     pub(super) population: BTreeMap<Spanned<String>, PopulationTable>,
     pub(super) limits: BTreeMap<Spanned<String>, BTreeMap<Spanned<String>, LimitTable>>,
     pub(super) overlay: BTreeMap<Spanned<String>, OverlayTable>,
+    pub(super) condition: Vec<Row>,
 }
 
 /// `[book]`.

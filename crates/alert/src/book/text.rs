@@ -68,6 +68,10 @@ pub(super) fn built_in() -> Vec<BookFile> {
         ("adult.toml", include_str!("../../rules/adult.toml")),
         ("book.toml", include_str!("../../rules/book.toml")),
         ("child.toml", include_str!("../../rules/child.toml")),
+        (
+            "conditions.toml",
+            include_str!("../../rules/conditions.toml"),
+        ),
         ("infant.toml", include_str!("../../rules/infant.toml")),
         ("neonate.toml", include_str!("../../rules/neonate.toml")),
         ("overlays.toml", include_str!("../../rules/overlays.toml")),

@@ -1,12 +1,14 @@
 // Writes gen/catalogue.json out of the reference tables, so that codes, units
-// and kinds of quantities stand in one place only.
+// and kinds of quantities stand in one place only, and so do the words of the
+// rule book's conditions.
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 
 const model = new URL("../../../model/", import.meta.url);
+const alert = new URL("../../../alert/", import.meta.url);
 
 /** Rows of a CSV file as objects; fields may be quoted. */
-function rows(name) {
-  const text = readFileSync(new URL(`data/${name}.csv`, model), "utf8");
+function rows(name, room = model) {
+  const text = readFileSync(new URL(`data/${name}.csv`, room), "utf8");
   const [head, ...lines] = text.trim().split("\n").map(fields);
   return lines.map((line) => Object.fromEntries(head.map((key, i) => [key, line[i]])));
 }
@@ -45,6 +47,9 @@ const catalogue = {
     code: Number(row.mdc_cf_code10),
     unit: row.ucum,
   })),
+  rules: Object.fromEntries(
+    rows("rule_words", alert).map(({ rule, ...words }) => [rule, words]),
+  ),
 };
 for (const one of [...catalogue.vitals, ...catalogue.waveforms]) {
   if (!Number.isInteger(one.code) || one.code <= 0) throw new Error(`no code for ${one.id}`);

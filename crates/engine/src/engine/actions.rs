@@ -5,7 +5,7 @@ use crate::bounds::ACTIONS_MAX;
 use crate::effects::Effects;
 use enroute_model::ids::{GatewayId, TransferId};
 use enroute_model::registry::{Population, RegistryAction, TransferInfo};
-use enroute_model::state::{Phase, Verdict};
+use enroute_model::state::{Attention, Phase, Verdict};
 
 impl Engine {
     /// An action whose id was seen before changes nothing: `Verdict::Duplicate`.
@@ -28,6 +28,17 @@ impl Engine {
             RegistryAction::Put(info) => self.put(info, out),
             RegistryAction::JoinInto(other) => return self.join_into(other),
             RegistryAction::HandOverTo(gateway) => return self.hand_over_to(gateway, out),
+            RegistryAction::SetBaseline {
+                code,
+                value,
+                reason,
+            } => {
+                let from = Attention {
+                    by: actor.to_owned(),
+                    at: self.now,
+                };
+                return self.put_baseline((*code, *value), from, reason, out);
+            }
             RegistryAction::Close => self.close(out),
             RegistryAction::Reopen => self.reopen(out),
             RegistryAction::Alert {

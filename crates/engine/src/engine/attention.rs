@@ -7,7 +7,7 @@ use enroute_alert::limit::Side;
 use enroute_model::frame::Metric;
 use enroute_model::ids::GatewayId;
 use enroute_model::registry::{AlertAction, ViewerRole};
-use enroute_model::state::{AlertKind, AlertPhase, AlertState, Attention, Verdict};
+use enroute_model::state::{AlertKind, AlertPhase, AlertState, Attention, RuleSubject, Verdict};
 
 impl Engine {
     /// Refused when the alert is over, or asks for attention again since the
@@ -75,12 +75,15 @@ impl Engine {
                 }
                 return;
             }
+            AlertKind::Rule(subject) => {
+                self.looked_at_rule(gateway, subject, phase, out);
+                return;
+            }
             AlertKind::Stale(_)
             | AlertKind::LinkLost
             | AlertKind::Conflict(_)
             | AlertKind::EngineDegraded
             | AlertKind::NotRecorded
-            | AlertKind::Rule(_)
             | AlertKind::SensorOff(_)
             | AlertKind::ClockWrong
             | AlertKind::SpoolFilling
@@ -91,6 +94,21 @@ impl Engine {
         self.with_source(gateway, out, |source, _| source.looked_at(metric, side));
         if phase == AlertPhase::Latched {
             let key = (Some(gateway.clone()), kind.clone());
+            self.alerts.end(&key, self.now, out);
+        }
+    }
+
+    fn looked_at_rule(
+        &mut self,
+        gateway: Option<&GatewayId>,
+        subject: &RuleSubject,
+        phase: AlertPhase,
+        out: &mut Effects,
+    ) {
+        let Some(gateway) = gateway else { return };
+        self.with_source(gateway, out, |source, _| source.looked_at_rule(subject));
+        if phase == AlertPhase::Latched {
+            let key = (Some(gateway.clone()), AlertKind::Rule(subject.clone()));
             self.alerts.end(&key, self.now, out);
         }
     }

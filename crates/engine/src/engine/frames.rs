@@ -105,7 +105,9 @@ impl Engine {
                     source.search_silence(silence, ctx);
                     let sensors = source.note_sensors(numerics, ctx);
                     let derived = source.derive(false, ctx);
-                    due.into_iter().chain(sensors).chain(derived).min()
+                    let asked = source.ask_if_watched(ctx);
+                    let due = due.into_iter().chain(sensors).chain(derived);
+                    due.chain(asked).min()
                 });
                 self.arm(due.flatten());
                 if !origin.late {
@@ -163,6 +165,9 @@ impl Engine {
         }
         self.sources.insert(gateway.clone(), Source::new(self.now));
         self.appeared.push(gateway.clone());
+        self.with_source(gateway, &mut Effects::default(), |source, ctx| {
+            source.adopt_conditions(None, ctx);
+        });
         self.bound = Bound::Unknown;
         true
     }
@@ -211,7 +216,9 @@ impl Engine {
                 let entered = (*code, Reading::measured(*value));
                 let due = self.with_source(gateway, out, |source, ctx| {
                     let due = source.observation(entered, origin, ctx);
-                    due.into_iter().chain(source.derive(true, ctx)).min()
+                    let due = due.into_iter().chain(source.derive(true, ctx)).min();
+                    let asked = (!origin.late).then(|| source.ask_if_watched(ctx));
+                    due.into_iter().chain(asked.flatten()).min()
                 });
                 self.arm(due.flatten());
                 return;

@@ -29,12 +29,18 @@ impl Engine {
         self.adopt_aliases(&other);
         let was_open = other.is_open();
         for gateway in std::mem::take(&mut other.appeared) {
-            if let Some(source) = other.sources.remove(&gateway) {
+            if let Some(mut source) = other.sources.remove(&gateway) {
+                let (theirs, ours) = (other.rules.conditions(), self.rules.conditions());
+                source.conditions.adopt(Some(theirs), ours, |_| {});
                 self.adopt_source(&gateway, source, out);
             }
         }
         self.rules.adopt(&other.rules);
         self.rules.resolve(&self.info);
+        for (code, baseline) in &other.baselines {
+            let known = self.baselines.entry(*code);
+            known.or_insert_with(|| baseline.clone());
+        }
         self.adopt_alerts(&other, was_open, out);
         if self.info.population == Population::default() {
             self.set_population(other.info.population, out);
@@ -106,6 +112,7 @@ impl Engine {
                     source.watch(ctx);
                 }
                 source.use_profile(ctx);
+                source.take_baselines(ctx);
             });
         }
     }

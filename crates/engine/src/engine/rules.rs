@@ -4,15 +4,18 @@
 
 use super::{Bound, Engine, RestoreError};
 use crate::effects::Effects;
-use crate::source::Source;
 use enroute_alert::auto;
 use enroute_alert::book::{Books, RuleBook};
+use enroute_alert::condition::Rules as Conditions;
 use enroute_alert::profile::{Profile, is_ordered};
 use enroute_model::catalogue::catalogue;
 use enroute_model::frame::{Code, Priority};
 use enroute_model::ids::BookHash;
+use enroute_model::reading::Decimal;
 use enroute_model::registry::TransferInfo;
-use enroute_model::state::{AlertKind, Attention, LimitsInForce, OwnLimits, RulesInForce, Verdict};
+use enroute_model::state::{
+    AlertKind, Attention, Baseline, LimitsInForce, OwnLimits, RulesInForce, Verdict,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,6 +38,9 @@ pub(super) struct Rules {
     /// Follows from all else.
     #[serde(skip)]
     profile: Arc<Profile>,
+    /// The same.
+    #[serde(skip)]
+    conditions: Arc<Conditions>,
 }
 
 impl Rules {
@@ -46,6 +52,7 @@ impl Rules {
             own: BTreeMap::new(),
             books,
             profile: book.population(None),
+            conditions: book.conditions(None),
             book,
         }
     }
@@ -58,9 +65,14 @@ impl Rules {
         self.missing.is_some()
     }
 
+    pub(super) fn conditions(&self) -> &Arc<Conditions> {
+        &self.conditions
+    }
+
     /// Lays them on top of each other anew.
     pub(super) fn resolve(&mut self, info: &TransferInfo) {
         self.profile = self.of_the_book(info);
+        self.conditions = self.book.conditions(info.population.age_band);
         for own in self.own.values() {
             Arc::make_mut(&mut self.profile).put_own(own.code, own.limits);
         }
@@ -118,9 +130,16 @@ impl Engine {
 
     /// What the limits come from has changed.
     pub(super) fn apply_rules(&mut self, out: &mut Effects) {
+        let old = Arc::clone(self.rules.conditions());
         self.rules.resolve(&self.info);
+        let other = !Arc::ptr_eq(&old, self.rules.conditions());
         for gateway in self.appeared.clone() {
-            self.with_source(&gateway, out, Source::use_profile);
+            self.with_source(&gateway, out, |source, ctx| {
+                if other {
+                    source.adopt_conditions(Some(&old), ctx);
+                }
+                source.use_profile(ctx);
+            });
         }
         out.changed.info = true;
         self.bound = Bound::Unknown;
@@ -255,5 +274,45 @@ impl Engine {
             reason: reason.to_owned(),
         };
         self.rules.own.insert(code, own);
+    }
+
+    /// A clinician says what is usual for this patient. It counts from the next
+    /// live value on.
+    pub(super) fn put_baseline(
+        &mut self,
+        (code, value): (Code, Option<Decimal>),
+        from: Attention,
+        reason: &str,
+        out: &mut Effects,
+    ) -> Verdict {
+        let Some(vital) = catalogue().vital(code) else {
+            return Verdict::Refused("a baseline is of a vital sign of the catalogue");
+        };
+        let plausible = vital.plausible_min..=vital.plausible_max;
+        let reason = reason.to_owned();
+        match value {
+            Some(value) if !plausible.contains(&value.value()) => {
+                return Verdict::Refused("the baseline is not plausible");
+            }
+            Some(value) => {
+                let baseline = Baseline {
+                    code,
+                    value,
+                    from,
+                    reason,
+                };
+                self.baselines.insert(code, baseline);
+            }
+            None => {
+                self.baselines.remove(&code);
+            }
+        }
+        out.changed.info = true;
+        for gateway in self.appeared.clone() {
+            self.with_source(&gateway, out, |source, ctx| {
+                source.set_baseline(code, ctx.baselines.get(&code), ctx.conditions);
+            });
+        }
+        Verdict::Applied
     }
 }

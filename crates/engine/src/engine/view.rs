@@ -28,6 +28,7 @@ impl Engine {
             short_code: ShortCode::of(&self.transfer),
             aliases: self.aliases.clone(),
             info: self.info.clone(),
+            baselines: self.baselines.values().cloned().collect(),
             population_assumed: self.info.population.age_band.is_none(),
             exercise: self.exercise,
             phase: self.phase,
@@ -172,7 +173,8 @@ impl Engine {
         let mut engine: Self = postcard::from_bytes(body).map_err(|_| RestoreError::Damaged)?;
         engine.rules.relink(books, &engine.info)?;
         for source in engine.sources.values_mut() {
-            source.relink(engine.rules.profile());
+            let (profile, rules) = (engine.rules.profile(), engine.rules.conditions());
+            source.relink(profile, rules, &engine.baselines);
         }
         engine.bound = Bound::Unknown;
         Ok(engine)

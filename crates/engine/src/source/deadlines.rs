@@ -30,10 +30,9 @@ impl Source {
     pub(crate) fn next_timeout(&self) -> Option<EngineTime> {
         let values = self.values.values().filter_map(Slot::next_timeout);
         let technical = self.technical.next_timeout();
-        values
-            .chain(self.link.next_timeout())
-            .chain(technical)
-            .min()
+        let rules = self.conditions.next_timeout().filter(|_| self.active);
+        let others = [self.link.next_timeout(), technical, rules];
+        values.chain(others.into_iter().flatten()).min()
     }
 
     /// Fires what is due at `ctx.at`: the link, then value by value.
@@ -50,6 +49,10 @@ impl Source {
         self.fire_sensors(ctx);
         self.settle_late(ctx);
         let watched = self.is_watched(ctx);
+        let mut ask = self
+            .conditions
+            .next_timeout()
+            .is_some_and(|due| due <= ctx.at);
         let last_heard = self.link.last_heard();
         let off: Vec<Metric> = { self.values.keys() }
             .filter(|metric| self.is_off(metric))
@@ -62,6 +65,10 @@ impl Source {
                 slot.stale = true;
                 ctx.out.changed.value(ctx.gateway, metric);
                 no_value(metric, slot, true, ctx);
+                if let Some(channel) = slot.about.channel {
+                    self.conditions.stopped(channel);
+                    ask = true;
+                }
                 if watched && !covered && !slot.is_unpromised() {
                     // The whole source may be silent: then its link alert, which
                     // takes a little longer, says it once for all values.
@@ -79,6 +86,9 @@ impl Source {
                     tell_stale(metric, slot, ctx);
                 }
             }
+        }
+        if ask && watched {
+            self.ask_conditions(ctx);
         }
     }
 

@@ -80,7 +80,7 @@ static CODES: LazyLock<Codes> = LazyLock::new(|| {
             from(Item::Saturation, &["spo2"]),
             from(Item::Oxygen, &["o2_supp"]),
             from(Item::Systolic, &["abp_sys", "nibp_sys"]),
-            from(Item::Pulse, &["hr", "pr"]),
+            from(Item::Pulse, &["hr", "abp_pr", "pr"]),
             from(Item::Consciousness, &["acvpu"]),
             from(Item::ComaScale, &["gcs"]),
             from(Item::Temperature, &["temp2", "temp1"]),
@@ -200,6 +200,7 @@ impl Source {
             self.scores.extend(state);
             self.scores.sort_by_key(|state| state.code);
         }
+        self.tell_score(code, state, EVERY, ctx);
         let value = state.and_then(|state| Decimal::new(state.low.into(), 0));
         self.put_derived(code, value, oldest, ctx)
     }

@@ -120,7 +120,10 @@ impl Source {
         for numeric in numerics {
             let sensor = sensor(&numeric.metric);
             match numeric.reading {
-                Reading::None(NoValue::SensorOff) if !self.gives(&sensor) => {
+                // A cuff on the arm of the probe is not a probe that fell off.
+                Reading::None(NoValue::SensorOff)
+                    if !self.gives(&sensor) && !self.is_doubted(&numeric.metric) =>
+                {
                     let sensors = self.technical.sensors.entry(sensor);
                     let known = sensors.or_insert_with(|| SensorCondition::new(ctx.at));
                     due = due.into_iter().chain(known.next_timeout()).min();

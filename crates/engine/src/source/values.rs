@@ -3,28 +3,38 @@
 use super::{Ctx, Source};
 use crate::bounds::METRICS_MAX;
 use crate::value::{About, Incoming, Origin, Slot};
+use enroute_alert::condition::Rules;
 use enroute_alert::limit::Side;
+use enroute_alert::profile::Profile;
 use enroute_model::catalogue::catalogue;
 use enroute_model::frame::{Code, Metric, Numeric};
 use enroute_model::ids::GatewayId;
 use enroute_model::reading::Reading;
-use enroute_model::state::AlertKind;
+use enroute_model::state::{AlertKind, Baseline};
 use enroute_model::time::{EngineTime, Span};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-/// Two measurements of the same thing, the better one first.
-static DOUBLES: LazyLock<Vec<(Metric, Metric)>> = LazyLock::new(|| {
-    let metric = |id| {
+/// Measurements of what others measure better, with those, the best one first:
+/// the heart rate by the ECG, the arterial line, the pleth. The order matters:
+/// what is ended or spoken for here is looked at by those behind.
+static DOUBLES: LazyLock<Vec<(Metric, Vec<Metric>)>> = LazyLock::new(|| {
+    let metric = |id: &str| {
         Some(Metric {
             code: catalogue().vital_by_id(id)?.code,
             label: String::new(),
         })
     };
-    [("hr", "pr"), ("rr_co2", "rr_imp")]
-        .into_iter()
-        .filter_map(|(better, other)| Some((metric(better)?, metric(other)?)))
-        .collect()
+    let row = |(id, better): (&str, &[&str])| {
+        let better = better.iter().copied().filter_map(metric).collect();
+        Some((metric(id)?, better))
+    };
+    let table: [(&str, &[&str]); 3] = [
+        ("abp_pr", &["hr"]),
+        ("pr", &["hr", "abp_pr"]),
+        ("rr_imp", &["rr_co2"]),
+    ];
+    table.into_iter().filter_map(row).collect()
 });
 
 impl Source {
@@ -116,6 +126,11 @@ impl Source {
         }
         ctx.out.changed.value(ctx.gateway, metric);
         let slot = self.values.get_mut(metric)?;
+        if let Some(channel) = slot.about.channel {
+            let (value, interval) = (slot.as_came(), slot.live_interval());
+            self.conditions
+                .note(ctx.conditions, channel, value, interval, ctx.at);
+        }
         if slot.stale_alert {
             slot.stale_alert = false;
             let key = (Some(ctx.gateway.clone()), AlertKind::Stale(metric.clone()));
@@ -137,7 +152,7 @@ impl Source {
             ctx.overflow.metrics = ctx.overflow.metrics.saturating_add(1);
             return None;
         }
-        let about = About::of(metric, ctx.profile);
+        let about = About::of(metric, ctx.profile, ctx.conditions);
         let slot = Slot::new(about, incoming, self.declared(), ctx.at);
         self.values.insert(metric.clone(), slot);
         Some(())
@@ -147,16 +162,14 @@ impl Source {
     /// thing has no usable value; ends it as soon as that one has.
     fn doubles(&mut self, ctx: &mut Ctx) -> Option<EngineTime> {
         let mut due = None;
-        for (better, other) in DOUBLES.iter() {
+        for (other, better) in DOUBLES.iter() {
             let Some(slot) = self.values.get(other) else {
                 continue;
             };
             // Live and of this very record.
             let came_now = slot.heard_at == ctx.at && !slot.origin.late;
-            let covered = self
-                .values
-                .get(better)
-                .is_some_and(|slot| slot.usable().is_some());
+            let mut better = better.iter().filter_map(|better| self.values.get(better));
+            let covered = better.any(|slot| slot.usable().is_some());
             let Some(slot) = self.values.get_mut(other) else {
                 continue;
             };
@@ -176,6 +189,7 @@ impl Source {
         for (metric, slot) in &mut self.values {
             no_value(metric, slot, true, ctx);
         }
+        self.silence_conditions(ctx);
     }
 
     /// Ends every limit condition: the transfer closed.
@@ -183,6 +197,8 @@ impl Source {
         for (metric, slot) in &mut self.values {
             end(metric, slot, ctx);
         }
+        self.conditions.end();
+        self.apply_doubts(ctx);
     }
 
     /// Other limits apply. Open conditions of the old ones end; a breach of the
@@ -190,7 +206,8 @@ impl Source {
     pub(crate) fn use_profile(&mut self, ctx: &mut Ctx) {
         let watched = self.is_watched(ctx);
         for (metric, slot) in &mut self.values {
-            let about = About::of(metric, ctx.profile);
+            let about = About::of(metric, ctx.profile, ctx.conditions);
+            slot.about.channel = about.channel;
             if about.rule == slot.about.rule {
                 continue;
             }
@@ -208,9 +225,15 @@ impl Source {
     }
 
     /// Looks the tables up again after a restore.
-    pub(crate) fn relink(&mut self, profile: &enroute_alert::profile::Profile) {
+    pub(crate) fn relink(
+        &mut self,
+        profile: &Profile,
+        rules: &Rules,
+        baselines: &BTreeMap<Code, Baseline>,
+    ) {
+        self.relink_conditions(rules, baselines);
         for (metric, slot) in &mut self.values {
-            slot.about = About::of(metric, profile);
+            slot.about = About::of(metric, profile, rules);
         }
     }
 
@@ -230,6 +253,7 @@ impl Source {
                 end(metric, slot, ctx);
             }
         }
+        self.yield_conditions(speaking, ctx);
     }
 
     /// Takes over newer values; what ours had raised ends with them.
@@ -261,12 +285,22 @@ impl Source {
 
     /// Whether an inactive source left conditions open.
     pub(crate) fn has_open(&self) -> bool {
-        self.values.values().any(|slot| !slot.condition.is_normal())
+        let values = self.values.values();
+        self.conditions.has_open() || values.into_iter().any(|slot| !slot.condition.is_normal())
     }
 }
 
 /// Feeds a live reading to its limits.
 fn evaluate(metric: &Metric, slot: &mut Slot, ctx: &mut Ctx) {
+    if slot.covered {
+        // A rule says the same, better: nothing new is raised, and what is open
+        // stays as it is.
+        let shown = |side| slot.condition.is_shown(side);
+        if !shown(Side::Low) && !shown(Side::High) {
+            no_value(metric, slot, false, ctx);
+        }
+        return;
+    }
     let Some(value) = slot.usable() else {
         no_value(metric, slot, false, ctx);
         return;

@@ -199,7 +199,7 @@ pub(crate) fn alert(alert: &v1::Alert) -> String {
         K::Conflict => format!("{} frames contradict each other", stream(alert.stream())),
         K::EngineDegraded => "engine degraded: a record was skipped".into(),
         K::NotRecorded => "not recorded: the server's journal failed".into(),
-        K::Rule => format!("{}: {what} {}", printable(&alert.rule), broke("past")),
+        K::Rule => rule(&alert.rule, &what, &broke("·")),
         K::SensorOff => format!("{what}: sensor off"),
         K::ClockWrong => format!("a clock on board of {} is wrong", printable(&alert.gateway)),
         K::SpoolFilling => format!("the spool of {} is filling", printable(&alert.gateway)),
@@ -208,6 +208,14 @@ pub(crate) fn alert(alert: &v1::Alert) -> String {
         K::NotAttended => "nobody has acknowledged an alert".into(),
         K::Unspecified => "alert of a kind that this version does not know".into(),
     }
+}
+
+/// What a condition of the rule book says, in the words of the catalogue of
+/// messages; one of somebody's own book has none, and is named by its id.
+fn rule(id: &str, what: &str, broke: &str) -> String {
+    let words = enroute_alert::words::rule(id, enroute_alert::words::Language::English);
+    let words = words.map_or_else(|| printable(id), str::to_owned);
+    format!("{what}: {words} {broke}").trim_end().to_owned()
 }
 
 /// What people did about an alert; empty: nothing.

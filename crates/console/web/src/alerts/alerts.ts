@@ -1,6 +1,7 @@
 // What an alert says, and how its priority is marked. Pure.
 import { AlertKind, AlertPhase, type Alert } from "../../gen/proto/enroute/v1/live_pb";
 import { Priority, Stream } from "../../gen/proto/enroute/v1/frame_pb";
+import tables from "../../gen/catalogue.json";
 import { idOf, quantity } from "../catalogue/catalogue";
 import { convert, digits, limit, type Units } from "../units/units";
 import { hasNumber } from "../values/values";
@@ -43,6 +44,12 @@ export function streamWord(language: Language, stream: Stream): string {
   return text(language, words[stream]);
 }
 
+/** The words of a condition of the rule book; its id where it has none. */
+export function ruleWords(language: Language, rule: string): string {
+  const known: Readonly<Record<string, Partial<Record<Language, string>>>> = tables.rules;
+  return Object.hasOwn(known, rule) ? (known[rule]?.[language] ?? rule) : rule;
+}
+
 /** What an alert says, without its time: `SpO₂ low 84 < 88 %`. */
 export function sentence(language: Language, alert: Alert, units: Units): string {
   const what = nameOf(language, alert.code, alert.label);
@@ -62,7 +69,7 @@ export function sentence(language: Language, alert: Alert, units: Units): string
     case AlertKind.NOT_RECORDED:
       return text(language, "alert.not_recorded");
     case AlertKind.RULE:
-      return `${text(language, "alert.rule", { rule: alert.rule, what })}${broke(alert, "·", units)}`;
+      return `${text(language, "alert.rule", { rule: ruleWords(language, alert.rule), what })}${broke(alert, "·", units)}`;
     case AlertKind.SENSOR_OFF:
       return text(language, "alert.sensor_off", { what });
     case AlertKind.CLOCK_WRONG:

@@ -176,7 +176,7 @@ export const en = {
   "alert.conflict": "Contradicting data ({stream})",
   "alert.engine_degraded": "Evaluation degraded: a record was skipped",
   "alert.not_recorded": "Not recorded: the server's journal failed",
-  "alert.rule": "{rule}: {what}",
+  "alert.rule": "{what}: {rule}",
   "alert.sensor_off": "{what}: sensor off",
   "alert.clock_wrong": "A clock on board is wrong",
   "alert.spool_filling": "The gateway's spool is filling",

@@ -176,7 +176,7 @@ export const zh: Catalogue = {
   "alert.conflict": "数据互相矛盾（{stream}）",
   "alert.engine_degraded": "分析降级：跳过了一条记录",
   "alert.not_recorded": "未记录：服务器日志故障",
-  "alert.rule": "{rule}：{what}",
+  "alert.rule": "{what}：{rule}",
   "alert.sensor_off": "{what}：传感器脱落",
   "alert.clock_wrong": "车载时钟有误",
   "alert.spool_filling": "网关暂存空间将满",
