@@ -29,7 +29,7 @@ const BATTERY_BACK: u32 = 3;
 const SENSORS: [&[&str]; 4] = [
     &["hr", "rr_imp", "st_i", "st_ii", "st_v", "pvc_rate"],
     &["spo2", "pr", "pi"],
-    &["abp_sys", "abp_dia", "abp_mean"],
+    &["abp_sys", "abp_dia", "abp_mean", "abp_pr"],
     &["etco2", "fico2", "rr_co2"],
 ];
 

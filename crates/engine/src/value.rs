@@ -46,6 +46,10 @@ impl Origin {
 
 /// One metric of one source.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts of their own, in any combination"
+)]
 pub(crate) struct Slot {
     pub(crate) reading: Reading,
     /// As the source gave it; empty: the catalogue's.

@@ -358,6 +358,7 @@ impl Shard {
             | RegistryAction::HandOverTo(_)
             | RegistryAction::Close
             | RegistryAction::Reopen
+            | RegistryAction::SetBaseline { .. }
             | RegistryAction::Alert { .. }
             | RegistryAction::SetLimits { .. }
             | RegistryAction::AutoLimits { .. } => action,

@@ -176,6 +176,7 @@ impl Slot {
             transfer,
             aliases: Vec::new(),
             info: TransferInfo::default(),
+            baselines: Vec::new(),
             population_assumed: true,
             exercise: false,
             phase: Phase::Open,

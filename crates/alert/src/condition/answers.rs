@@ -63,13 +63,14 @@ pub(super) fn sustained(
 
 pub(super) fn slope(
     (of, bound): (&[(usize, usize)], &Bound),
-    memory: Option<&mut Memory>,
+    memory: &mut [Memory],
+    place: usize,
     at: &mut Moment,
 ) -> Result<Answer, Answer> {
     let (chosen, _) = at.first(of.iter().map(|(channel, _)| *channel))?;
     let (channel, window) = of.get(chosen).ok_or(TOO_LITTLE)?;
     let window = at.windows.get(*window).ok_or(TOO_LITTLE)?;
-    let Some(Memory::Slope { on, slope, version }) = memory else {
+    let Some(Memory::Slope { on, slope, version }) = memory.get_mut(place) else {
         return Err(TOO_LITTLE);
     };
     let now_at = version_of(window.version(), chosen);
@@ -182,11 +183,11 @@ pub(super) fn measuring(of: usize, (before, after): (Span, Span), at: &mut Momen
 /// Held now, or within the span before.
 pub(super) fn lately(
     asked: Answer,
-    memory: Option<&mut Memory>,
+    (memory, place): (&mut [Memory], usize),
     within: Span,
     at: &mut Moment,
 ) -> Answer {
-    let Some(Memory::Last(last)) = memory else {
+    let Some(Memory::Last(last)) = memory.get_mut(place) else {
         return asked;
     };
     if asked.truth == Truth::Present {

@@ -238,7 +238,7 @@ impl Clause {
                 of,
                 bound,
                 memory: place,
-            } => slope((of, bound), memory.get_mut(*place), at)?,
+            } => slope((of, bound), memory, *place, at)?,
             Self::Swing {
                 of,
                 side,
@@ -272,7 +272,7 @@ impl Clause {
             } => {
                 let asked = of.iter().map(|(clause, place)| {
                     let asked = clause.ask(memory, at);
-                    lately(asked, memory.get_mut(*place), *within, at)
+                    lately(asked, (memory, *place), *within, at)
                 });
                 count(asked, *wanted)
             }

@@ -48,7 +48,7 @@ impl Rules {
             "an id has 1 to 64 letters a-z, digits and '_'",
         )?;
         check(self.rule(id).is_none(), "there are two of this id")?;
-        check(self.rules.len() < RULES_MAX, "more than 64 conditions")?;
+        check(self.list.len() < RULES_MAX, "more than 64 conditions")?;
         let delayed = NEVER_DELAYED.contains(&id.as_str()) && row.on_delay_s > 0;
         check(
             !delayed,
@@ -92,7 +92,7 @@ impl Rules {
         for code in &rule.doubts {
             self.channel_or_new(Quantity::Value(*code));
         }
-        self.rules.push(rule);
+        self.list.push(rule);
         Ok(())
     }
 
@@ -146,7 +146,7 @@ impl Builder<'_> {
                 after: seconds((*after_s).into())?,
             },
             Ask::Raised(id) => {
-                let place = self.rules.rules.iter().position(|rule| rule.id == *id);
+                let place = self.rules.list.iter().position(|rule| rule.id == *id);
                 let here = place.ok_or_else(|| format!("no condition {id} before this one"))?;
                 Clause::Raised(here)
             }

@@ -83,7 +83,7 @@ impl Rule {
 /// All rules of one population, in the book's order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rules {
-    pub(super) rules: Vec<Rule>,
+    pub(super) list: Vec<Rule>,
     pub(super) channels: Vec<ChannelSpec>,
     pub(super) windows: Vec<WindowSpec>,
 }
@@ -92,13 +92,13 @@ impl Rules {
     /// All of them.
     #[must_use]
     pub fn rules(&self) -> &[Rule] {
-        &self.rules
+        &self.list
     }
 
     /// One of them.
     #[must_use]
     pub fn rule(&self, id: &str) -> Option<&Rule> {
-        self.rules.iter().find(|rule| rule.id == id)
+        self.list.iter().find(|rule| rule.id == id)
     }
 
     /// What they look at.

@@ -40,9 +40,10 @@ pub(super) fn channel(rules: &Rules, id: &str) -> usize {
         .strip_suffix(".high")
         .map_or((id, false), |id| (id, true));
     let code = catalogue().vital_by_id(id).unwrap().code;
-    let of = match high {
-        true => Quantity::ScoreHigh(code),
-        false => Quantity::Value(code),
+    let of = if high {
+        Quantity::ScoreHigh(code)
+    } else {
+        Quantity::Value(code)
     };
     rules.channel(of).unwrap()
 }

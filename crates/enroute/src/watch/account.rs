@@ -214,6 +214,13 @@ fn length(us: i64) -> String {
     }
 }
 
+/// Conditions of the rule book for which too little data comes.
+pub(crate) fn unavailable(source: &v1::Source) -> Option<String> {
+    let rules = source.unavailable.iter().map(|id| words::printable(id));
+    let rules: Vec<String> = rules.collect();
+    (!rules.is_empty()).then(|| format!("too little data for: {}", rules.join(", ")))
+}
+
 /// What a person reads of a source's ledger, a line each: for `transfer show`.
 pub(crate) fn lines(source: &v1::Source) -> Vec<String> {
     let mut lines = Vec::new();
@@ -240,6 +247,7 @@ pub(crate) fn lines(source: &v1::Source) -> Vec<String> {
             source.rejected_publishes
         ));
     }
+    lines.extend(unavailable(source));
     let mut epochs: Vec<u64> = source.completeness.iter().map(|s| s.epoch).collect();
     epochs.dedup();
     let several = epochs.len() > 1;

@@ -199,6 +199,7 @@ impl Survey {
                     RegistryAction::JoinInto(_) | RegistryAction::Alert { .. } => return,
                     RegistryAction::Put(_)
                     | RegistryAction::HandOverTo(_)
+                    | RegistryAction::SetBaseline { .. }
                     | RegistryAction::Close
                     | RegistryAction::Reopen
                     | RegistryAction::SetLimits { .. }

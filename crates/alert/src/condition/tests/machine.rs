@@ -67,12 +67,12 @@ impl Naive {
             .find(|(_, said)| !matches!(said, Said::Looked));
         let before = self.phase;
         match known.map(|(_, said)| *said) {
-            None => {}
-            Some(Said::Gap | Said::Stopped | Said::Looked) => {
-                if self.phase == Some(AlertPhase::Active) {
-                    self.phase = Some(AlertPhase::Unknown);
-                }
+            Some(Said::Gap | Said::Stopped | Said::Looked)
+                if self.phase == Some(AlertPhase::Active) =>
+            {
+                self.phase = Some(AlertPhase::Unknown);
             }
+            None | Some(Said::Gap | Said::Stopped | Said::Looked) => {}
             Some(Said::Present) => {
                 let up = matches!(self.phase, Some(AlertPhase::Active | AlertPhase::Unknown));
                 let long = self
