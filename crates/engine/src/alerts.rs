@@ -170,17 +170,20 @@ impl Alerts {
         gateway: &GatewayId,
         rule: &Rule,
         step: rule::Step,
-        value: Option<Reading>,
+        value: Option<(Reading, EngineTime)>,
         at: EngineTime,
         out: &mut Effects,
     ) {
         let key = (Some(gateway.clone()), rule.kind());
-        let last = self.open.get(&key).and_then(|alert| alert.value);
+        let last = self.open.get(&key);
+        let last = last.and_then(|alert| Some((alert.value?, alert.value_at?)));
+        let value = value.or(last);
         let now = Now {
             phase: step.phase,
             priority: rule.timing.priority,
             since: step.since,
-            value: value.or(last),
+            value: value.map(|(reading, _)| reading),
+            value_at: value.map(|(_, at)| at),
             limit: step.limit,
         };
         self.set(key, now, at, out);

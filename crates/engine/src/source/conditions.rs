@@ -80,8 +80,8 @@ impl Source {
                 Quantity::ScoreHigh(_) | Quantity::ScoreRed(_) => None,
             });
             let value = match values.get(&rule.metric) {
-                Some(slot) => slot.usable().map(|_| slot.reading),
-                None => spoke.map(|slot| slot.reading),
+                Some(slot) => slot.usable().map(|_| (slot.reading, slot.heard_at)),
+                None => spoke.map(|slot| (slot.reading, slot.heard_at)),
             };
             tell(rule, step, value, ctx);
         });
@@ -213,7 +213,7 @@ impl Source {
 
 /// The value is the one that it is shown with; where there is none (unknown) the
 /// last one stays.
-fn tell(rule: &Rule, step: Step, value: Option<Reading>, ctx: &mut Ctx) {
+fn tell(rule: &Rule, step: Step, value: Option<(Reading, EngineTime)>, ctx: &mut Ctx) {
     ctx.alerts
         .rule_step(ctx.gateway, rule, step, value, ctx.at, ctx.out);
 }
