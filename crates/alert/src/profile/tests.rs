@@ -1,3 +1,5 @@
+//! The built-in limits against the reference tables, layering, what is looked up.
+
 use super::*;
 use crate::book::RuleBook;
 use enroute_model::catalogue::catalogue;
