@@ -217,6 +217,7 @@ impl Alerts {
                 let shown = &mut alert.path.shown;
                 if !shown.iter().any(|(known, _)| known == role) {
                     shown.push((*role, from));
+                    out.shown.push(at.since(alert.path.raised_at));
                     out.changed.info = true;
                 }
                 return;

@@ -3,6 +3,7 @@
 use enroute_model::frame::Metric;
 use enroute_model::ids::{GatewayId, StreamKey};
 use enroute_model::state::AlertTransition;
+use enroute_model::time::Span;
 
 /// Effects of a record or of deadlines, in order. The caller clears it and
 /// gives it again, so that nothing is allocated in the steady state.
@@ -12,6 +13,9 @@ pub struct Effects {
     pub alerts: Vec<AlertTransition>,
     /// Which parts of the state are no longer what they were.
     pub changed: Changed,
+    /// How long after its demand for attention an alert was first shown to
+    /// somebody of a role.
+    pub shown: Vec<Span>,
     /// What the engine cannot do alone.
     pub requests: Vec<Request>,
 }
@@ -70,6 +74,7 @@ impl Effects {
     /// Forgets all of it, keeps the memory.
     pub fn clear(&mut self) {
         self.alerts.clear();
+        self.shown.clear();
         self.requests.clear();
         self.changed.clear();
     }
@@ -77,7 +82,10 @@ impl Effects {
     /// Whether there is nothing to say.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.alerts.is_empty() && self.requests.is_empty() && self.changed.is_empty()
+        self.alerts.is_empty()
+            && self.shown.is_empty()
+            && self.requests.is_empty()
+            && self.changed.is_empty()
     }
 }
 

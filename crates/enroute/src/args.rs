@@ -352,7 +352,9 @@ pub(crate) struct InfoArgs {
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Keys: up and down choose, Enter opens, Esc goes back, left and right go to the next
-patient, ? shows help, q leaves.
+patient, ? shows help, q leaves. With a patient open: up and down choose an alert, a
+acknowledges it, z lets its signals rest for five minutes, m is a remark. The view tells
+the server which alerts it has drawn. It speaks English only.
 
 With --json one object a line is printed, for scripts:
   {\"type\":\"snapshot\",\"server_time\":…,\"missed\":null,\"transfers\":[…]}
@@ -382,6 +384,9 @@ pub(crate) struct WatchArgs {
     /// Print one JSON object a line instead of opening the view
     #[arg(long)]
     pub(crate) json: bool,
+    /// Who you are, for what you do about alerts; recorded as unverified [default: $USER]
+    #[arg(long = "as", value_name = "NAME")]
+    pub(crate) actor: Option<String>,
 }
 
 /// Copy everything that a server has stored into one file.

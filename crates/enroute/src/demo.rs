@@ -197,7 +197,12 @@ impl Demo {
 
     /// The terminal view, until somebody leaves it.
     async fn shown(&mut self, run_for: Option<Duration>, stop: Stop) -> Result<()> {
-        let view = watch::view(self.endpoint.clone(), None, Arc::clone(&self.clock), stop);
+        let view = watch::view(
+            self.endpoint.clone(),
+            None,
+            ("demo".into(), Arc::clone(&self.clock)),
+            stop,
+        );
         tokio::select! {
             shown = view => shown,
             () = sleep_or_never(run_for) => Ok(()),

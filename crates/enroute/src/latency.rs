@@ -1,7 +1,7 @@
 //! How long frames take, stage by stage, as HDR histograms.
 
 use enroute_journal::{Meter, TailItem};
-use enroute_live::{Latency, Stage};
+use enroute_live::{AlertStage, Latency, Stage};
 use enroute_model::ids::Position;
 use enroute_model::time::{Clock, ServerTime, Span};
 use hdrhistogram::Histogram;
@@ -140,6 +140,8 @@ pub(crate) struct ServerTimes {
     pub(crate) sent: Times,
     /// The last part of that: from handled on.
     pub(crate) viewer: Times,
+    /// The way of alerts.
+    pub(crate) alerts: AlertTimes,
     /// Writes and syncs of the journal.
     pub(crate) commits: Times,
     /// Records in them.
@@ -162,6 +164,7 @@ impl ServerTimes {
             handled: Times::new(),
             sent: Times::new(),
             viewer: Times::new(),
+            alerts: AlertTimes::default(),
             commits: Times::new(),
             records: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
@@ -189,6 +192,17 @@ impl std::fmt::Debug for ServerTimes {
 }
 
 impl Latency for ServerTimes {
+    fn alert(&self, stage: AlertStage, took: Span) {
+        let times = match stage {
+            AlertStage::Received => &self.alerts.received,
+            AlertStage::Raised => &self.alerts.raised,
+            AlertStage::Sent => &self.alerts.sent,
+            AlertStage::Shown => &self.alerts.shown,
+            AlertStage::Acknowledged => &self.alerts.acknowledged,
+        };
+        times.record(took);
+    }
+
     fn record(&self, stage: Stage, position: Position, took: Span) {
         let now = self.wall();
         match stage {
@@ -206,6 +220,33 @@ impl Latency for ServerTimes {
                     self.viewer.record(now.since(at));
                 }
             }
+        }
+    }
+}
+
+/// How long alerts took from one stage to the next.
+#[derive(Debug)]
+pub(crate) struct AlertTimes {
+    /// From the measurement of the value that raised it until its reception.
+    pub(crate) received: Times,
+    /// From there until it was raised.
+    pub(crate) raised: Times,
+    /// From there until it was handed to a viewer, to each.
+    pub(crate) sent: Times,
+    /// Until it was shown, to the first of each role.
+    pub(crate) shown: Times,
+    /// Until somebody acknowledged it.
+    pub(crate) acknowledged: Times,
+}
+
+impl Default for AlertTimes {
+    fn default() -> Self {
+        Self {
+            received: Times::new(),
+            raised: Times::new(),
+            sent: Times::new(),
+            shown: Times::new(),
+            acknowledged: Times::new(),
         }
     }
 }

@@ -216,7 +216,8 @@ impl Server {
 }
 
 /// An id of 128 random bits: the same request sent twice changes things once.
-fn action_id() -> Result<String> {
+/// A name that no other action has.
+pub(crate) fn action_id() -> Result<String> {
     let mut bytes = [0u8; 16];
     getrandom::fill(&mut bytes).map_err(|error| anyhow!("failed to get random bytes: {error}"))?;
     Ok(format!("{:032x}", u128::from_be_bytes(bytes)))

@@ -2,6 +2,7 @@
 
 pub(crate) mod account;
 mod app;
+mod attend;
 mod board;
 mod chrome;
 mod data;
@@ -42,7 +43,10 @@ pub(crate) async fn run(args: WatchArgs, log: Option<&str>) -> Result<ExitCode> 
         bail!("standard output is no terminal; use --json for scripts");
     }
     log::start(log, None, Some("warn"), Screen::Drawn)?;
-    view(endpoint, args.transfer, Arc::new(SystemClock::new()), stop).await?;
+    let actor = args.actor.or_else(|| std::env::var("USER").ok());
+    let actor = actor.unwrap_or_else(|| "terminal".into());
+    let clock = Arc::new(SystemClock::new());
+    view(endpoint, args.transfer, (actor, clock), stop).await?;
     Ok(ExitCode::SUCCESS)
 }
 

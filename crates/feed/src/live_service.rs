@@ -219,6 +219,8 @@ fn checked(request: v1::WatchRequest) -> Result<Watch, Status> {
             request.resume_token.len()
         )));
     }
+    let role = enroute_wire::registry::role_from(request.role)
+        .map_err(|refusal| Status::invalid_argument(refusal.to_string()))?;
     let resume =
         (!request.resume_token.is_empty()).then(|| Token::new(request.resume_token.into()));
     Ok(Watch {
@@ -226,6 +228,7 @@ fn checked(request: v1::WatchRequest) -> Result<Watch, Status> {
         samples: request.samples,
         waveforms: request.waveforms,
         board: request.board,
+        role,
         resume,
     })
 }

@@ -4,7 +4,7 @@
 use crate::core::{CoreError, Store, raised_at};
 use crate::engines::{About, Step};
 use crate::guard::guard;
-use crate::options::{Stage, add};
+use crate::options::{AlertStage, Stage, add};
 use crate::outbox::UseTransfer;
 use crate::shard::{Shard, Told};
 use crate::update::{AlertStep, Sample, ValuesChange};
@@ -12,7 +12,7 @@ use bytes::Bytes;
 use enroute_engine::{Changed, Effects};
 use enroute_journal::{Class, Stored};
 use enroute_model::ids::{GatewayId, Lane, Position, ShortCode, TransferId};
-use enroute_model::state::{AlertTransition, Verdict};
+use enroute_model::state::{AlertPhase, AlertTransition, Verdict};
 use enroute_model::time::{EngineTime, GatewayTime, ServerTime, Span};
 use enroute_wire::Message;
 use std::collections::{BTreeMap, BTreeSet};
@@ -103,7 +103,36 @@ impl Shard {
         for alert in &effects.alerts {
             self.alert(transfer, alert);
         }
+        for took in &effects.shown {
+            self.alert_came(AlertStage::Shown, *took);
+        }
         self.changed(transfer, &effects.changed);
+    }
+
+    fn alert_came(&self, stage: AlertStage, took: Span) {
+        if let Some(latency) = &self.options.latency {
+            latency.alert(stage, took);
+        }
+    }
+
+    /// Tells how long an alert took to come here.
+    fn alert_took(&self, step: &AlertTransition) {
+        let alert = &step.alert;
+        let raised_at = alert.path.raised_at;
+        let seen = alert
+            .acknowledged
+            .as_ref()
+            .filter(|seen| seen.at == step.at);
+        if seen.is_some() && alert.phase != AlertPhase::Ended {
+            self.alert_came(AlertStage::Acknowledged, step.at.since(raised_at));
+        }
+        if let Some(value) = alert.path.value.filter(|_| step.ordinal == alert.raised) {
+            if let Some((measured_at, _)) = value.measured_at {
+                let took = Span(value.received_at.0.saturating_sub(measured_at.0));
+                self.alert_came(AlertStage::Received, took);
+            }
+            self.alert_came(AlertStage::Raised, raised_at.since(value.received_at));
+        }
     }
 
     fn alert(&mut self, transfer: &TransferId, alert: &AlertTransition) {
@@ -121,6 +150,7 @@ impl Shard {
         }
         let (ordinal, at) = (alert.ordinal, alert.at);
         *told = Told { ordinal, at };
+        self.alert_took(alert);
         self.core.kept = self.core.kept.max(at);
         let bytes = enroute_wire::state::transition_to(transfer, alert).encode_to_vec();
         let put = self.core.store.side.put_derived(transfer, ordinal, &bytes);

@@ -44,7 +44,7 @@ pub use live::{
     ActError, Acted, BookError, Health, HistoryError, Live, LookupError, StartError, Started,
     WatchError,
 };
-pub use options::{Latency, Options, Probe, Stage, Stats};
+pub use options::{AlertStage, Latency, Options, Probe, Stage, Stats};
 pub use outbox::{Commands, Receipts, UseTransfer};
 pub use recordings::recordings;
 pub use rerun::{Difference, Rerun, RerunError, rerun};

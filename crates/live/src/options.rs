@@ -1,6 +1,7 @@
 //! Limits and timing of the live view, and what it tells about itself.
 
 use enroute_model::ids::Position;
+use enroute_model::registry::ViewerRole;
 use enroute_model::time::Span;
 use enroute_wire::limits::WATCH_TRANSFERS_MAX;
 use std::sync::Arc;
@@ -90,10 +91,29 @@ pub enum Stage {
     Sent,
 }
 
+/// How far an alert has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AlertStage {
+    /// The value that raised it was received: the time since its measurement, as
+    /// far as the clocks on board are known.
+    Received,
+    /// It was raised: the time since that value was received; delays of limits
+    /// are in it where no newer value came.
+    Raised,
+    /// It was handed to a viewer: the time since it was raised.
+    Sent,
+    /// A viewer drew it, the first of its role: the time since it was raised.
+    Shown,
+    /// Somebody acknowledged it: the time since it was raised.
+    Acknowledged,
+}
+
 /// Takes latencies, such as into a histogram. Called on hot paths: must not wait.
 pub trait Latency: Send + Sync {
     /// The frame of the record at `position` took this long to reach `stage`.
     fn record(&self, stage: Stage, position: Position, took: Span);
+    /// An alert took this long to reach `stage`.
+    fn alert(&self, stage: AlertStage, took: Span);
 }
 
 /// Counters, readable at any time.
@@ -110,6 +130,25 @@ pub struct Stats {
     pub(crate) duplicates: AtomicU64,
     pub(crate) conflicts: AtomicU64,
     pub(crate) unrecorded: AtomicU64,
+    pub(crate) alerts_sent: [AtomicU64; 4],
+}
+
+impl Stats {
+    /// Steps of alerts handed to viewers, by the role that they declared.
+    #[must_use]
+    pub fn alerts_sent(&self) -> [(ViewerRole, u64); 4] {
+        ViewerRole::ALL.map(|role| (role, self.sent_to(role).load(Ordering::Relaxed)))
+    }
+
+    pub(crate) fn sent_to(&self, role: ViewerRole) -> &AtomicU64 {
+        let [wall, viewer, clinician, on_call] = &self.alerts_sent;
+        match role {
+            ViewerRole::Wall => wall,
+            ViewerRole::Viewer => viewer,
+            ViewerRole::Clinician => clinician,
+            ViewerRole::OnCall => on_call,
+        }
+    }
 }
 
 macro_rules! counters {

@@ -16,7 +16,7 @@ use crate::update::{Delivery, Ended, Watch};
 pub use enroute_engine::StreamReceipt;
 use enroute_journal::{Append, Class, Journal, ReadError, TailItem};
 use enroute_model::ids::{GatewayId, TransferId};
-use enroute_model::registry::RegistryAction;
+use enroute_model::registry::{RegistryAction, ViewerRole};
 use enroute_model::state::{TransferState, Verdict};
 use enroute_model::time::Clock;
 use std::sync::Arc;
@@ -159,7 +159,12 @@ impl Stepped {
             follow(finder, |attach| self.reach(opened.viewer, attach));
             caught
         });
-        let viewing = Viewing::new(&self.shard.common, &self.shard.stats, opened);
+        let viewing = Viewing::new(
+            &self.shard.common,
+            &self.shard.stats,
+            opened,
+            ViewerRole::default(),
+        );
         Ok(Viewer { viewing, caught })
     }
 

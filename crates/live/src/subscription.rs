@@ -3,14 +3,17 @@
 
 use crate::catch_up::{self, Caught};
 use crate::live::{Live, LookupError, WatchError};
-use crate::options::{Options, Stage, Stats, add};
+use crate::options::{AlertStage, Options, Stage, Stats, add};
 use crate::queue::{Item, Over, Seat};
 use crate::requests::{Opened, Request, Wanted};
 use crate::token::Cursor;
 use crate::update::{AlertStep, Delivery, Ended, Snapshot, Update, Watch};
 use enroute_journal::{ReadError, Reader};
 use enroute_model::ids::Position;
-use enroute_model::time::{Clock, EngineTime, ServerTime};
+use enroute_model::registry::ViewerRole;
+use enroute_model::state::{AlertState, TransferState};
+use enroute_model::time::{Clock, EngineTime, ServerTime, Span};
+use enroute_wire::v1;
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -82,6 +85,9 @@ pub(crate) struct Viewing {
     cursor: Cursor,
     /// Samples from before the queue are still being given.
     catching_up: bool,
+    role: ViewerRole,
+    /// Alerts raised before were not waited for here.
+    began: EngineTime,
     /// What was replaced before this queue.
     conflated: u64,
 }
@@ -90,7 +96,9 @@ pub(crate) async fn open(live: &Live, watch: Watch) -> Result<Subscription, Watc
     let options = &live.common.options;
     let waveforms = watch.waveforms;
     let wanted = wanted(options, watch.clone())?;
-    let opened = live.ask(|reply| Request::Watch { wanted, reply }).await??;
+    let mut opened = live.ask(|reply| Request::Watch { wanted, reply }).await??;
+    let role = watch.role;
+    opened.missed.retain(|step| is_for(role, step));
     let catching_up = opened.catch_up.then(|| {
         let after = opened.from.position;
         let requests = live.requests.clone();
@@ -102,7 +110,7 @@ pub(crate) async fn open(live: &Live, watch: Watch) -> Result<Subscription, Watc
     Ok(Subscription {
         live: live.clone(),
         watch,
-        viewing: Viewing::new(&live.common, &live.stats, opened),
+        viewing: Viewing::new(&live.common, &live.stats, opened, role),
         catching_up,
         heartbeat,
         again: None,
@@ -129,6 +137,32 @@ pub(crate) fn wanted(options: &Options, watch: Watch) -> Result<Wanted, WatchErr
         board: watch.board,
         resume,
     })
+}
+
+/// Whether a step is for somebody in this role. An exercise passes nothing on.
+fn is_for(role: ViewerRole, step: &AlertStep) -> bool {
+    let passed_on =
+        |alert: &v1::Alert| alert.escalation > 0 || alert.kind() == v1::AlertKind::NotAttended;
+    role != ViewerRole::OnCall || step.transition.alert.as_ref().is_some_and(passed_on)
+}
+
+/// What somebody on call is shown of a transfer's alerts.
+fn only_passed_on(state: &mut Arc<TransferState>) {
+    let exercise = state.exercise;
+    let is_passed_on = |alert: &AlertState| alert.reaches(ViewerRole::OnCall, exercise);
+    if !state.alerts.iter().all(is_passed_on) || !state.retrospective.is_empty() {
+        let state = Arc::make_mut(state);
+        state.alerts.retain(is_passed_on);
+        state.retrospective.clear();
+    }
+}
+
+fn only_for_those_on_call(update: &mut Update) {
+    match update {
+        Update::Snapshot(snapshot) => snapshot.states.iter_mut().for_each(only_passed_on),
+        Update::State(state) => only_passed_on(state),
+        Update::Values(_) | Update::Sample(_) | Update::Alert(_) | Update::Heartbeat { .. } => {}
+    }
 }
 
 impl Subscription {
@@ -211,7 +245,13 @@ impl Subscription {
 }
 
 impl Viewing {
-    pub(crate) fn new(common: &Arc<Common>, stats: &Arc<Stats>, opened: Opened) -> Self {
+    pub(crate) fn new(
+        common: &Arc<Common>,
+        stats: &Arc<Stats>,
+        opened: Opened,
+        role: ViewerRole,
+    ) -> Self {
+        let began = opened.cursor.at;
         let mut cursor = opened.from;
         if !opened.catch_up {
             cursor.position = opened.cursor.position;
@@ -227,6 +267,8 @@ impl Viewing {
             front: front.collect(),
             cursor,
             catching_up: opened.catch_up,
+            role,
+            began,
             conflated: 0,
         }
     }
@@ -279,6 +321,7 @@ impl Viewing {
 
     pub(crate) fn took(&mut self, item: Item) -> Option<Update> {
         match item {
+            Item::Update(Update::Alert(step)) if !is_for(self.role, &step) => None,
             Item::Update(update) => Some(update),
             Item::Follow(transfer, ordinal) => {
                 self.cursor.ordinals.insert(transfer, ordinal);
@@ -302,8 +345,26 @@ impl Viewing {
         Update::Heartbeat { conflated }
     }
 
-    pub(crate) fn deliver(&mut self, update: Update) -> Delivery {
+    /// Counts what was handed over, and how long that took.
+    fn alert_sent(&self, update: &Update, now: ServerTime) {
+        let Update::Alert(step) = update else { return };
+        add(self.stats.sent_to(self.role), 1);
+        let alert = step.transition.alert.as_ref();
+        let demand = alert.is_some_and(|a| a.raised_ordinal == step.ordinal && !a.retrospective);
+        if demand
+            && step.at >= self.began
+            && let Some(latency) = &self.common.options.latency
+        {
+            latency.alert(AlertStage::Sent, Span(now.0.saturating_sub(step.at.0)));
+        }
+    }
+
+    pub(crate) fn deliver(&mut self, mut update: Update) -> Delivery {
         let server_time = ServerTime(self.common.clock.wall());
+        if self.role == ViewerRole::OnCall {
+            only_for_those_on_call(&mut update);
+        }
+        self.alert_sent(&update, server_time);
         match &update {
             // In no record: nothing to resume from.
             Update::Alert(step) if step.ordinal == 0 => {}

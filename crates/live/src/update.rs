@@ -3,6 +3,7 @@
 use crate::token::Token;
 use bytes::Bytes;
 use enroute_model::ids::{GatewayId, Lane, Position, TransferId};
+use enroute_model::registry::ViewerRole;
 use enroute_model::state::{TransferState, ValueState};
 use enroute_model::time::{EngineTime, ServerTime};
 use enroute_wire::v1;
@@ -19,6 +20,9 @@ pub struct Watch {
     pub waveforms: bool,
     /// All open transfers besides the named ones, without their samples.
     pub board: bool,
+    /// As whom: somebody on call is given the alerts that were passed on to them
+    /// and no others, and none of an exercise.
+    pub role: ViewerRole,
     /// From the last delivery of an earlier subscription.
     pub resume: Option<Token>,
 }

@@ -10,6 +10,7 @@ use enroute_journal::{Depth, Gauges};
 use enroute_live::{Live, Totals};
 use enroute_model::frame::Priority;
 use enroute_model::ids::{Lane, Position, Stream};
+use enroute_model::registry::ViewerRole;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -288,6 +289,15 @@ impl ServerScrape {
         page.counter(
             things("alert_transitions", "Steps of alerts"),
             live.alerts(),
+        )?;
+        let sent = live.alerts_sent();
+        let sent = sent.map(|(role, n)| ([("role", role_word(role))], n));
+        page.counters(
+            things(
+                "alert_transitions_sent",
+                "Steps of alerts handed to viewers",
+            ),
+            &sent,
         )
     }
 
@@ -387,7 +397,29 @@ impl ServerScrape {
         page.histograms(
             seconds("stage_duration", "How long frames of the live lane took from one stage to the next; captured_received by the gateway's offset if that is known, received_durable of every record"),
             &stages,
+        )?;
+        let alerts = &times.alerts;
+        let stages = [
+            ("measured_received", &alerts.received),
+            ("received_raised", &alerts.raised),
+            ("raised_sent", &alerts.sent),
+            ("raised_shown", &alerts.shown),
+            ("raised_acknowledged", &alerts.acknowledged),
+        ];
+        let stages = stages.map(|(word, times)| ([("stage", word)], times));
+        page.histograms(
+            seconds("alert_stage_duration", "How long alerts took: measured_received where the clocks on board are known, received_raised of the value that raised them, raised_shown to the first viewer of each role"),
+            &stages,
         )
+    }
+}
+
+fn role_word(role: ViewerRole) -> &'static str {
+    match role {
+        ViewerRole::Wall => "wall",
+        ViewerRole::Viewer => "viewer",
+        ViewerRole::Clinician => "clinician",
+        ViewerRole::OnCall => "on_call",
     }
 }
 

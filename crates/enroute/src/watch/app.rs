@@ -1,6 +1,7 @@
 //! The terminal view as a state machine: keys and responses go in, pages come out.
 //! Knows no terminal and no socket.
 
+use super::attend::{Attend, Reported};
 use super::picture::Picture;
 use super::{board, chrome, patient};
 use enroute_model::time::Span;
@@ -28,6 +29,8 @@ pub(crate) enum Act {
     Follow(String, u32),
     /// Follow no single transfer any more.
     Unfollow,
+    /// Do this about an alert of this transfer.
+    Attend(String, v1::AlertAction),
     /// Leave the view.
     Leave,
 }
@@ -37,6 +40,7 @@ struct Open {
     named: String,
     picture: Picture,
     stream: u32,
+    attend: Attend,
 }
 
 /// The terminal view.
@@ -47,6 +51,7 @@ pub(crate) struct App {
     help: bool,
     streams: u32,
     rung: Option<Span>,
+    reported: Reported,
 }
 
 /// The bell of a silent server rings again after this long.
@@ -62,6 +67,7 @@ impl App {
             help: false,
             streams: 0,
             rung: None,
+            reported: Reported::default(),
         }
     }
 
@@ -72,6 +78,7 @@ impl App {
             named: named.clone(),
             picture: Picture::new(),
             stream: self.streams,
+            attend: Attend::default(),
         });
         Act::Follow(named, self.streams)
     }
@@ -137,6 +144,13 @@ impl App {
             self.help = false;
             return Act::Stay;
         }
+        if self
+            .open
+            .as_ref()
+            .is_some_and(|open| open.attend.is_typing())
+        {
+            return self.patient_key(key.code);
+        }
         match key.code {
             KeyCode::Char('q') => Act::Leave,
             KeyCode::Char('?') => {
@@ -184,6 +198,17 @@ impl App {
         reason = "every other key does nothing"
     )]
     fn patient_key(&mut self, key: KeyCode) -> Act {
+        if let Some(open) = &mut self.open {
+            let state = open.picture.state_of(&open.named);
+            let typing = open.attend.is_typing();
+            let action = open.attend.key(key, state);
+            if let Some((action, state)) = action.zip(state) {
+                return Act::Attend(state.transfer.clone(), action);
+            }
+            if typing {
+                return Act::Stay;
+            }
+        }
         let forward = match key {
             KeyCode::Esc | KeyCode::Backspace => {
                 self.open = None;
@@ -205,13 +230,35 @@ impl App {
         }
     }
 
+    /// What became of something that was done about an alert.
+    pub(crate) fn told(&mut self, said: String) {
+        if let Some(open) = &mut self.open {
+            open.attend.told(said);
+        }
+    }
+
+    /// Alerts that the page shows and the server has not been told of. The board
+    /// shows one line of each transfer, and reports none.
+    pub(crate) fn drawn(&mut self) -> Vec<(String, v1::AlertAction)> {
+        let Some(open) = self.open.as_ref().filter(|_| !self.help) else {
+            return Vec::new();
+        };
+        let Some(state) = open.picture.state_of(&open.named) else {
+            return Vec::new();
+        };
+        let drawn = self.reported.drawn(state).into_iter();
+        drawn
+            .map(|action| (state.transfer.clone(), action))
+            .collect()
+    }
+
     /// Draws the page.
     pub(crate) fn draw(&self, frame: &mut Frame, now: Span) {
         match &self.open {
             None => board::draw(frame, &self.board, self.selected.as_deref(), now),
             Some(open) => {
                 let id = open.picture.find(&open.named).unwrap_or(&open.named);
-                patient::draw(frame, &open.picture, id, now);
+                patient::draw(frame, (&open.picture, &open.attend), id, now);
             }
         }
         if self.help {

@@ -174,6 +174,10 @@ pub(crate) fn help(frame: &mut Frame) {
         ("Enter", "open the patient"),
         ("← →  h l", "the patient before, the next patient"),
         ("Esc", "back to the board"),
+        (
+            "a  z  m",
+            "acknowledge, let rest, remark on the chosen alert",
+        ),
         ("?", "this help"),
         ("q  Ctrl-C", "leave"),
         ("", ""),
@@ -192,7 +196,7 @@ pub(crate) fn help(frame: &mut Frame) {
     .collect();
     let screen = frame.area();
     let height = u16::try_from(lines.len() + 2)
-        .unwrap_or(14)
+        .unwrap_or(15)
         .min(screen.height);
     let width = 66.min(screen.width);
     let area = Rect::new(

@@ -76,6 +76,8 @@ pub(crate) fn transfer(state: &v1::TransferState) -> Value {
         "info": state.info.as_ref().map(info),
         "travel": state.travel.as_ref().map(travel),
         "alerts": state.alert.iter().map(alert).collect::<Vec<_>>(),
+        "retrospective": state.retrospective.iter().map(alert).collect::<Vec<_>>(),
+        "unsearched_frames": state.unsearched_frames,
         "sources": state.source.iter().map(source).collect::<Vec<_>>(),
         "poisoned": state.poisoned.len(),
         "unrecorded": state.unrecorded.iter().map(unrecorded).collect::<Vec<_>>(),
@@ -263,7 +265,12 @@ pub(crate) fn alert(alert: &v1::Alert) -> Value {
         "since": rfc3339(alert.since_us),
         "value": alert.value.map(|value| words::number(value, alert.decimals)),
         "limit": alert.limit,
+        "value_at": alert.value_at_us.map(rfc3339),
         "raised_ordinal": alert.raised_ordinal,
+        "escalation": alert.escalation,
+        "retrospective": alert.retrospective,
+        "until": alert.until_us.map(rfc3339),
+        "path": alert.path.as_ref().map(path),
         "acknowledged": alert.acknowledged.as_ref().map(attention),
         "paused_until": alert.paused_until_us.map(rfc3339),
         "note": alert.note.as_ref().map(|note| json!({
@@ -273,10 +280,27 @@ pub(crate) fn alert(alert: &v1::Alert) -> Value {
     })
 }
 
+fn path(path: &v1::AlertPath) -> Value {
+    let shown = path.shown.iter().map(|shown| {
+        json!({
+            "role": word(shown.role().as_str_name()),
+            "first": shown.first.as_ref().map(attention),
+        })
+    });
+    json!({
+        "observed_at": path.observed_at_us.map(rfc3339),
+        "captured_at": path.captured_at_us.map(rfc3339),
+        "received_at": path.received_at_us.map(rfc3339),
+        "raised_at": rfc3339(path.raised_at_us),
+        "shown": shown.collect::<Vec<_>>(),
+    })
+}
+
 /// The word of an enum value without the enum's name: `ALERT_KIND_LIMIT_LOW` is
 /// `limit_low`.
 pub(crate) fn word(name: &str) -> String {
-    const PREFIXES: [&str; 10] = [
+    const PREFIXES: [&str; 11] = [
+        "VIEWER_ROLE_",
         "ALERT_KIND_",
         "ALERT_PHASE_",
         "READING_STATE_",

@@ -1,6 +1,7 @@
 //! One patient: waveforms beside the numbers, below them alerts, link and
 //! completeness, and the journey.
 
+use super::attend::Attend;
 use super::chrome::{self, DIM};
 use super::picture::{Picture, Transfer};
 use super::wave::{Channel, Trace};
@@ -20,10 +21,11 @@ const NO_SAMPLES_AFTER: Span = Span::from_secs(3);
 const WIDE: u16 = 100;
 
 /// Draws the patient `id`.
-pub(crate) fn draw(frame: &mut Frame, picture: &Picture, id: &str, now: Span) {
-    let keys = "← → other patient  Esc board  ? help  q leave";
+pub(crate) fn draw(frame: &mut Frame, (picture, attend): (&Picture, &Attend), id: &str, now: Span) {
+    let keys = "← → other patient  ↑ ↓ alert  a acknowledge  Esc board  ? help  q leave";
     let page = chrome::page(frame.area(), false, 0);
-    draw_in(frame, page.body, (picture, picture.silent(now)), id, now);
+    let shown = (picture, picture.silent(now), Some(attend));
+    draw_shown(frame, page.body, shown, id, now);
     chrome::foot(frame, page.foot, picture, now, keys);
 }
 
@@ -33,6 +35,16 @@ pub(crate) fn draw_in(
     frame: &mut Frame,
     area: Rect,
     (picture, silent): (&Picture, bool),
+    id: &str,
+    now: Span,
+) {
+    draw_shown(frame, area, (picture, silent, None), id, now);
+}
+
+fn draw_shown(
+    frame: &mut Frame,
+    area: Rect,
+    (picture, silent, attend): (&Picture, bool, Option<&Attend>),
     id: &str,
     now: Span,
 ) {
@@ -56,7 +68,7 @@ pub(crate) fn draw_in(
     let [head, below] =
         Layout::vertical([Constraint::Length(height), Constraint::Fill(1)]).areas(area);
     frame.render_widget(Paragraph::new(lines), head);
-    body(frame, below, transfer, now, now_us);
+    body(frame, below, (transfer, attend), (now, now_us));
     if silent {
         chrome::grey(frame, below);
     }
@@ -111,7 +123,12 @@ fn title(state: &v1::TransferState, now_us: i64) -> Vec<Line<'static>> {
     vec![first, second]
 }
 
-fn body(frame: &mut Frame, area: Rect, transfer: &Transfer, now: Span, now_us: i64) {
+fn body(
+    frame: &mut Frame,
+    area: Rect,
+    (transfer, attend): (&Transfer, Option<&Attend>),
+    (now, now_us): (Span, i64),
+) {
     let state = &transfer.state;
     let panels = if area.height >= 30 {
         let parts = if area.width >= WIDE { 3 } else { 2 };
@@ -130,7 +147,7 @@ fn body(frame: &mut Frame, area: Rect, transfer: &Transfer, now: Span, now_us: i
         tiles::draw(frame, right, state, now_us);
         let [alerts, data_area, journey] =
             Layout::horizontal([Constraint::Fill(1); 3]).areas(lower);
-        alert_panel(frame, alerts, state, now_us);
+        alert_panel(frame, alerts, (state, attend), now_us);
         data::draw(frame, data_area, state, now_us);
         journey_panel(frame, journey, state, now_us);
     } else {
@@ -139,7 +156,7 @@ fn body(frame: &mut Frame, area: Rect, transfer: &Transfer, now: Span, now_us: i
         waves(frame, above, transfer, now, now_us);
         tiles::draw(frame, below, state, now_us);
         let [alerts, data_area] = Layout::horizontal([Constraint::Fill(1); 2]).areas(lower);
-        alert_panel(frame, alerts, state, now_us);
+        alert_panel(frame, alerts, (state, attend), now_us);
         data::draw(frame, data_area, state, now_us);
     }
 }
@@ -219,7 +236,14 @@ fn wave(frame: &mut Frame, row: Rect, of: (&Channel, &Trace), thin: bool, now: S
     frame.render_widget(Paragraph::new(lines), row);
 }
 
-fn alert_panel(frame: &mut Frame, area: Rect, state: &v1::TransferState, now_us: i64) {
+fn alert_panel(
+    frame: &mut Frame,
+    area: Rect,
+    (state, attend): (&v1::TransferState, Option<&Attend>),
+    now_us: i64,
+) {
+    let chosen = attend.and_then(|attend| attend.chosen(state));
+    let chosen = chosen.map(|alert| alert.alert_id);
     let mut lines: Vec<Line> = state
         .alert
         .iter()
@@ -239,13 +263,22 @@ fn alert_panel(frame: &mut Frame, area: Rect, state: &v1::TransferState, now_us:
             };
             let age = words::age(now_us, alert.since_us);
             let mut text = format!("{mark} {}, {age}", words::alert(alert));
-            let phase = words::alert_phase(alert.phase());
-            if !phase.is_empty() {
-                text = format!("{text} ({phase})");
+            for more in [words::standing(alert), words::passed_on(alert).to_owned()] {
+                if !more.is_empty() {
+                    text = format!("{text} ({more})");
+                }
             }
-            Line::styled(text, style)
+            let attention = words::attention(alert);
+            if !attention.is_empty() {
+                text = format!("{text}; {attention}");
+            }
+            let here = Some(alert.alert_id) == chosen;
+            let sign = if here { "▸" } else { "" };
+            Line::styled(format!("{sign}{text}"), style)
         })
         .collect();
+    let said = attend.and_then(Attend::line);
+    lines.extend(said.map(Line::raw));
     for alarm in state.source.iter().flat_map(|source| &source.device_alarm) {
         lines.push(Line::from(vec![
             Text::styled("monitor: ", Style::new().fg(DIM)),
@@ -258,6 +291,8 @@ fn alert_panel(frame: &mut Frame, area: Rect, state: &v1::TransferState, now_us:
     if lines.is_empty() {
         lines.push(Line::styled("no alert", Style::new().fg(DIM)));
     }
+    let past = state.retrospective.iter();
+    lines.extend(past.map(|alert| Line::styled(words::past(alert), Style::new().fg(DIM))));
     listed(frame, area, "Alerts", lines);
 }
 

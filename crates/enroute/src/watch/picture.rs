@@ -152,6 +152,12 @@ impl Picture {
             .map(|(id, _)| id.as_str())
     }
 
+    /// The state of the transfer that somebody named.
+    pub(crate) fn state_of(&self, named: &str) -> Option<&v1::TransferState> {
+        let transfer = self.transfers.get(self.find(named)?)?;
+        Some(&transfer.state)
+    }
+
     fn replace(&mut self, snapshot: v1::Snapshot) {
         self.missed = snapshot.missed;
         let mut before = std::mem::take(&mut self.transfers);

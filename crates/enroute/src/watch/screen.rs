@@ -5,9 +5,12 @@ use super::HEARD_MAX;
 use super::app::{Act, App, Stream};
 use crate::client::{self, Heard};
 use crate::stop::Stop;
+use crate::transfer::action_id;
 use anyhow::{Context, Result, bail};
 use enroute_model::time::Clock;
 use enroute_wire::v1;
+use enroute_wire::v1::transfers_client::TransfersClient;
+use enroute_wire::v1::{alert_action, registry_action};
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyEvent};
 use std::io::Write;
@@ -31,14 +34,14 @@ const KEYS_MAX: usize = 32;
 pub(crate) async fn view(
     endpoint: Endpoint,
     transfer: Option<String>,
-    clock: Arc<dyn Clock>,
+    (actor, clock): (String, Arc<dyn Clock>),
     stop: Stop,
 ) -> Result<()> {
     let mut terminal = ratatui::try_init().context("failed to set up the terminal")?;
     let (keys, ended) = keys();
     // Also when the caller stops waiting and this future is dropped.
     let _leave = Leave(ended);
-    let shown = Shown::new(endpoint, clock);
+    let shown = Shown::new(endpoint, actor, clock);
     shown.run(&mut terminal, keys, transfer, stop).await
 }
 
@@ -87,11 +90,49 @@ struct Shown {
     to: mpsc::Sender<(Stream, Heard)>,
     from: mpsc::Receiver<(Stream, Heard)>,
     followed: Option<JoinHandle<()>>,
+    doing: mpsc::Sender<Doing>,
+    done: mpsc::Receiver<String>,
+}
+
+/// Something to do about an alert of a transfer.
+type Doing = (String, v1::AlertAction);
+
+/// Does one thing after the other and says what became of it. That an alert was
+/// shown is told the server and nobody else: if it does not arrive, it is lost.
+async fn act(
+    endpoint: Endpoint,
+    actor: String,
+    mut doing: mpsc::Receiver<Doing>,
+    done: mpsc::Sender<String>,
+) {
+    let mut client = TransfersClient::new(endpoint.connect_lazy());
+    while let Some((transfer, action)) = doing.recv().await {
+        let report = matches!(action.action, Some(alert_action::Action::Shown(_)));
+        let Ok(action_id) = action_id() else { continue };
+        let request = v1::ActRequest {
+            transfer,
+            action_id,
+            action: Some(v1::RegistryAction {
+                action: Some(registry_action::Action::Alert(action)),
+            }),
+            actor: actor.clone(),
+        };
+        let said = match client.act(request).await {
+            Ok(_) => "done".to_owned(),
+            Err(status) => format!("not done: {}", client::reason(&status)),
+        };
+        if !report && done.send(said).await.is_err() {
+            return;
+        }
+    }
 }
 
 impl Shown {
-    fn new(endpoint: Endpoint, clock: Arc<dyn Clock>) -> Self {
+    fn new(endpoint: Endpoint, actor: String, clock: Arc<dyn Clock>) -> Self {
         let (to, from) = mpsc::channel(HEARD_MAX);
+        let (doing, to_do) = mpsc::channel(KEYS_MAX);
+        let (say, done) = mpsc::channel(KEYS_MAX);
+        drop(tokio::spawn(act(endpoint.clone(), actor, to_do, say)));
         Self {
             app: App::new(),
             endpoint,
@@ -99,6 +140,8 @@ impl Shown {
             to,
             from,
             followed: None,
+            doing,
+            done,
         }
     }
 
@@ -133,6 +176,7 @@ impl Shown {
                         break Err(error);
                     }
                 }
+                Some(said) = self.done.recv() => self.app.told(said),
                 _ = pictures.tick() => self.draw(terminal)?,
             }
         };
@@ -163,6 +207,12 @@ impl Shown {
     fn act(&mut self, act: Act) -> bool {
         match act {
             Act::Stay => true,
+            Act::Attend(transfer, action) => {
+                if self.doing.try_send((transfer, action)).is_err() {
+                    self.app.told("not done: too much is under way".into());
+                }
+                true
+            }
             Act::Leave => false,
             Act::Unfollow => {
                 if let Some(followed) = self.followed.take() {
@@ -207,6 +257,10 @@ impl Shown {
         terminal
             .draw(|frame| self.app.draw(frame, now))
             .context("failed to draw")?;
+        for report in self.app.drawn() {
+            // With no room the others on the way say enough.
+            drop(self.doing.try_send(report));
+        }
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! The terminal view on a screen of characters, as text a person can judge.
 
+mod attend;
 mod rubbish;
 
 use super::app::{Act, App, Stream};

@@ -249,6 +249,37 @@ pub(crate) fn alert_phase(phase: v1::AlertPhase) -> &'static str {
     }
 }
 
+/// The same with what is known of it: of an unknown one the last value and when
+/// that came.
+pub(crate) fn standing(alert: &v1::Alert) -> String {
+    let word = alert_phase(alert.phase());
+    let last = alert.value.zip(alert.value_at_us);
+    match last.filter(|_| alert.phase() == v1::AlertPhase::Unknown) {
+        Some((value, at)) => {
+            let value = digits(value, alert.decimals);
+            format!("{word}, last value {value} at {}", utc::time_of_day(at))
+        }
+        None => word.to_owned(),
+    }
+}
+
+/// Whom it was passed on to; empty: nobody.
+pub(crate) fn passed_on(alert: &v1::Alert) -> &'static str {
+    match alert.escalation {
+        0 => "",
+        1 => "passed on to those on call",
+        _ => "nobody attends",
+    }
+}
+
+/// A breach that history brought to light.
+pub(crate) fn past(found: &v1::Alert) -> String {
+    let until = found.until_us.unwrap_or(found.since_us);
+    let lasted = utc::span(until.saturating_sub(found.since_us));
+    let at = utc::time_of_day(found.since_us);
+    format!("past: {}, at {at} for {lasted}", alert(found))
+}
+
 /// The marks of IEC 60601-1-8 as characters, so that colour never stands alone.
 pub(crate) fn priority_mark(priority: v1::Priority) -> &'static str {
     match priority {
