@@ -34,7 +34,7 @@ pub struct Viewer {
     unrecorded: bool,
     /// What it was given as being in no record.
     not_recorded: BTreeMap<FrameId, Frame>,
-    /// Snapshots that said that something was not given.
+    /// Snapshots that said that what was shown is in no record.
     told_missed: usize,
 }
 
@@ -107,8 +107,7 @@ impl Viewer {
     /// Watches `transfer` from the last token until the stream breaks or `done`
     /// has seen enough; says whether it has. Without a server it has not.
     ///
-    /// What is in no record (I8) is kept apart: it comes again, unless the commit
-    /// that failed had written it all the same.
+    /// What is in no record (I8) is kept apart: it comes again.
     pub async fn watch(
         &mut self,
         server: &str,
@@ -196,8 +195,8 @@ impl Viewer {
         &self.frames
     }
 
-    /// How many snapshots said that something was not given, after a time without
-    /// a recording: what came again while it ended is in the history alone.
+    /// How many snapshots said that what was shown is in no record, while or behind
+    /// a time without a recording. What was recorded comes all the same.
     #[must_use]
     pub fn told_missed(&self) -> usize {
         self.told_missed

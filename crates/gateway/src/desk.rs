@@ -2,7 +2,7 @@
 //! link reports. Puts it on disk, then hands it to the uplink, in one order.
 
 use crate::config::SpoolConfig;
-use crate::spool::{Draft, Moment, Spool, SpoolError, Spooled, StreamLife};
+use crate::spool::{Draft, Moment, Spool, SpoolError, Spooled, StreamLife, Unwritten};
 use crate::stats::Stats;
 use crate::uplink::io::LinkView;
 use crate::uplink::sent::Numbers;
@@ -67,6 +67,8 @@ pub(crate) struct Desk {
     clocks: Mutex<Option<ClockOffsets>>,
     /// What the uplink handed to the network at least once.
     handed: Mutex<Numbers>,
+    /// What was lost and is not declared yet.
+    unwritten: Mutex<Unwritten>,
     /// When the source last spoke after the crew ended a transfer.
     ended_at: Mutex<Option<Span>>,
 }
@@ -94,6 +96,7 @@ impl Desk {
             stats,
             clocks: Mutex::new(None),
             handed: Mutex::default(),
+            unwritten: Mutex::default(),
             ended_at: Mutex::new(None),
         };
         if let Some(spool) = lock(&desk.spool).as_ref() {
@@ -246,9 +249,14 @@ impl Desk {
         };
         let drafts: Vec<Draft> = items.into_iter().map(draft).collect();
         let count = u64::try_from(drafts.len()).unwrap_or(u64::MAX);
+        let before = std::mem::take(&mut *lock(&self.unwritten));
+        let mut unwritten = before.clone();
+        unwritten.add(&drafts);
         let appended = self
             .spool(move |spool| {
-                let appended = spool.append(&drafts)?;
+                let declared = spool.declare_unwritten(&before)?;
+                let mut appended = spool.append(&drafts)?;
+                appended.frames.splice(0..0, declared);
                 if ends {
                     spool.end_leg()?;
                 }
@@ -256,7 +264,10 @@ impl Desk {
             })
             .await
             // Not on disk, so not sent either.
-            .inspect_err(|_| self.lose(count))?;
+            .inspect_err(|_| {
+                self.lose(count);
+                *lock(&self.unwritten) = unwritten;
+            })?;
         *lock(&self.ended_at) = ends.then_some(monotonic);
         self.set_status(|status| status.ended = ends);
         self.stats.shed.add(appended.shed);

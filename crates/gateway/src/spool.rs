@@ -21,12 +21,14 @@ mod report;
 mod room;
 mod shed;
 mod trust;
+mod unwritten;
 mod word;
 
 use legs::Leg;
 use life::Life;
 pub use pick::{Picked, Wanted};
 pub use receipt::Heard;
+pub(crate) use unwritten::Unwritten;
 pub use word::Word;
 
 use crate::spool::shed::ShedRecord;

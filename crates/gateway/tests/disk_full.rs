@@ -129,6 +129,8 @@ async fn a_full_disk_is_said_and_heals_without_a_person() {
     while gateway.unconfirmed_frames() <= before {
         tokio::task::yield_now().await;
     }
+    // The frame, and the word of what was lost.
+    assert_eq!(gateway.unconfirmed_frames(), before + 2);
     assert_eq!(stats.unrecorded.get(), lost);
     drop(feed);
     gateway.cut_power().await;

@@ -80,6 +80,7 @@ mod appender;
 mod backup;
 mod check;
 mod committer;
+mod creation;
 mod error;
 mod head;
 mod journal;

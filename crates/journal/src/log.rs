@@ -18,7 +18,7 @@ use crate::error::{Failure, OpenError, ReadError};
 use crate::log_scan::LogScan;
 use crate::log_slices::{Change, LogSlice, Notes, note_key};
 use crate::store::{self, Disk, Store, Synced, refused};
-use crate::{head, tables};
+use crate::{creation, head, tables};
 use bytes::Bytes;
 use enroute_model::ids::{Epoch, Position, Stream};
 use fjall::{OwnedWriteBatch, PersistMode, Readable};
@@ -114,10 +114,14 @@ impl Log {
         options: &LogOptions,
         disk: Box<dyn Disk>,
     ) -> Result<Self, OpenError> {
-        let store = Store::open(dir, KIND)?;
-        if store.new {
-            create(&store).map_err(|error| refused(dir, &error))?;
-        }
+        let (store, notes) = creation::finished(dir, || {
+            let store = Store::open(dir, KIND)?;
+            if store.new {
+                create(&store).map_err(|error| refused(dir, &error))?;
+            }
+            let notes = Notes::open(&store, dir, options.slice_bytes_max)?;
+            Ok((store, notes))
+        })?;
         let clean = store.meta.contains_key(CLEAN_KEY);
         let clean = clean.map_err(|error| refused(dir, &error))?;
         let origin = match (store.new, clean) {
@@ -126,7 +130,7 @@ impl Log {
             (false, false) => Origin::Unclean,
         };
         let state = State {
-            notes: Notes::open(&store, dir, options.slice_bytes_max)?,
+            notes,
             disk,
             clean,
             failure: None,

@@ -2,6 +2,7 @@
 //! it can be let go at once: a store that failed is opened again only when
 //! nobody has it any more.
 
+use crate::creation;
 use crate::error::OpenError;
 use crate::slices::Slices;
 use crate::tables::Tables;
@@ -42,9 +43,12 @@ struct Leases {
 
 impl Spaces {
     pub(crate) fn open(dir: &Path, slice_us: u64) -> Result<Self, OpenError> {
-        let tables = Tables::open(dir, slice_us)?;
-        let width_us = i64::try_from(tables.slice_us).unwrap_or(i64::MAX);
-        let slices = Slices::open(&tables.db, dir, width_us)?;
+        let (tables, slices) = creation::finished(dir, || {
+            let tables = Tables::open(dir, slice_us)?;
+            let width_us = i64::try_from(tables.slice_us).unwrap_or(i64::MAX);
+            let slices = Slices::open(&tables.db, dir, width_us)?;
+            Ok((tables, slices))
+        })?;
         Ok(Self {
             tables,
             slices,

@@ -25,6 +25,7 @@ const ANOTHER_JOURNAL: &str =
     "the token is of another journal: what happened since it was given is not known";
 const NOT_NOW: &str = "what was missed cannot be read while nothing is recorded: it comes when \
      it can be";
+const UNREAD: &str = "what was missed could not be read";
 const TOO_MANY: &str = "more alert transitions were missed than are made up for: see the history";
 
 impl Shard {
@@ -139,8 +140,12 @@ impl Shard {
                 here = cursor.clone();
                 Err(NOT_NOW)
             }
-            None => self.resume(&here, named.is_some(), wanted.resume),
+            None => self.resume(&here, named.is_some(), wanted.resume.clone()),
         };
+        if let (Err(UNREAD), Some(Ok(cursor))) = (&resumed, wanted.resume) {
+            // The journal has just failed: what was missed is made up for later.
+            here = cursor;
+        }
         let (from, missed, unknown) = match resumed {
             Ok(Some((from, missed))) => (from, missed, None),
             Ok(None) => (here.clone(), Vec::new(), None),
@@ -203,7 +208,7 @@ impl Shard {
             Ok(None) => Err(TOO_MANY),
             Err(error) => {
                 tracing::error!(%error, "missed alerts not read");
-                Err("what was missed could not be read")
+                Err(UNREAD)
             }
         }
     }

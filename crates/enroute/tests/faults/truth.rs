@@ -1,68 +1,198 @@
 //! What the sources produced, and what must therefore have come.
 
 use enroute_model::catalogue::catalogue;
-use enroute_model::frame::{Body, Frame, Metric, Waveform};
+use enroute_model::frame::{Body, Frame, GapCause, Metric, Numeric, Shed, Waveform};
+use enroute_model::ids::Stream;
 use enroute_model::reading::Reading;
 use enroute_tests::viewer::FrameId;
 use enroute_tests::wfdb_set::Samples;
 use std::collections::BTreeMap;
 
-/// Within each life and run the frames are the beginning of the record.
-pub(crate) fn assert_true(frames: &BTreeMap<FrameId, Frame>, channels: &Expected, rates: &[u32]) {
-    let mut samples: BTreeMap<(String, u64, u32, Metric), usize> = BTreeMap::new();
-    let mut rows: BTreeMap<(String, u64, u32), usize> = BTreeMap::new();
-    let mut last: Option<&FrameId> = None;
-    for (id, frame) in frames {
-        let follows = last.is_some_and(|l| (&l.0, l.1, l.2, l.3 + 1) == (&id.0, id.1, id.2, id.3));
-        assert!(follows || id.3 == 1, "a hole before {id:?}, after {last:?}");
-        last = Some(id);
-        let run = (id.0.clone(), id.1, frame.header.boot);
-        match &frame.body {
-            Body::Waveforms(waveforms) => {
-                for waveform in waveforms {
-                    let key = (run.0.clone(), run.1, run.2, waveform.metric.clone());
-                    let done = samples.entry(key).or_default();
-                    assert_eq!(waveform.first_sample, *done as u64, "{id:?}");
-                    let expected = &expected(channels, waveform)[*done..];
-                    assert_eq!(
-                        waveform.samples,
-                        expected[..waveform.samples.len()],
-                        "{id:?}"
-                    );
-                    *done += waveform.samples.len();
+pub(crate) type Expected = Vec<(&'static str, Samples)>;
+/// A gateway and a life of its spool.
+pub(crate) type Life = (String, u64);
+/// Frames that the gateway says it could not write, by life and stream.
+pub(crate) type Declared = BTreeMap<(Life, Stream), u64>;
+
+/// Microseconds between two rows of numerics.
+const ROW_US: i64 = 2_000_000;
+
+/// What the records hold.
+pub(crate) struct Records {
+    pub(crate) channels: Expected,
+    /// The heart rate of each row.
+    pub(crate) rates: Vec<u32>,
+}
+
+impl Records {
+    /// What every start of a gateway gave is the beginning of its record, each
+    /// sample once and in order, over all lives of the spool that it began; what
+    /// is not there was declared by the gateway before it went on, as not written.
+    /// `starts`: which start of its gateway a life is of.
+    pub(crate) fn assert_given(
+        &self,
+        frames: &BTreeMap<FrameId, Frame>,
+        starts: &BTreeMap<Life, usize>,
+    ) -> Declared {
+        let began = first_row(frames);
+        let mut declared = Declared::new();
+        for lives in in_order(frames, starts).values() {
+            let mut played = Played::default();
+            for (_, life) in lives {
+                for stream in Stream::ALL {
+                    let of = |number| (life.0.clone(), life.1, stream, number);
+                    let mut last = 0;
+                    for (id, frame) in frames.range(of(0)..=of(u64::MAX)) {
+                        last = follows(last, id, frame);
+                        match &frame.body {
+                            Body::Waveforms(waveforms) => {
+                                let unwritten = played.unwritten.entry(stream).or_default();
+                                let done = &mut played.samples;
+                                self.waveforms(waveforms, done, unwritten, id);
+                            }
+                            Body::Numerics(numerics) => {
+                                let at = frame.header.observed_at.unwrap().0;
+                                let row = usize::try_from((at - began) / ROW_US).unwrap();
+                                let unwritten = played.unwritten.entry(stream).or_default();
+                                self.row(numerics, row, &mut played.row, unwritten, id);
+                            }
+                            Body::Shed(shed) => {
+                                let lost = lost(shed, id);
+                                *played.unwritten.entry(stream).or_default() += lost;
+                                *declared.entry((life.clone(), stream)).or_default() += lost;
+                            }
+                            // What it says is the gateway's own; held against the spool only.
+                            Body::Link(_) => {}
+                            other => panic!("{id:?}: {other:?} that nobody gave"),
+                        }
+                    }
                 }
             }
-            Body::Numerics(numerics) => {
-                let row = rows.entry(run).or_default();
-                let Reading::Value { value, .. } = numerics[0].reading else {
-                    panic!("{id:?}: no value");
-                };
-                assert!(
-                    (value.value() - f64::from(rates[*row])).abs() < 1e-9,
-                    "{id:?}"
-                );
-                *row += 1;
-            }
-            // What it says is the gateway's own; held against the spool only.
-            Body::Link(_) => {}
-            other => panic!("{id:?}: {other:?} that nobody gave"),
         }
+        declared
+    }
+
+    fn waveforms(
+        &self,
+        waveforms: &[Waveform],
+        done: &mut BTreeMap<Metric, u64>,
+        unwritten: &mut u64,
+        id: &FrameId,
+    ) {
+        let mut skipped = Vec::new();
+        for waveform in waveforms {
+            let done = done.entry(waveform.metric.clone()).or_default();
+            let count = waveform.samples.len() as u64;
+            let hole = waveform.first_sample.checked_sub(*done);
+            let hole = hole.unwrap_or_else(|| panic!("{id:?} goes back"));
+            assert_eq!(hole % count, 0, "{id:?}: a part of a frame is missing");
+            skipped.push(hole / count);
+            let first = usize::try_from(waveform.first_sample).unwrap();
+            let expected = &self.channel(waveform)[first..][..waveform.samples.len()];
+            assert_eq!(waveform.samples, expected, "{id:?}");
+            *done = waveform.first_sample + count;
+        }
+        assert!(skipped.iter().all(|count| *count == skipped[0]), "{id:?}");
+        excuse(skipped[0], unwritten, id);
+    }
+
+    fn row(
+        &self,
+        numerics: &[Numeric],
+        row: usize,
+        next: &mut usize,
+        unwritten: &mut u64,
+        id: &FrameId,
+    ) {
+        let Reading::Value { value, .. } = numerics[0].reading else {
+            panic!("{id:?}: no value");
+        };
+        let rate = f64::from(self.rates[row]);
+        assert!((value.value() - rate).abs() < 1e-9, "{id:?}");
+        let skipped = row.checked_sub(*next);
+        let skipped = skipped.unwrap_or_else(|| panic!("{id:?} goes back"));
+        excuse(skipped as u64, unwritten, id);
+        *next = row + 1;
+    }
+
+    fn channel(&self, waveform: &Waveform) -> &Samples {
+        let is = |label: &str| {
+            let id = match label {
+                "II" => "ecg_ii",
+                "ABP" => "abp",
+                "PLETH" => "pleth",
+                other => other,
+            };
+            let code = catalogue().waveform_by_id(id).map(|c| c.code);
+            Some(waveform.metric.code) == code || waveform.metric.label == label
+        };
+        let found = self.channels.iter().find(|(label, _)| is(label));
+        &found.unwrap_or_else(|| panic!("{:?}", waveform.metric)).1
     }
 }
 
-pub(crate) type Expected = Vec<(&'static str, Samples)>;
+/// How far one start of a gateway has come in its record.
+#[derive(Default)]
+struct Played {
+    samples: BTreeMap<Metric, u64>,
+    row: usize,
+    /// Declared, and not seen as missing yet.
+    unwritten: BTreeMap<Stream, u64>,
+}
 
-fn expected<'a>(channels: &'a Expected, waveform: &Waveform) -> &'a Samples {
-    let is = |label: &str| {
-        let id = match label {
-            "II" => "ecg_ii",
-            "ABP" => "abp",
-            "PLETH" => "pleth",
-            other => other,
-        };
-        let code = catalogue().waveform_by_id(id).map(|c| c.code);
-        Some(waveform.metric.code) == code || waveform.metric.label == label
+/// Missing frames of the source are those that the gateway declared.
+fn excuse(skipped: u64, unwritten: &mut u64, id: &FrameId) {
+    let left = unwritten.checked_sub(skipped);
+    *unwritten = left.unwrap_or_else(|| {
+        panic!("{skipped} frames missing before {id:?}, {unwritten} of them declared")
+    });
+}
+
+/// The number of a frame, which is the next one; a shed record stands for more.
+fn follows(last: u64, id: &FrameId, frame: &Frame) -> u64 {
+    let first = match &frame.body {
+        Body::Shed(shed) => shed.first,
+        _ => id.3,
     };
-    let found = channels.iter().find(|(label, _)| is(label));
-    &found.unwrap_or_else(|| panic!("{:?}", waveform.metric)).1
+    assert!(first <= last + 1, "a hole between {last} and {id:?}");
+    id.3
+}
+
+/// Nothing is given up here but what a full disk did not take; the record has a
+/// number of its own.
+fn lost(shed: &Shed, id: &FrameId) -> u64 {
+    assert_eq!(shed.cause, Some(GapCause::Damaged), "{id:?}");
+    assert_eq!(shed.last, id.3, "{id:?}");
+    shed.last - shed.first
+}
+
+/// The lives that each start of a gateway began, by its own clock, which begins
+/// with it.
+fn in_order(
+    frames: &BTreeMap<FrameId, Frame>,
+    starts: &BTreeMap<Life, usize>,
+) -> BTreeMap<(String, usize), Vec<(i64, Life)>> {
+    let mut first: BTreeMap<Life, i64> = BTreeMap::new();
+    for (id, frame) in frames {
+        let at = first.entry((id.0.clone(), id.1)).or_insert(i64::MAX);
+        *at = frame.header.monotonic.0.min(*at);
+    }
+    let mut lives: BTreeMap<(String, usize), Vec<(i64, Life)>> = BTreeMap::new();
+    for (life, at) in first {
+        let start = starts.get(&life);
+        let start = *start.unwrap_or_else(|| panic!("{life:?} was in no spool"));
+        let of_start = lives.entry((life.0.clone(), start)).or_default();
+        of_start.push((at, life));
+        of_start.sort();
+    }
+    lives
+}
+
+/// The record's own time of its first row; nothing strikes before that has come.
+fn first_row(frames: &BTreeMap<FrameId, Frame>) -> i64 {
+    let rows = frames
+        .values()
+        .filter(|frame| matches!(frame.body, Body::Numerics(_)));
+    let times = rows.filter_map(|frame| frame.header.observed_at);
+    times.map(|at| at.0).min().unwrap_or_default()
 }

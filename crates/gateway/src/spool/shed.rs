@@ -1,5 +1,5 @@
-//! What will never come, said so: there was no room for it, the disk cannot give
-//! it back, or it was dropped after the server had it, and the server lost it.
+//! What will never come, said so: there was no room for it, the disk did not take
+//! it or cannot give it back, or it was dropped after the server had it, and the server lost it.
 //!
 //! A shed record is a frame whose number is the last of the range it replaces.
 //! The log takes only growing numbers, so the records are a note of their own,
@@ -71,7 +71,7 @@ impl Spool {
             let mut from = from;
             while from <= to {
                 let end = self.leg_end(life.0, life.1, from).min(to);
-                self.add_shed(life, from, end, cause);
+                self.add_shed(life, (from, end), cause, None);
                 from = end.saturating_add(1);
             }
         }
@@ -79,7 +79,14 @@ impl Spool {
         self.write_shed()
     }
 
-    fn add_shed(&mut self, life: StreamLife, from: u64, to: u64, cause: GapCause) {
+    /// `since`: when the first of them was captured; none: look for it.
+    pub(super) fn add_shed(
+        &mut self,
+        life: StreamLife,
+        (from, to): (u64, u64),
+        cause: GapCause,
+        since: Option<GatewayTime>,
+    ) {
         self.forget_covered();
         let (epoch, stream) = life;
         let leg_first = { self.leg_of(epoch, stream, from) }.map_or(1, |leg| leg.first(stream));
@@ -92,6 +99,7 @@ impl Spool {
                 (first, first_captured_at) = (record.first, Some(record.first_captured_at));
             }
         }
+        let first_captured_at = first_captured_at.or(since);
         let first_captured_at = first_captured_at.unwrap_or_else(|| self.captured_at(life, from));
         let body = Body::Shed(Shed {
             first,

@@ -7,6 +7,7 @@
 
 mod damage;
 mod model;
+mod unwritten;
 
 use super::word::Part;
 use super::*;
