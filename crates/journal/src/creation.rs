@@ -31,17 +31,17 @@ pub(crate) fn finished<T>(
         reason: error.to_string(),
     };
     let mark = mark(dir)?;
-    let opened = match &mark {
-        Some(Mark { found: true, .. }) => match attempt(dir, &open) {
-            Err(OpenError::Store { .. } | OpenError::Damaged { .. }) => {
-                tracing::warn!(dir = %dir.display(), "begins anew: nothing was ever stored here");
-                clear(dir).map_err(refused)?;
-                open()?
-            }
-            other => other?,
-        },
-        Some(Mark { found: false, .. }) | None => open()?,
-    };
+    let mut opened = attempt(dir, &open);
+    let broken = matches!(
+        opened,
+        Err(OpenError::Store { .. } | OpenError::Damaged { .. })
+    );
+    if broken && mark.as_ref().is_some_and(|mark| mark.found) {
+        tracing::warn!(dir = %dir.display(), "begins anew: nothing was ever stored here");
+        clear(dir).map_err(refused)?;
+        opened = open();
+    }
+    let opened = opened?;
     if mark.is_some() {
         fs::remove_file(dir.join(MARK)).map_err(refused)?;
     }
