@@ -172,17 +172,30 @@ fn in_order(
     frames: &BTreeMap<FrameId, Frame>,
     starts: &BTreeMap<Life, usize>,
 ) -> BTreeMap<(String, usize), Vec<(i64, Life)>> {
-    let mut first: BTreeMap<Life, i64> = BTreeMap::new();
+    let mut first: BTreeMap<Life, (i64, i64)> = BTreeMap::new();
     for (id, frame) in frames {
-        let at = first.entry((id.0.clone(), id.1)).or_insert(i64::MAX);
-        *at = frame.header.monotonic.0.min(*at);
+        let header = &frame.header;
+        let at = header.monotonic.0;
+        let told = (at, header.captured_at.0 - at);
+        let known = first.entry((id.0.clone(), id.1)).or_insert(told);
+        *known = told.min(*known);
     }
+    // A life that the disk took no frame of is in no spool: it is of the start at
+    // nearly the same time.
+    let nearest = |life: &Life, started: i64| {
+        let others = first.iter().filter(|(other, _)| other.0 == life.0);
+        let apart = others.filter_map(|(other, (_, then))| {
+            let start = starts.get(other)?;
+            Some(((then - started).abs(), *start))
+        });
+        apart.min().map(|(_, start)| start)
+    };
     let mut lives: BTreeMap<(String, usize), Vec<(i64, Life)>> = BTreeMap::new();
-    for (life, at) in first {
-        let start = starts.get(&life);
-        let start = *start.unwrap_or_else(|| panic!("{life:?} was in no spool"));
+    for (life, (at, started)) in &first {
+        let start = starts.get(life).copied();
+        let start = start.or_else(|| nearest(life, *started)).unwrap();
         let of_start = lives.entry((life.0.clone(), start)).or_default();
-        of_start.push((at, life));
+        of_start.push((*at, life.clone()));
         of_start.sort();
     }
     lives
