@@ -1,3 +1,5 @@
+//! Limits around the current value, by the rows of the table.
+
 use super::*;
 use crate::book::RuleBook;
 use crate::profile::is_ordered;
