@@ -83,7 +83,9 @@ fn the_built_in_book_is_the_reference() {
                 assert_eq!(manner.off_delay, Span::ZERO, "the reference has none");
             }
         }
-        assert_eq!(profile.rules().count(), rows, "{population}");
+        // The reference has no row for the arterial line's own count of the pulse.
+        let beside = profile.rule(code("abp_pr")).map_or(0, |_| 1);
+        assert_eq!(profile.rules().count() - beside, rows, "{population}");
     }
 }
 
