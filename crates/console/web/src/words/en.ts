@@ -392,6 +392,7 @@ export const en = {
 
   "v.hr": "HR",
   "v.pr": "Pulse",
+  "v.abp_pr": "Pulse (arterial line)",
   "v.spo2": "SpO₂",
   "v.pi": "Perfusion index",
   "v.rr_imp": "RR",

@@ -392,6 +392,7 @@ export const zh: Catalogue = {
 
   "v.hr": "心率",
   "v.pr": "脉率",
+  "v.abp_pr": "脉率（动脉）",
   "v.spo2": "SpO₂",
   "v.pi": "灌注指数",
   "v.rr_imp": "呼吸率",
