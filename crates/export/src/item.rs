@@ -26,6 +26,10 @@ pub(crate) struct Key {
 
 /// One thing of a recording.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "few are held at a time, and alerts are few"
+)]
 pub(crate) enum Item {
     /// A frame as its gateway wrote it.
     Frame(v1::Samples),
