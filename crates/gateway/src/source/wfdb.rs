@@ -1,6 +1,6 @@
 //! A WFDB record as a source.
 //!
-//! A record with a frame or more each second gives waveforms, slower ones
+//! A record with more than a frame each second gives waveforms, slower ones
 //! numerics, one value per frame, whose interval is the record's. Waveforms
 //! carry the integers of the file with its gain, baseline and unit, so that the
 //! samples come back exactly. `observed_at` is the record's own time, in
@@ -26,8 +26,9 @@ use enroute_wire::limits::{
 use serde::Deserialize;
 use std::path::PathBuf;
 
-/// Frames per second from which on a record holds waveforms.
-const WAVEFORM_HZ_MIN: f64 = 1.0;
+/// Frames per second above which a record holds waveforms. Once a second is how
+/// often monitors give vital signs, and no waveform is sampled.
+const NUMERICS_HZ_MAX: f64 = 1.0;
 
 /// Which record, and how its signals become vital signs.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -140,7 +141,7 @@ impl WfdbSource {
         if !(20..=10_000).contains(&config.frame_ms) {
             return Err(wrong("frame_ms must be 20 to 10000".to_owned()));
         }
-        let waveforms = reader.header().frequency_hz >= WAVEFORM_HZ_MIN;
+        let waveforms = reader.header().frequency_hz > NUMERICS_HZ_MAX;
         let channels = channels(&config, reader.signals(0), waveforms).map_err(wrong)?;
         let frames = if waveforms {
             let seconds = f64::from(config.frame_ms) / 1_000.0;

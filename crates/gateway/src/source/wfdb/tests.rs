@@ -142,6 +142,28 @@ fn slow_records_are_numerics_with_their_interval() {
     );
 }
 
+/// As monitors give vital signs, and as `enroute export` writes them.
+#[test]
+fn a_record_of_once_a_second_is_numerics() {
+    let dir = tempfile::tempdir().unwrap();
+    let header = "r 1 1 3\nr.dat 16 10(0)/degC 16 0 0 0 0 temp1\n";
+    let emissions = all(record(dir.path(), "r", header, &[366, i16::MIN, 371]));
+    let values = emissions.iter().map(|emission| {
+        let Body::Numerics(numerics) = &emission.body else {
+            panic!("not numerics")
+        };
+        assert_eq!(numerics[0].metric.code, Code(150_344));
+        assert_eq!(numerics[0].interval, Span::from_secs(1));
+        numerics[0].reading
+    });
+    let value = |mantissa| Reading::measured(Decimal::new(mantissa, 1).unwrap());
+    let missing = Reading::None(NoValue::Missing);
+    assert_eq!(
+        values.collect::<Vec<_>>(),
+        [value(366), missing, value(371)]
+    );
+}
+
 #[test]
 fn a_repeated_record_goes_on_counting() {
     let dir = tempfile::tempdir().unwrap();
