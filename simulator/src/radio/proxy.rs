@@ -52,6 +52,8 @@ struct Shared {
     by_hand: Mutex<Option<LinkState>>,
     state: watch::Sender<LinkState>,
     accepted: AtomicU64,
+    /// Connections that reached the target.
+    carried: watch::Sender<u64>,
     reset: AtomicU64,
     bytes_up: AtomicU64,
     bytes_down: AtomicU64,
@@ -72,6 +74,7 @@ impl Proxy {
             started: Instant::now(),
             by_hand: Mutex::new(None),
             accepted: AtomicU64::new(0),
+            carried: watch::Sender::new(0),
             reset: AtomicU64::new(0),
             bytes_up: AtomicU64::new(0),
             bytes_down: AtomicU64::new(0),
@@ -102,6 +105,12 @@ impl Proxy {
     /// Takes over from the plan: this state until the next `set` or [`Self::follow_plan`].
     pub fn set(&self, state: LinkState) {
         self.shared.decide(|by_hand| *by_hand = Some(state));
+    }
+
+    /// How many connections have reached the target; changes when one does.
+    #[must_use]
+    pub fn carried(&self) -> watch::Receiver<u64> {
+        self.shared.carried.subscribe()
     }
 
     /// Back to the plan, where it stands now.
@@ -202,6 +211,7 @@ async fn connect_and_carry(
     let server = server.insert(TcpStream::connect(&shared.target).await?);
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
+    shared.carried.send_modify(|carried| *carried += 1);
     let (from_client, to_client) = client.split();
     let (from_server, to_server) = server.split();
     tokio::try_join!(
