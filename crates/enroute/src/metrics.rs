@@ -115,14 +115,32 @@ impl Page<'_> {
         family: Family,
         values: &[([Label; N], &Times)],
     ) -> fmt::Result {
-        self.family(family, MetricType::Histogram, values, |metric, times| {
-            let (counts, sum_us) = times.buckets(&BOUNDS_US);
-            let bounds = BOUNDS_US.iter().map(|us| of_us(*us));
-            let bounds = bounds.chain([f64::INFINITY]);
-            let buckets: Vec<_> = bounds.zip(counts.iter().copied()).collect();
-            let all = counts.iter().sum();
-            metric.encode_histogram::<NoLabelSet>(of_us(sum_us), all, &buckets, None)
-        })
+        let values = values
+            .iter()
+            .map(|(l, times)| (*l, times.buckets(&BOUNDS_US)));
+        self.buckets(family, &BOUNDS_US, &values.collect::<Vec<_>>())
+    }
+
+    /// The same, counted by its bounds already: the counts between them and beyond
+    /// the last, and the sum in microseconds.
+    fn buckets<const N: usize>(
+        &mut self,
+        family: Family,
+        bounds_us: &[u64],
+        values: &[([Label; N], (Vec<u64>, u64))],
+    ) -> fmt::Result {
+        self.family(
+            family,
+            MetricType::Histogram,
+            values,
+            |metric, (counts, sum_us)| {
+                let bounds = bounds_us.iter().map(|us| of_us(*us));
+                let bounds = bounds.chain([f64::INFINITY]);
+                let buckets: Vec<_> = bounds.zip(counts.iter().copied()).collect();
+                let all = counts.iter().sum();
+                metric.encode_histogram::<NoLabelSet>(of_us(*sum_us), all, &buckets, None)
+            },
+        )
     }
 
     fn family<const N: usize, T>(

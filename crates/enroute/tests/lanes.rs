@@ -110,48 +110,46 @@ fn record(dir: &Path, number: u64, minutes: u64, each: &mut dyn FnMut(&[Spooled]
     frames
 }
 
-/// Publishes of the history lane of another vehicle, at least so many bytes.
-fn others_history(number: u64, bytes: u64) -> Vec<Publish> {
+/// Compressed publishes of the history lane, at least so many bytes, and one.
+fn history(bytes: u64) -> Vec<bytes::Bytes> {
     let dir = tempfile::tempdir().unwrap();
-    let gateway = GatewayId::new(&format!("gw-other-{number}")).unwrap();
-    let transfer = TransferId::new(&format!("t-other-{number}")).unwrap();
+    let (mut minutes, mut publishes) = (1, Vec::<bytes::Bytes>::new());
+    while publishes.iter().map(|p| p.len() as u64).sum::<u64>() <= bytes {
+        publishes.clear();
+        minutes *= 3;
+        let (mut waiting, mut size) = (Vec::new(), 0);
+        let spool = dir.path().join(minutes.to_string());
+        record(&spool, 7, minutes, &mut |frames| {
+            for frame in frames {
+                size += frame.payload.len();
+                waiting.push(frame.payload.clone());
+                if size >= PUBLISH_BYTES {
+                    size = 0;
+                    let batch = v1::Batch {
+                        sent_at_us: now_us(),
+                        compressed: batch::compress(std::mem::take(&mut waiting)).unwrap(),
+                        ..v1::Batch::default()
+                    };
+                    publishes.push(batch.encode_to_vec().into());
+                }
+            }
+        });
+    }
+    publishes
+}
+
+/// The same history as that of another vehicle.
+fn of_other(number: u64, history: &[bytes::Bytes]) -> Vec<Publish> {
     let topic = Topic::Frames {
-        gateway,
-        transfer,
+        gateway: GatewayId::new(&format!("gw-other-{number}")).unwrap(),
+        transfer: TransferId::new(&format!("t-other-{number}")).unwrap(),
         lane: Lane::History,
     };
     let topic = topic.to_string();
-    let (mut minutes, mut publishes) = (1, Vec::new());
-    let sum = |list: &[Publish]| list.iter().map(|p| p.payload.len() as u64).sum::<u64>();
-    while sum(&publishes) < bytes.max(1) {
-        publishes.clear();
-        let mut waiting: Vec<bytes::Bytes> = Vec::new();
-        record(
-            &dir.path().join(minutes.to_string()),
-            number,
-            minutes,
-            &mut |frames| {
-                waiting.extend(frames.iter().map(|frame| frame.payload.clone()));
-                while waiting.iter().map(bytes::Bytes::len).sum::<usize>() > PUBLISH_BYTES {
-                    let mut size = 0;
-                    let mut within = |frame: &bytes::Bytes| {
-                        size += frame.len();
-                        size <= PUBLISH_BYTES
-                    };
-                    let count = waiting.iter().take_while(|f| within(f)).count().max(1);
-                    let batch = v1::Batch {
-                        sent_at_us: now_us(),
-                        compressed: batch::compress(waiting.drain(..count).collect()).unwrap(),
-                        ..v1::Batch::default()
-                    };
-                    let token = publishes.len() as u64 + 1;
-                    publishes.push(Publish::new(topic.clone(), batch.encode_to_vec(), token));
-                }
-            },
-        );
-        minutes *= 2;
-    }
-    publishes
+    let publish = |(token, payload): (u64, &bytes::Bytes)| {
+        Publish::new(topic.clone(), payload.clone(), token)
+    };
+    (1..).zip(history).map(publish).collect()
 }
 
 /// Until the broker has all of them.
@@ -306,9 +304,8 @@ async fn the_present_comes_before_any_backlog() {
     let mut stack = Stack::with_mosquitto(BINARY, mosquitto, servers.port());
 
     // Everybody is there once, so that Mosquitto keeps the server's history session.
-    let mut queues: Vec<_> = (0..OTHERS)
-        .map(|n| others_history(n, queue / OTHERS))
-        .collect();
+    let waiting = history(queue / OTHERS);
+    let mut queues: Vec<_> = (0..OTHERS).map(|n| of_other(n, &waiting)).collect();
     for (number, queue) in queues.iter_mut().enumerate() {
         publish(broker, &format!("other-{number}"), vec![queue.remove(0)]).await;
         known(&stack, &format!("t-other-{number}")).await;

@@ -157,6 +157,7 @@ fn check_truth(run: &Run) {
         "lanes",
     );
     equal(end.value("enroute_journal_failed", &[]), 0, "journal");
+    equal(end.value("enroute_not_recorded_seconds", &[]), 0, "journal");
     // Every record of the journal is one commit's, and each has been timed.
     let records = end.value("enroute_journal_records_total", &[]);
     let position = end.value("enroute_journal_position", &[]);
@@ -250,7 +251,7 @@ fn check_labels(run: &Run) {
         for (label, values) in values {
             let known = [
                 "stream", "lane", "state", "why", "kind", "priority", "queue", "stage", "reason",
-                "cause", "version",
+                "cause", "clock", "version",
             ];
             assert!(known.contains(&label), "label {label} of {name}");
             assert!(

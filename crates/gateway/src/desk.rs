@@ -65,6 +65,8 @@ pub(crate) struct Desk {
     pub(crate) stats: Arc<Stats>,
     /// To be stated with the next frame.
     clocks: Mutex<Option<ClockOffsets>>,
+    /// What was last stated of each.
+    stated: Mutex<ClockOffsets>,
     /// What the uplink handed to the network at least once.
     handed: Mutex<Numbers>,
     /// What was lost and is not declared yet.
@@ -95,6 +97,7 @@ impl Desk {
             clock,
             stats,
             clocks: Mutex::new(None),
+            stated: Mutex::default(),
             handed: Mutex::default(),
             unwritten: Mutex::default(),
             ended_at: Mutex::new(None),
@@ -124,12 +127,19 @@ impl Desk {
 
     /// States an estimate with the next frame; the other one stays as it was.
     pub(crate) fn state_clocks(&self, clocks: ClockOffsets) {
-        let mut pending = lock(&self.clocks);
-        let before = pending.unwrap_or_default();
-        *pending = Some(ClockOffsets {
+        let newer = |before: ClockOffsets| ClockOffsets {
             monitor: clocks.monitor.or(before.monitor),
             gateway: clocks.gateway.or(before.gateway),
-        });
+        };
+        let mut pending = lock(&self.clocks);
+        *pending = Some(newer(pending.unwrap_or_default()));
+        let mut stated = lock(&self.stated);
+        *stated = newer(*stated);
+    }
+
+    /// The estimates as they were last stated.
+    pub(crate) fn clocks(&self) -> ClockOffsets {
+        *lock(&self.stated)
     }
 
     pub(crate) fn set_handed(&self, handed: Numbers) {
@@ -151,6 +161,7 @@ impl Desk {
         work: impl FnOnce(&mut Spool) -> Result<T, SpoolError> + Send + 'static,
     ) -> Result<T, SpoolError> {
         let (spool, status) = (Arc::clone(&self.spool), Arc::clone(&self.status));
+        let stats = Arc::clone(&self.stats);
         let moment = Moment {
             captured_at: self.wall(),
             monotonic: self.monotonic(),
@@ -161,6 +172,9 @@ impl Desk {
             let spool = spool.as_mut().ok_or(SpoolError::Reopening)?;
             spool.set_moment(moment);
             let done = work(spool);
+            for (cause, frames) in spool.take_given_up() {
+                stats.add_shed(cause, frames);
+            }
             // Told before the lock is let go: an older word never follows a newer.
             tell(&status, Summary::of(spool));
             done
@@ -270,7 +284,6 @@ impl Desk {
             })?;
         *lock(&self.ended_at) = ends.then_some(monotonic);
         self.set_status(|status| status.ended = ends);
-        self.stats.shed.add(appended.shed);
         for why in appended.refused {
             tracing::error!(%why, "an emission breaks a limit of the contract and is dropped");
             self.stats.refused.add(1);

@@ -3,6 +3,7 @@
 
 use crate::desk::Desk;
 use crate::stats::Stats;
+use enroute_model::frame::ClockOffsets;
 use enroute_model::time::Span;
 use std::sync::Arc;
 
@@ -32,6 +33,10 @@ pub struct Readings {
     /// Since the last receipt that covered something new; `None` without a
     /// connection, or before the first.
     pub receipt_age: Option<Span>,
+    /// Step of the degradation ladder; 0: everything goes live.
+    pub level: u32,
+    /// How far the clocks are apart, as it was last stated.
+    pub clocks: ClockOffsets,
     /// Frames that no receipt covers.
     pub unconfirmed: u64,
     /// Bytes in the spool.
@@ -53,6 +58,8 @@ impl Monitor {
             connected: status.link.connected,
             receiving: status.link.is_receiving(now, self.within),
             receipt_age: status.link.receipt_at.map(age),
+            level: status.link.level,
+            clocks: self.desk.clocks(),
             unconfirmed: status.unconfirmed,
             spool_bytes: status.bytes.0,
             spool_bytes_max: status.bytes.1,

@@ -35,7 +35,7 @@ use crate::spool::shed::ShedRecord;
 use crate::spool::trust::Trust;
 use bytes::Bytes;
 use enroute_journal::{Failure, Log, LogAppend, OpenError, ReadError};
-use enroute_model::frame::{Body, ClockOffsets, Frame, Header};
+use enroute_model::frame::{Body, ClockOffsets, Frame, GapCause, Header};
 use enroute_model::ids::{Epoch, Stream, TransferId};
 use enroute_model::time::{DeviceTime, GatewayTime, Span};
 use enroute_wire::frame as wire;
@@ -136,6 +136,8 @@ pub struct Spool {
     shed_frames: u64,
     /// Frames that the disk could not give back since it was opened.
     damaged_frames: u64,
+    /// Frames declared as given up, not yet counted outside.
+    given_up: Vec<(GapCause, u64)>,
     trust: Trust,
     moment: Moment,
     /// Sizes of the notes.
@@ -200,6 +202,11 @@ impl Spool {
     #[must_use]
     pub fn damaged_frames(&self) -> u64 {
         self.damaged_frames
+    }
+
+    /// What was declared as given up since this was last asked.
+    pub(crate) fn take_given_up(&mut self) -> Vec<(GapCause, u64)> {
+        std::mem::take(&mut self.given_up)
     }
 
     /// Numbers the drafts, makes room, and writes them with one sync. Starts a

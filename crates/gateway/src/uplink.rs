@@ -173,6 +173,9 @@ impl Uplink {
             }
             outputs = more;
         }
+        if let Some((lane, round_trip)) = self.core.take_answered() {
+            self.desk.stats.round_trips(lane).record(round_trip);
+        }
         if let Some(handed) = self.core.take_handed() {
             self.desk.set_handed(handed);
         }

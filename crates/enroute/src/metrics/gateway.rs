@@ -4,7 +4,10 @@ use super::{Page, Write, answer, bytes, flag, number, of_span, seconds, stream_w
 use axum::Router;
 use axum::routing::get;
 use enroute_gateway::Monitor;
-use enroute_model::ids::Stream;
+use enroute_gateway::stats::ROUND_TRIP_BOUNDS_US;
+use enroute_model::frame::{GapCause, Offset};
+use enroute_model::ids::{Lane, Stream};
+use enroute_model::time::Span;
 use std::fmt;
 
 /// The pages beside the crew's.
@@ -70,9 +73,17 @@ impl Scrape {
             ),
             stats.freed.get(),
         )?;
-        page.counter(
-            things("gateway_frames_shed", "Frames given up for want of space"),
-            stats.shed.get(),
+        let shed = [
+            ("spool_full", GapCause::SpoolFull),
+            ("restored", GapCause::Restored),
+            ("damaged", GapCause::Damaged),
+        ];
+        page.counters(
+            things(
+                "gateway_frames_shed",
+                "Frames given up on board, by cause: no room, lost by a restored server, not given back by the disk",
+            ),
+            &shed.map(|(word, cause)| ([("cause", word)], stats.shed(cause))),
         )?;
         page.counter(
             things(
@@ -118,6 +129,50 @@ impl Scrape {
                 "Since the last receipt that covered something new; absent without a connection",
             ),
             age.as_slice(),
+        )?;
+        page.gauge(
+            things(
+                "gateway_degradation_level",
+                "What goes live: 0 everything, 1 no waveforms, 2 and 3 the newest numerics every 5 s and 30 s",
+            ),
+            f64::from(now.level),
+        )?;
+        let lanes = [("live", Lane::Live), ("history", Lane::History)];
+        page.buckets(
+            seconds(
+                "gateway_puback_duration",
+                "From a publish to the broker's PUBACK",
+            ),
+            &ROUND_TRIP_BOUNDS_US,
+            &lanes.map(|(word, lane)| ([("lane", word)], stats.round_trips(lane).buckets())),
+        )?;
+        self.clocks(page)
+    }
+
+    fn clocks(&self, page: &mut Page) -> fmt::Result {
+        let clocks = self.0.readings().clocks;
+        let known = [("monitor", clocks.monitor), ("gateway", clocks.gateway)];
+        let known = known.map(|(word, offset)| Some(([("clock", word)], offset?)));
+        let known: Vec<_> = known.into_iter().flatten().collect();
+        let each = |of: fn(&Offset) -> Span| {
+            let values = known
+                .iter()
+                .map(|(label, offset)| (*label, of_span(of(offset))));
+            values.collect::<Vec<_>>()
+        };
+        page.gauges(
+            seconds(
+                "gateway_clock_offset",
+                "The monitor's clock minus the gateway's, the gateway's minus the server's; absent while unknown",
+            ),
+            &each(|offset| offset.offset),
+        )?;
+        page.gauges(
+            seconds(
+                "gateway_clock_uncertainty",
+                "How far from the estimate the true offset may be, either way",
+            ),
+            &each(|offset| offset.uncertainty),
         )
     }
 

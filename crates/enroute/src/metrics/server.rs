@@ -7,10 +7,11 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use enroute_ingest::Quarantine;
 use enroute_journal::{Depth, Gauges};
-use enroute_live::{Live, Totals};
+use enroute_live::{Health, Live, Totals};
 use enroute_model::frame::Priority;
 use enroute_model::ids::{Lane, Position, Stream};
 use enroute_model::registry::ViewerRole;
+use enroute_model::time::Span;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -233,6 +234,20 @@ impl ServerScrape {
             flag(journal.failure().is_some()),
         )?;
         page.gauge(
+            seconds(
+                "not_recorded",
+                "For how long the live view has gone on without being recorded; 0 while it is",
+            ),
+            self.not_recorded().map_or(0.0, of_span),
+        )?;
+        page.counter(
+            things(
+                "records_not_recorded",
+                "Records handled that no journal held then; gateways send frames again",
+            ),
+            self.of.live.stats().unrecorded(),
+        )?;
+        page.gauge(
             things("journal_position", "Position of the last durable record"),
             number(journal.last_position().0),
         )?;
@@ -258,6 +273,16 @@ impl ServerScrape {
             )?;
         }
         Ok(())
+    }
+
+    fn not_recorded(&self) -> Option<Span> {
+        match &*self.of.live.health().borrow() {
+            Health::NotRecorded(told) => {
+                let now = self.of.live.clock().wall();
+                Some(Span(now.0.saturating_sub(told.since.0).max(0)))
+            }
+            Health::Running | Health::Ended { .. } => None,
+        }
     }
 
     fn engine(&self, page: &mut Page) -> fmt::Result {

@@ -63,6 +63,7 @@ impl Spool {
             active: false,
             shed: BTreeMap::new(),
             damaged_frames: 0,
+            given_up: Vec::new(),
             trust: Trust::default(),
             moment: Moment::default(),
             note_bytes: BTreeMap::new(),

@@ -67,6 +67,10 @@ impl Spool {
         lost: &RangeSet,
         cause: GapCause,
     ) -> Result<(), SpoolError> {
+        match self.given_up.iter_mut().find(|(known, _)| *known == cause) {
+            Some((_, count)) => *count = count.saturating_add(lost.count()),
+            None => self.given_up.push((cause, lost.count())),
+        }
         for (from, to) in lost.iter() {
             let mut from = from;
             while from <= to {

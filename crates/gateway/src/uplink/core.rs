@@ -87,6 +87,8 @@ pub struct Core {
     summary_at: Span,
     /// The last moment that was told of.
     seen: Span,
+    /// How long the last publish that was answered took, not yet counted outside.
+    answered: Option<(Lane, Span)>,
     /// The first live publish of this connection: no history before it arrived.
     first_live: Option<u64>,
     /// Bytes of frames that compress to a thousand.
@@ -113,6 +115,7 @@ impl Core {
             latest: Latest::default(),
             summary_at: Span::ZERO,
             seen: Span::ZERO,
+            answered: None,
             first_live: None,
             packing: 1_500,
             full: false,
@@ -143,6 +146,11 @@ impl Core {
     #[must_use]
     pub fn take_handed(&mut self) -> Option<Numbers> {
         self.sent.take_handed()
+    }
+
+    /// The round trip of the publish that was answered last, once.
+    pub fn take_answered(&mut self) -> Option<(Lane, Span)> {
+        self.answered.take()
     }
 
     /// When [`Self::handle_timeout`] is due, monotonic.
@@ -260,6 +268,7 @@ impl Core {
             return self.on_status_answered(now, token);
         };
         let round_trip = Span(now.monotonic.0.saturating_sub(flight.at.0));
+        self.answered = Some((flight.lane, round_trip));
         let answered = Answered {
             round_trip,
             bytes: flight.bytes,
