@@ -149,6 +149,7 @@ impl Server {
         let parts = Parts {
             receipts: receipts.1,
             commands: commands.1,
+            handled: live.handled(),
         };
         let stats = Arc::new(enroute_ingest::Stats::default());
         let ingest = Ingest::start(config, journal.appender(), clock, parts, Arc::clone(&stats))?;

@@ -161,7 +161,7 @@ impl Desk {
         work: impl FnOnce(&mut Spool) -> Result<T, SpoolError> + Send + 'static,
     ) -> Result<T, SpoolError> {
         let (spool, status) = (Arc::clone(&self.spool), Arc::clone(&self.status));
-        let stats = Arc::clone(&self.stats);
+        let counters = Arc::clone(&self.stats);
         let moment = Moment {
             captured_at: self.wall(),
             monotonic: self.monotonic(),
@@ -173,7 +173,7 @@ impl Desk {
             spool.set_moment(moment);
             let done = work(spool);
             for (cause, frames) in spool.take_given_up() {
-                stats.add_shed(cause, frames);
+                counters.add_shed(cause, frames);
             }
             // Told before the lock is let go: an older word never follows a newer.
             tell(&status, Summary::of(spool));

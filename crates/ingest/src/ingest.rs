@@ -8,7 +8,7 @@ use crate::publisher::Publisher;
 use crate::quarantine::Quarantine;
 use crate::stats::Stats;
 use enroute_journal::Appender;
-use enroute_model::ids::GatewayId;
+use enroute_model::ids::{GatewayId, Position};
 use enroute_model::time::Clock;
 use enroute_mqtt::{Client, Options};
 use enroute_wire::limits::PUBLISH_BYTES_MAX;
@@ -31,6 +31,8 @@ pub struct Parts {
     pub receipts: mpsc::Receiver<(GatewayId, Vec<v1::StreamReceipt>)>,
     /// A gateway is to publish under another transfer.
     pub commands: mpsc::Receiver<(GatewayId, v1::UseTransfer)>,
+    /// How far the engines have handled what the journal holds.
+    pub handled: watch::Receiver<Position>,
 }
 
 /// Why ingest did not start.
@@ -90,8 +92,8 @@ impl Ingest {
             clock,
             failed: failing.clone(),
         });
-        let live = LaneLoop::new(Arc::clone(&lanes), live.0, live.1, Some(words));
-        let history = LaneLoop::new(lanes, history.0, history.1, None);
+        let live = LaneLoop::live(Arc::clone(&lanes), live, words);
+        let history = LaneLoop::history(lanes, history, parts.handled.clone());
         let tasks = vec![
             watched(live.run(stopping.clone()), failing.clone()),
             watched(history.run(stopping.clone()), failing.clone()),

@@ -135,6 +135,7 @@ pub struct Intake<A, C> {
     shared: Arc<Shared>,
     under_way: VecDeque<UnderWay<A, C>>,
     bytes: usize,
+    frames: u64,
     transfers: BTreeMap<GatewayId, TransferId>,
     presence: BTreeMap<GatewayId, (TransferId, bool)>,
 }
@@ -147,6 +148,7 @@ impl<A, C> Intake<A, C> {
             shared,
             under_way: VecDeque::new(),
             bytes: 0,
+            frames: 0,
             transfers: BTreeMap::new(),
             presence: BTreeMap::new(),
         }
@@ -172,6 +174,12 @@ impl<A, C> Intake<A, C> {
     pub fn has_room(&self) -> bool {
         let config = &self.shared.config;
         self.under_way.len() < config.in_flight_max && self.bytes < config.in_flight_bytes_max
+    }
+
+    /// Frames of the publishes under way.
+    #[must_use]
+    pub fn frames(&self) -> u64 {
+        self.frames
     }
 
     /// The commit that the last publish waits for.
@@ -232,6 +240,7 @@ impl<A, C> Intake<A, C> {
             }
         }
         self.bytes += bytes;
+        self.frames += under_way.frames.values().sum::<u64>();
         count(&stats.in_flight);
         self.under_way.push_back(under_way);
     }
@@ -356,6 +365,8 @@ impl<A, C> Intake<A, C> {
     fn done(&mut self, publish: UnderWay<A, C>, durable: bool) -> A {
         let stats = &self.shared.stats;
         self.bytes = self.bytes.saturating_sub(publish.bytes);
+        let frames = publish.frames.values().sum();
+        self.frames = self.frames.saturating_sub(frames);
         stats.in_flight.fetch_sub(1, Ordering::Relaxed);
         if !durable {
             count(&stats.unrecorded);

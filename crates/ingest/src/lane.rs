@@ -7,6 +7,7 @@ use crate::intake::{Done, Intake, Received, Shared};
 use crate::outgoing::Word;
 use crate::stats::count;
 use enroute_journal::{Append, AppendError, Appender, Pending, TrySubmitError};
+use enroute_model::ids::Position;
 use enroute_model::time::Clock;
 use enroute_mqtt::{AckToken, Client, Event, Events, Incoming};
 use std::pin::Pin;
@@ -14,6 +15,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use tokio::sync::{mpsc, watch};
+
+/// Frames of history between reading and the engines; one publish always fits.
+/// The engines handle so many in some ten milliseconds.
+const HISTORY_FRAMES_MAX: u64 = 1_024;
 
 /// What a lane works with.
 pub(crate) struct Lanes {
@@ -30,6 +35,8 @@ enum Commit {
     Room(Pin<Box<dyn Future<Output = Result<Pending, AppendError>> + Send>>),
     /// Queued.
     Queued(Pending),
+    /// Durable; the engines have not come to it.
+    Engines(Position),
     /// Nothing to wait for any more.
     Over(Done),
     /// Will never be: told when those before it are done.
@@ -44,15 +51,47 @@ pub(crate) struct LaneLoop {
     /// The publisher of receipts, on the connection that it uses.
     words: Option<mpsc::Sender<Word>>,
     intake: Intake<AckToken, Commit>,
+    /// Only so much may lie between here and the engines.
+    engines: Option<Engines>,
     subscribed: bool,
 }
 
+/// What a lane is told of the engines behind the journal.
+struct Engines {
+    handled: watch::Receiver<Position>,
+    /// Frames under way, beyond which nothing is read.
+    frames_max: u64,
+}
+
 impl LaneLoop {
-    pub(crate) fn new(
+    pub(crate) fn live(
         lanes: Arc<Lanes>,
-        client: Client,
-        events: Events,
+        connection: (Client, Events),
+        words: mpsc::Sender<Word>,
+    ) -> Self {
+        Self::new(lanes, connection, Some(words), None)
+    }
+
+    /// History waits for the engines: a live frame stands behind all that was put
+    /// into the journal's queue before it, until they have handled it.
+    pub(crate) fn history(
+        lanes: Arc<Lanes>,
+        connection: (Client, Events),
+        handled: watch::Receiver<Position>,
+    ) -> Self {
+        let frames_max = HISTORY_FRAMES_MAX;
+        let engines = Engines {
+            handled,
+            frames_max,
+        };
+        Self::new(lanes, connection, None, Some(engines))
+    }
+
+    fn new(
+        lanes: Arc<Lanes>,
+        (client, events): (Client, Events),
         words: Option<mpsc::Sender<Word>>,
+        engines: Option<Engines>,
     ) -> Self {
         Self {
             intake: Intake::new(Arc::clone(&lanes.shared)),
@@ -60,6 +99,7 @@ impl LaneLoop {
             client,
             events,
             words,
+            engines,
             subscribed: false,
         }
     }
@@ -73,7 +113,7 @@ impl LaneLoop {
             let takes = !stopping && !failed && self.has_room();
             let waits = !failed && !self.intake.is_empty();
             tokio::select! {
-                committed = committed(&mut self.intake), if waits => match committed {
+                committed = committed(&mut self.intake, &mut self.engines), if waits => match committed {
                     Ok(acks) => self.client.ack_all(acks),
                     Err(error) => {
                         failed = true;
@@ -96,7 +136,8 @@ impl LaneLoop {
     /// the lane is the order of the journal's queue.
     fn has_room(&mut self) -> bool {
         let waits = matches!(self.intake.last_commit(), Some(Commit::Room(_)));
-        !waits && self.intake.has_room()
+        let full = |engines: &Engines| self.intake.frames() >= engines.frames_max;
+        !waits && self.intake.has_room() && !self.engines.as_ref().is_some_and(full)
     }
 
     fn fail(&self, error: &AppendError) {
@@ -189,12 +230,12 @@ impl Commit {
     }
 
     /// What became of it. Its end is kept: a future must not be asked twice.
-    fn is_done(&mut self, cx: &mut Context<'_>) -> Result<Done, AppendError> {
+    fn is_done(&mut self, cx: &mut Context<'_>, handled: Position) -> Result<Done, AppendError> {
         if let Self::Queued(pending) = self
             && let Poll::Ready(done) = Pin::new(pending).poll(cx)
         {
             *self = match done {
-                Ok(_) => Self::Over(Done::Durable),
+                Ok(last) => Self::Engines(last),
                 // Handed to the live view, and no receipt will cover it (I2).
                 Err(AppendError::Unrecorded(_)) => Self::Over(Done::Unrecorded),
                 Err(error) => Self::Failed(error),
@@ -202,7 +243,8 @@ impl Commit {
         }
         match self {
             Self::Over(done) => Ok(*done),
-            Self::Queued(_) | Self::Room(_) => Ok(Done::NotYet),
+            Self::Engines(last) if *last <= handled => Ok(Done::Durable),
+            Self::Queued(_) | Self::Room(_) | Self::Engines(_) => Ok(Done::NotYet),
             Self::Failed(error) => Err(error.clone()),
         }
     }
@@ -210,16 +252,38 @@ impl Commit {
 
 /// The PUBACKs of the publishes at the head whose commits are done, at least one.
 /// Dropping the future loses nothing: what is done stays at the head.
-async fn committed(intake: &mut Intake<AckToken, Commit>) -> Result<Vec<AckToken>, AppendError> {
-    std::future::poll_fn(|cx| {
-        // The last one may wait for room behind others that are committed only later.
-        if let Some(last) = intake.last_commit() {
-            last.queue(cx);
+async fn committed(
+    intake: &mut Intake<AckToken, Commit>,
+    engines: &mut Option<Engines>,
+) -> Result<Vec<AckToken>, AppendError> {
+    loop {
+        let handled = engines
+            .as_mut()
+            .map(|engines| *engines.handled.borrow_and_update());
+        let handled = handled.unwrap_or(Position(u64::MAX));
+        let acks = std::future::poll_fn(|cx| {
+            // The last one may wait for room behind others that are committed only later.
+            if let Some(last) = intake.last_commit() {
+                last.queue(cx);
+            }
+            match intake.acknowledge(|commit| commit.is_done(cx, handled)) {
+                Ok(acks) if acks.is_empty() => Poll::Pending,
+                done => Poll::Ready(done),
+            }
+        });
+        tokio::select! {
+            done = acks => return done,
+            alive = moved(engines.as_mut()) => if !alive {
+                *engines = None;
+            },
         }
-        match intake.acknowledge(|commit| commit.is_done(cx)) {
-            Ok(acks) if acks.is_empty() => Poll::Pending,
-            done => Poll::Ready(done),
-        }
-    })
-    .await
+    }
+}
+
+/// Until the engines have come further; false: they have ended.
+async fn moved(engines: Option<&mut Engines>) -> bool {
+    match engines {
+        Some(engines) => engines.handled.changed().await.is_ok(),
+        None => std::future::pending().await,
+    }
 }

@@ -13,7 +13,7 @@
 mod support;
 
 use bytes::Bytes;
-use enroute_model::ids::{GatewayId, Lane, Stream, TransferId};
+use enroute_model::ids::{GatewayId, Lane, Position, Stream, TransferId};
 use enroute_model::record::Entry;
 use enroute_mqtt::Publish;
 use enroute_wire::{Message, frame, v1};
@@ -53,6 +53,45 @@ async fn a_puback_follows_the_commit() {
     until(|| load(&stats.in_flight) == 0).await;
     assert_eq!(load(&stats.commits), 3);
     assert_eq!(stats.frames(Stream::Events, Lane::History), 3);
+    hang_guard(ingest.stop()).await;
+}
+
+#[tokio::test]
+async fn history_waits_for_the_engines_and_live_does_not() {
+    let mut bench = Bench::new(None).await;
+    bench.handled.send_replace(Position(0));
+    let (ingest, stats, _parts) = bench.start(bench.config()).await;
+    let before = load(&stats.publishes);
+    let (client, mut events) = bench.client("gw", &[]).await;
+    for part in 0..2 {
+        let frames = (1..=1_024).map(|n| note(part * 1_024 + n)).collect();
+        let publish = Publish::new(HISTORY, batch(frames), part + 1);
+        client.publish(publish).await.unwrap();
+        puback(&mut events, part + 1).await;
+    }
+    for sequence in 1..=1_024 {
+        assert_eq!(bench.sequence().await, sequence);
+    }
+    client
+        .publish(Publish::new(LIVE, batch(vec![note(9_999)]), 3))
+        .await
+        .unwrap();
+    assert_eq!(bench.sequence().await, 9_999, "live passes what waits");
+    until(|| load(&stats.commits) == 1).await;
+    assert_eq!(
+        load(&stats.publishes),
+        before + 2,
+        "no more history is read"
+    );
+
+    bench.handled.send_replace(Position(1_025));
+    for sequence in 1_025..=2_048 {
+        assert_eq!(bench.sequence().await, sequence);
+    }
+    until(|| load(&stats.commits) == 2).await;
+    // Engines that have ended are not waited for.
+    bench.handled = tokio::sync::watch::Sender::new(Position(0));
+    until(|| load(&stats.commits) == 3).await;
     hang_guard(ingest.stop()).await;
 }
 
@@ -391,6 +430,7 @@ async fn without_a_journal_nothing_is_acknowledged() {
         broker,
         records,
         directory,
+        ..
     } = bench;
     drop(records);
     tokio::task::spawn_blocking(move || journal.close())

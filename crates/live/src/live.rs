@@ -381,6 +381,13 @@ impl Live {
         (max.saturating_sub(self.requests.capacity()), max)
     }
 
+    /// The last position that the engines have handled, whenever it changes;
+    /// stands still while nothing is recorded.
+    #[must_use]
+    pub fn handled(&self) -> watch::Receiver<Position> {
+        self.common.through.subscribe()
+    }
+
     /// Reads the journal under it.
     #[must_use]
     pub fn reader(&self) -> Reader {

@@ -433,6 +433,9 @@ impl Shard {
             let order = Ordering::Release;
             self.common.now.store(self.core.kept.0, order);
             self.common.handled.store(self.handled.0, order);
+            let news =
+                |through: &mut Position| std::mem::replace(through, self.handled) != self.handled;
+            self.common.through.send_if_modified(news);
         }
         self.stats.handled.store(self.handled.0, Ordering::Relaxed);
         self.stats

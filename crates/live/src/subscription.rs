@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{Interval, MissedTickBehavior};
 
 /// What subscriptions share.
@@ -30,6 +30,8 @@ pub(crate) struct Common {
     pub(crate) now: AtomicI64,
     /// … and this position is in the queues.
     pub(crate) handled: AtomicU64,
+    /// The same, for those who wait for it.
+    pub(crate) through: watch::Sender<Position>,
     pub(crate) catching_up: Arc<Semaphore>,
     pub(crate) histories: Arc<Semaphore>,
     pub(crate) playbacks: Arc<Semaphore>,
@@ -47,6 +49,7 @@ impl Common {
             options,
             now,
             handled,
+            through: watch::Sender::new(Position(0)),
             catching_up,
             histories,
             playbacks,

@@ -5,7 +5,7 @@ use enroute_broker::{Broker, Limits};
 use enroute_ingest::{Config, Ingest, Parts, Stats};
 use enroute_journal::{Append, Class, Journal, Options as JournalOptions, TailItem};
 use enroute_model::frame::{Body, CrewEvent, Frame, Header};
-use enroute_model::ids::{Epoch, GatewayId, Stream, TransferId};
+use enroute_model::ids::{Epoch, GatewayId, Position, Stream, TransferId};
 use enroute_model::record::Entry;
 use enroute_model::time::{Clock, EngineTime, GatewayTime, ServerTime, Span};
 use enroute_mqtt::{Client, Event, Events, Incoming, Options};
@@ -14,7 +14,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 pub(crate) const LIVE: &str = "enroute/v1/gw/gw-1/tx/tx-1/live";
 pub(crate) const HISTORY: &str = "enroute/v1/gw/gw-1/tx/tx-1/history";
@@ -35,6 +35,8 @@ pub(crate) struct Bench {
     pub(crate) broker: Broker,
     pub(crate) journal: Journal,
     pub(crate) records: mpsc::Receiver<Entry>,
+    /// How far engines have come, of which there are none here.
+    pub(crate) handled: watch::Sender<Position>,
     pub(crate) directory: tempfile::TempDir,
 }
 
@@ -77,6 +79,7 @@ impl Bench {
             broker,
             journal,
             records,
+            handled: watch::Sender::new(Position(u64::MAX)),
             directory,
         }
     }
@@ -94,6 +97,7 @@ impl Bench {
         let parts = Parts {
             receipts: receipts_in,
             commands: commands_in,
+            handled: self.handled.subscribe(),
         };
         let clock = Arc::new(StoppedClock);
         let ingest = Ingest::start(
