@@ -29,6 +29,8 @@ const BOUNDS_US: [u64; 15] = [
     2_500_000, 5_000_000, 10_000_000, 60_000_000,
 ];
 
+/// Counts between the bounds and beyond the last, and the sum in microseconds.
+type Counted = (Vec<u64>, u64);
 /// The label of a sample, and its word.
 type Label = (&'static str, &'static str);
 
@@ -127,7 +129,7 @@ impl Page<'_> {
         &mut self,
         family: Family,
         bounds_us: &[u64],
-        values: &[([Label; N], (Vec<u64>, u64))],
+        values: &[([Label; N], Counted)],
     ) -> fmt::Result {
         self.family(
             family,
