@@ -20,6 +20,7 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::print_stdout,
     clippy::unwrap_used,
     clippy::wildcard_enum_match_arm,
     reason = "a failure here is a failed test"
@@ -320,9 +321,9 @@ async fn the_present_comes_before_any_backlog() {
     servers.proxy.set(DOWN);
     stack.kill_and_restart_server();
     let _vehicle = simulated(&stack, "gw-far", "t-far", far.port());
-    let (mut queued, mut publishes) = (0, 0);
+    let (mut bytes, mut publishes) = (0, 0);
     for (number, queue) in queues.into_iter().enumerate() {
-        queued += queue.iter().map(|p| p.payload.len()).sum::<usize>();
+        bytes += queue.iter().map(|p| p.payload.len()).sum::<usize>();
         publishes += queue.len();
         publish(broker, &format!("other-{number}"), queue).await;
     }
@@ -335,7 +336,7 @@ async fn the_present_comes_before_any_backlog() {
     println!(
         "broker to server: {publishes} publishes, {:.1} MB waited in Mosquitto; connected {:.2} s \
          after the link was there; the first present numerics {:.2} s later, {late} late frames before",
-        seconds(i64::try_from(queued).unwrap()),
+        seconds(i64::try_from(bytes).unwrap()),
         seconds(server_back - cleared),
         seconds(given.at_us - server_back)
     );

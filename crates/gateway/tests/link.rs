@@ -97,7 +97,7 @@ fn the_thinnest_link_gets_numerics_and_the_ladder_settles() {
         "{levels:?}"
     );
     // A waveform frame is larger than the least window: one goes after the other.
-    assert!(world.link_used(settled) >= 0.85);
+    assert!(world.link_used(settled) >= 0.88);
     assert!(world.worst_wait(began) <= Duration::from_secs(1));
     // The link recovers.
     world.set_rate(rate(1_000_000, 40));
@@ -108,16 +108,22 @@ fn the_thinnest_link_gets_numerics_and_the_ladder_settles() {
 }
 
 #[test]
-fn on_next_to_nothing_a_summary_each_half_minute_goes() {
+fn on_next_to_nothing_numerics_go_every_few_seconds() {
     let mut world = World::new();
     world.connect(rate(2_400, 400));
     world.run(Span(10 * MINUTE.0));
-    println!("2.4 kbit/s: levels {:?}", world.levels());
-    assert!(world.level() >= 2);
-    let late = world.worst_age(Span(5 * MINUTE.0), Stream::Numerics);
-    // Half a minute, and the time that a try of the next level up takes from it;
-    // the random epoch decides how well frames compress, so runs differ a little.
-    assert!(late <= Duration::from_mins(2), "{late:?}");
+    let late = world.worst_age(Span(MINUTE.0), Stream::Numerics);
+    println!(
+        "2.4 kbit/s: levels {:?}, numerics {late:?} apart at most",
+        world.levels()
+    );
+    // History, which fills the link, is no reason for a step to a summary each half
+    // minute.
+    assert_eq!(world.level(), 2);
+    assert!(world.levels().iter().all(|(_, level)| *level <= 2));
+    // Five seconds, the way, and what a try of the next level up takes; the random
+    // epoch decides how well frames compress, so runs differ a little.
+    assert!(late <= Duration::from_secs(30), "{late:?}");
 }
 
 #[test]

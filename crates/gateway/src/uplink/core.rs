@@ -278,7 +278,11 @@ impl Core {
             Lane::Live => {
                 self.pace.live_answered(now.monotonic, answered);
                 let queueing = self.pace.queueing(round_trip);
-                if self.ladder.observe(now.monotonic, flight.at, queueing) {
+                let behind = !flight.alone;
+                if self
+                    .ladder
+                    .observe(now.monotonic, flight.at, queueing, behind)
+                {
                     self.on_level(now);
                 }
             }

@@ -88,6 +88,11 @@ impl Ladder {
         }
     }
 
+    /// So little goes live that history waits while any of it is under way.
+    pub(super) fn yields(&self) -> bool {
+        self.level >= 2
+    }
+
     /// A new connection, perhaps over another link: earlier tries say nothing.
     pub(super) fn restart(&mut self, now: Span) {
         *self = Self {
@@ -100,8 +105,14 @@ impl Ladder {
     }
 
     /// A live publish of `sent_at` was answered and had queued so long. Says
-    /// whether the level changed.
-    pub(super) fn observe(&mut self, now: Span, sent_at: Span, queueing: Span) -> bool {
+    /// whether the level changed. `behind_history`: some was under way before it.
+    pub(super) fn observe(
+        &mut self,
+        now: Span,
+        sent_at: Span,
+        queueing: Span,
+        behind_history: bool,
+    ) -> bool {
         let answered_at = std::mem::replace(&mut self.answered_at, now);
         let silence = now.0.saturating_sub(answered_at.max(sent_at).0);
         let tunnel = silence >= SILENCE.0 && !self.excused;
@@ -117,6 +128,11 @@ impl Ladder {
             self.excused = false;
             self.score = self.score.saturating_sub(1);
             return self.rise(now);
+        }
+        // A single publish of history fills the thinnest link for longer than that;
+        // less live would not change it.
+        if behind_history && self.yields() {
+            return false;
         }
         self.calm_since = now;
         self.score = if queueing < VERY_LATE {
@@ -189,7 +205,7 @@ mod tests {
         let mut text = String::new();
         for (second, ms) in (from..).zip(queueing_ms) {
             let at = Span::from_secs(second);
-            ladder.observe(at, at, Span::from_millis(ms));
+            ladder.observe(at, at, Span::from_millis(ms), false);
             text += &ladder.level().to_string();
         }
         text
@@ -216,14 +232,27 @@ mod tests {
     fn what_was_sent_before_a_step_does_not_count_against_it() {
         let mut ladder = Ladder::new();
         let at = Span::from_secs;
-        assert!(ladder.observe(at(10), at(6), Span::from_secs(4)));
-        assert!(!ladder.observe(at(12), at(9), Span::from_secs(9)));
+        assert!(ladder.observe(at(10), at(6), Span::from_secs(4), false));
+        assert!(!ladder.observe(at(12), at(9), Span::from_secs(9), false));
         assert!(
-            !ladder.observe(at(13), at(11), Span::from_secs(9)),
+            !ladder.observe(at(13), at(11), Span::from_secs(9), false),
             "behind it"
         );
         assert_eq!(ladder.level(), 1);
-        assert!(ladder.observe(at(16), at(12), Span::from_secs(4)));
+        assert!(ladder.observe(at(16), at(12), Span::from_secs(4), false));
+    }
+
+    #[test]
+    fn behind_history_little_live_is_not_made_less() {
+        let mut ladder = Ladder::new();
+        let late = |ladder: &mut Ladder, second, behind_history| {
+            let at = Span::from_secs(second);
+            ladder.observe(at, at, Span::from_secs(4), behind_history);
+            ladder.level()
+        };
+        let levels: Vec<u32> = (0..5).map(|s| late(&mut ladder, s, true)).collect();
+        assert_eq!(levels, [1, 2, 2, 2, 2]);
+        assert_eq!(late(&mut ladder, 5, false), 3);
     }
 
     #[test]
@@ -232,11 +261,11 @@ mod tests {
         let at = Span::from_secs;
         // Sent before, at the start of and in the tunnel, answered after it.
         for (sent, now) in [(1, 1), (2, 12), (5, 12), (12, 12), (13, 13)] {
-            ladder.observe(at(now), at(sent), at(now - sent));
+            ladder.observe(at(now), at(sent), at(now - sent), false);
             assert_eq!(ladder.level(), 0, "sent at {sent}");
         }
         for (sent, now, level) in [(14, 20, 0), (15, 26, 0), (20, 32, 1)] {
-            ladder.observe(at(now), at(sent), at(now - sent));
+            ladder.observe(at(now), at(sent), at(now - sent), false);
             assert_eq!(ladder.level(), level, "sent at {sent}");
         }
     }
@@ -261,7 +290,7 @@ mod tests {
         for second in 35..2_000 {
             let at = Span::from_secs(second);
             let queueing = if ladder.level() == 0 { 4_000 } else { 0 };
-            if ladder.observe(at, at, Span::from_millis(queueing)) && ladder.level() == 0 {
+            if ladder.observe(at, at, Span::from_millis(queueing), false) && ladder.level() == 0 {
                 tries.push(second);
             }
         }

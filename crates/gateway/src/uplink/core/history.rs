@@ -16,6 +16,7 @@ const HISTORY_BATCH_FRAMES: usize = 1_024;
 impl Core {
     fn may_fill(&self, now: Now) -> bool {
         let (flights, bytes) = self.sent.unacknowledged(Lane::History);
+        let live_waits = self.sent.oldest_unacknowledged(Lane::Live).is_some();
         self.history_up
             && self.link.connected
             && self.first_live.is_none()
@@ -25,6 +26,7 @@ impl Core {
             && flights < HISTORY_FLIGHTS_MAX
             && self.pace.has_room(bytes)
             && !self.held_at(now.monotonic)
+            && !(live_waits && self.ladder.yields())
             && self.sent.unconfirmed_bytes(Lane::History) < self.config.unconfirmed_bytes_max.max(1)
     }
 
