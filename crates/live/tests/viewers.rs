@@ -16,7 +16,7 @@ use enroute_live::{
     Delivery, Ended, HistoryError, Options, Subscription, Token, Update, Watch, WatchError,
 };
 use enroute_model::ids::{Lane, Position, ShortCode};
-use enroute_model::registry::{RegistryAction, TransferInfo};
+use enroute_model::registry::{AlertAction, RegistryAction, TransferInfo, ViewerRole};
 use proptest::prelude::*;
 use std::time::Duration;
 
@@ -27,6 +27,7 @@ fn samples_of(transfer: &str) -> Watch {
         waveforms: true,
         board: false,
         resume: None,
+        role: ViewerRole::default(),
     }
 }
 
@@ -36,6 +37,55 @@ fn restless(seconds: u32) -> Vec<Append> {
     (1..=seconds)
         .map(|second| A.hr(u64::from(second), i64::from(second), heart(second)))
         .collect()
+}
+
+/// The heart rate is far too low for four minutes.
+fn low() -> Vec<Append> {
+    (1..=240)
+        .map(|second| A.hr(second, second.try_into().unwrap(), 20))
+        .collect()
+}
+
+#[tokio::test]
+async fn those_on_call_are_given_what_was_passed_on_to_them() {
+    let bench = Bench::new(Options::default()).await;
+    let on_call = Watch {
+        role: ViewerRole::OnCall,
+        ..Watch::default()
+    };
+    let mut called = bench.watch(on_call).await;
+    let mut wall = bench.watch(Watch::default()).await;
+    bench.put(low()).await;
+    let mut seen = [Vec::new(), Vec::new()];
+    for (viewer, seen) in [&mut called, &mut wall].into_iter().zip(&mut seen) {
+        while seen.last() != Some(&(2, 0)) {
+            if let Update::Alert(step) = next(viewer).await.unwrap().update {
+                let alert = step.transition.alert.as_ref().unwrap();
+                seen.push((alert.alert_id, alert.escalation));
+            }
+        }
+    }
+    let passed_on = [(1, 1), (1, 2), (2, 0)];
+    assert_eq!(
+        seen[0], passed_on,
+        "escalated, unattended, and that nobody attends"
+    );
+    assert_eq!((seen[1][0], &seen[1][1..]), ((1, 0), &passed_on[..]));
+    // The first report of a role is a record, the next ones are not.
+    let shown = || RegistryAction::Alert {
+        alert_id: 1,
+        seen: 1,
+        action: AlertAction::Shown(ViewerRole::OnCall),
+    };
+    let before = bench.stored("tx-a");
+    for id in ["shown-1", "shown-2", "shown-3"] {
+        bench
+            .live
+            .act("tx-a", shown(), id, "registrar")
+            .await
+            .unwrap();
+    }
+    assert_eq!(bench.stored("tx-a") - before, 1);
 }
 
 /// What one viewer has seen over all its subscriptions.

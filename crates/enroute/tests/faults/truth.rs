@@ -57,9 +57,9 @@ impl Records {
                                 self.row(numerics, row, &mut played.row, unwritten, id);
                             }
                             Body::Shed(shed) => {
-                                let lost = lost(shed, id);
-                                *played.unwritten.entry(stream).or_default() += lost;
-                                *declared.entry((life.clone(), stream)).or_default() += lost;
+                                let gone = lost(shed, id);
+                                *played.unwritten.entry(stream).or_default() += gone;
+                                *declared.entry((life.clone(), stream)).or_default() += gone;
                             }
                             // What it says is the gateway's own; held against the spool only.
                             Body::Link(_) => {}
