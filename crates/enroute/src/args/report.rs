@@ -41,6 +41,11 @@ pub(crate) struct ReevaluateArgs {
 
 /// About alerts over whole recordings.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Example:
+  enroute alerts report --from /var/lib/enroute --compare rules-to-try/
+
+Exit codes: 0 done; 1 a recording cannot be read; 2 wrong arguments.")]
 pub(crate) struct AlertsArgs {
     /// What to do.
     #[command(subcommand)]

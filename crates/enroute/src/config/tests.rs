@@ -147,7 +147,7 @@ fn the_deployed_server_file_is_right_and_its_comments_too() {
     let (file, text) = deployed("server.toml");
     load::<ServerConfig>(&file).unwrap();
     let embedded = uncommented(&text, |line| {
-        !["host", "port", "client_id"]
+        !["host", "port", "client_id", "dir"]
             .iter()
             .any(|key| line.starts_with(key))
     });
