@@ -476,3 +476,64 @@ async fn an_alert_of_a_fork_is_acknowledged_there_and_no_other_in_the_record() {
         "that it was done is known"
     );
 }
+
+#[tokio::test]
+async fn a_token_outlives_a_failure_that_the_engines_have_not_heard_of() {
+    let disk = Disk::sound();
+    let (standing, stands) = sync_channel(1);
+    let (go, gone) = sync_channel::<()>(1);
+    let once = Mutex::new(Some((standing, gone)));
+    let before_record = move |record: &Record| {
+        if record.at == EngineTime(START + 3_000_000)
+            && let Some((standing, gone)) = once.lock().unwrap().take()
+        {
+            standing.send(()).unwrap();
+            gone.recv().unwrap();
+        }
+    };
+    let options = Options {
+        before_record: Some(Arc::new(before_record)),
+        ..quiet()
+    };
+    let bench = Bench::on(&disk, options).await;
+    bench.put(vec![A.hr(1, 1, 80)]).await;
+    let samples = Watch {
+        samples: true,
+        ..of("tx-a")
+    };
+    let mut given = Given::default();
+    let mut viewer = bench.watch(samples.clone()).await;
+    bench.put(vec![A.hr(2, 2, 80)]).await;
+    given.through(&mut viewer, 2).await;
+    drop(viewer);
+    // The engines stand still over a record while the journal fails behind it.
+    let appender = bench.journal().appender();
+    in_time(appender.append(vec![A.hr(3, 3, 80)]))
+        .await
+        .unwrap();
+    let stands = tokio::task::spawn_blocking(move || stands.recv().unwrap());
+    in_time(stands).await.unwrap();
+    disk.takes(0);
+    let failed = in_time(appender.append(vec![A.hr(4, 4, 80)])).await;
+    assert!(failed.is_err());
+    let resume = Watch {
+        resume: given.token.clone(),
+        ..samples
+    };
+    let live = bench.live.clone();
+    let watching = tokio::spawn(async move { live.watch(resume).await.unwrap() });
+    while bench.live.requests_waiting().0 == 0 {
+        tokio::task::yield_now().await;
+    }
+    go.send(()).unwrap();
+    let mut viewer = in_time(watching).await.unwrap();
+    let mut health = bench.live.health();
+    let heard = health.wait_for(|health| matches!(health, Health::NotRecorded(_)));
+    drop(in_time(heard).await.unwrap());
+    disk.takes(i64::MAX);
+    let repaired = health.wait_for(|health| *health == Health::Running);
+    drop(in_time(repaired).await.unwrap());
+    bench.put(vec![A.hr(4, 5, 80)]).await;
+    given.through(&mut viewer, 4).await;
+    assert_eq!(given.frames, [2, 3, 4]);
+}
