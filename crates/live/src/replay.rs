@@ -1,7 +1,7 @@
 //! A recorded transfer played again: the engine that ran live over the same
 //! records, from any moment, at any speed.
 //!
-//! [`player`] is the heart and has no I/O: it is told the time and says what to
+//! `player` is the heart and has no I/O: it is told the time and says what to
 //! send. `course` runs the engines, `source` and `device` give it records in the
 //! order of arrival or of capture, `index` remembers where it has been, `playback`
 //! is the task that reads, waits and sends.

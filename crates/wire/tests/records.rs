@@ -167,7 +167,13 @@ fn limits_need_finite_numbers_and_a_reason() {
             refused(auto(limits::LIMIT_CODES_MAX + 1, "why")),
         ]
         .join("\n"),
-        @r""
+        @"
+    a limit is not a finite number
+    a limit is not a finite number
+    why the limits are set is missing
+    why the limits are set is missing
+    codes: 65 is more than 64
+    "
     );
 }
 
