@@ -142,10 +142,10 @@ impl Shard {
             }
             None => self.resume(&here, named.is_some(), wanted.resume.clone()),
         };
-        if let (Err(UNREAD), Some(Ok(cursor))) = (&resumed, wanted.resume) {
-            // The journal has just failed: what was missed is made up for later.
-            here = cursor;
-        }
+        let unread = matches!(resumed, Err(UNREAD));
+        let held = wanted.resume.and_then(Result::ok).filter(|_| unread);
+        let is_held = held.is_some();
+        here = held.unwrap_or(here);
         let (from, missed, unknown) = match resumed {
             Ok(Some((from, missed))) => (from, missed, None),
             Ok(None) => (here.clone(), Vec::new(), None),
@@ -176,6 +176,7 @@ impl Shard {
             cursor: here,
             from,
             catch_up,
+            held: is_held,
         })
     }
 

@@ -87,6 +87,9 @@ pub(crate) struct Opened {
     pub(crate) from: Cursor,
     /// Samples between the token and the queue are to be read.
     pub(crate) catch_up: bool,
+    /// What the token asked for could not be read, because the journal has just
+    /// failed: the token stays, so that it is made up for after the repair.
+    pub(crate) held: bool,
 }
 
 /// Samples through here have been handled, of these transfers.

@@ -88,6 +88,8 @@ pub(crate) struct Viewing {
     cursor: Cursor,
     /// Samples from before the queue are still being given.
     catching_up: bool,
+    /// The token does not move, as [`Opened::held`] says.
+    held: bool,
     role: ViewerRole,
     /// Alerts raised before were not waited for here.
     began: EngineTime,
@@ -270,6 +272,7 @@ impl Viewing {
             front: front.collect(),
             cursor,
             catching_up: opened.catch_up,
+            held: opened.held,
             role,
             began,
             conflated: 0,
@@ -327,7 +330,9 @@ impl Viewing {
             Item::Update(Update::Alert(step)) if !is_for(self.role, &step) => None,
             Item::Update(update) => Some(update),
             Item::Follow(transfer, ordinal) => {
-                self.cursor.ordinals.insert(transfer, ordinal);
+                if !self.held {
+                    self.cursor.ordinals.insert(transfer, ordinal);
+                }
                 None
             }
             Item::Snapshot(snapshot) => Some(Update::Snapshot(snapshot)),
@@ -340,7 +345,7 @@ impl Viewing {
         let now = EngineTime(self.common.now.load(Ordering::Acquire));
         let handled = Position(self.common.handled.load(Ordering::Acquire));
         let recorded = self.queue.told().is_none();
-        if recorded && self.queue.is_empty() && !self.catching_up {
+        if recorded && self.queue.is_empty() && !self.catching_up && !self.held {
             self.cursor.at = self.cursor.at.max(now);
             self.cursor.position = self.cursor.position.max(handled);
         }
@@ -369,6 +374,7 @@ impl Viewing {
         }
         self.alert_sent(&update, server_time);
         match &update {
+            _ if self.held => {}
             // In no record: nothing to resume from.
             Update::Alert(step) if step.ordinal == 0 => {}
             Update::Alert(step) => {
