@@ -15,7 +15,7 @@
 //! What cannot be told is unknown: it raises nothing, clears nothing, and is
 //! listed as [unavailable](Conditions::unavailable).
 //!
-//! Start with [`row::Row`] for what a book may say, [`machine`] for how an alert
+//! Start with [`row::Row`] for what a book may say, `machine` for how an alert
 //! comes and goes, and `clause` for what can be asked.
 
 mod answers;
