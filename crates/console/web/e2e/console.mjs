@@ -167,6 +167,9 @@ try {
     await page.waitForSelector('.replay[data-state="PAUSED"]');
     await page.screenshot({ path: join(pictures, "replay.png") });
     await page.goto(patient);
+    await page.waitForSelector("article.patient");
+    await page.waitForSelector(".replay", { state: "detached" });
+    await drawn(page);
     await page.waitForSelector(".tile[data-id=hr] .value.reading");
   });
 
