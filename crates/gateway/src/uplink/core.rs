@@ -203,6 +203,8 @@ impl Core {
             // A batch whose hand-over was cut short is on disk all the same.
             Input::Drain => {
                 self.through = Stream::ALL.map(|stream| (stream, u64::MAX)).into();
+                // No summary comes any more.
+                self.latest = Latest::default();
                 self.changed();
             }
             Input::Stop => {

@@ -62,6 +62,12 @@ impl Latest {
         self.newest.values().any(|newest| newest.due)
     }
 
+    /// The first number that is to go live and has not gone.
+    pub(super) fn first_due(&self) -> Option<u64> {
+        let due = self.newest.values().filter(|newest| newest.due);
+        due.map(|newest| newest.frame.sequence).min()
+    }
+
     /// What is to go live, in the order of recording; not due any more.
     pub(super) fn take_due(&mut self) -> Vec<Spooled> {
         let mut due = Vec::new();

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use enroute_gateway::Config;
 use enroute_gateway::simulation::{Core, Draft, Input, Now, Output, Spool, Spooled, StreamLife};
 use enroute_model::frame::{Body, Emission, LinkReport};
-use enroute_model::ids::{GatewayId, Lane, Stream};
+use enroute_model::ids::{GatewayId, Lane, Stream, TransferId};
 use enroute_model::ranges::RangeSet;
 use enroute_model::time::{GatewayTime, ServerTime, Span};
 use enroute_simulator::fleet::{Options, fleet};
@@ -23,6 +23,8 @@ const ENVELOPE: i64 = 52 + 20;
 const RECEIPT_EVERY: Span = Span::from_millis(500);
 /// Emissions recorded with one sync while nothing is connected.
 const RECORDED_TOGETHER: usize = 256;
+/// What the spool would draw at random.
+const EPOCH: u64 = 0x9c1f_3e5a_7d20_b846;
 
 /// What the link can do.
 #[derive(Clone, Copy, Debug)]
@@ -108,7 +110,9 @@ impl World {
         let dir = tempfile::tempdir().unwrap();
         let mut config = Config::new(GatewayId::new("gw-1").unwrap());
         config.spool.dir = dir.path().to_owned();
-        let spool = Spool::open(&config.spool, None).unwrap();
+        // What is random elsewhere is fixed: it decides how well frames compress.
+        let transfer = TransferId::new("t-virtual").unwrap();
+        let spool = Spool::open_as(&config.spool, Some(&transfer), || Ok(EPOCH)).unwrap();
         let core = Core::new(&config, true, GatewayTime(0), spool.through());
         Self {
             _dir: dir,

@@ -3,8 +3,9 @@
 use super::{Core, Now, Output};
 use crate::spool::{Picked, Wanted};
 use bytes::Bytes;
-use enroute_model::ids::Lane;
+use enroute_model::ids::{Lane, Stream};
 use enroute_wire::v1;
+use std::collections::BTreeMap;
 
 /// History publishes under way.
 const HISTORY_FLIGHTS_MAX: usize = 32;
@@ -41,10 +42,21 @@ impl Core {
         out.push(Output::Pick(Wanted {
             order: self.config.history_order,
             sent: self.sent.numbers(),
-            through: self.through.clone(),
+            through: self.through_for_history(),
             bytes_max: bytes.min(HISTORY_BATCH_BYTES),
             frames_max: HISTORY_BATCH_FRAMES,
         }));
+    }
+
+    /// Numerics that wait for the next summary are live's.
+    fn through_for_history(&self) -> BTreeMap<Stream, u64> {
+        let mut through = self.through.clone();
+        if let (Some(due), Some(last)) =
+            (self.latest.first_due(), through.get_mut(&Stream::Numerics))
+        {
+            *last = (*last).min(due.saturating_sub(1));
+        }
+        through
     }
 
     pub(super) fn on_picked(&mut self, now: Now, picked: Option<Picked>, out: &mut Vec<Output>) {

@@ -53,6 +53,7 @@ impl Core {
         let interval = self.ladder.numerics_interval();
         self.summary_at = Span(now.monotonic.0.saturating_add(interval.0));
         let mut due = self.latest.take_due();
+        self.changed();
         // History may have been quicker.
         due.retain(|frame| !self.sent.contains(frame.life, frame.sequence));
         self.publish_live(now, due, out);
