@@ -89,6 +89,7 @@ impl Demo {
             broker: BrokerAt::Embedded(usual(MQTT_PORT)),
             client_id: None,
             viewers_max: 1_000,
+            transfers_max: 1_000,
             connections_max: 4_096,
             commit_interval: Duration::from_millis(3),
             rules: None,

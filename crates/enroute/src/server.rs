@@ -16,7 +16,7 @@ use axum::routing::get;
 use enroute_broker::Broker;
 use enroute_engine::StreamReceipt;
 use enroute_feed::{Feed, ServeError};
-use enroute_ingest::{Ingest, Parts, Quarantine};
+use enroute_ingest::{Admits, Ingest, Parts, Quarantine};
 use enroute_journal::{Journal, Meter};
 use enroute_live::{Commands, Health, Latency, Live, Receipts};
 use enroute_model::ids::GatewayId;
@@ -49,6 +49,7 @@ pub(crate) struct Setup {
     pub(crate) client_id: Option<String>,
     /// Viewers at a time.
     pub(crate) viewers_max: usize,
+    pub(crate) transfers_max: usize,
     /// Connections to the embedded broker at a time.
     pub(crate) connections_max: usize,
     /// How long a commit waits for company.
@@ -70,6 +71,7 @@ impl Setup {
                 .as_ref()
                 .map(|id| id.get_ref().clone()),
             viewers_max: *config.limits.viewers_max.get_ref(),
+            transfers_max: *config.limits.transfers_max.get_ref(),
             connections_max: *config.limits.connections_max.get_ref(),
             commit_interval: Duration::from_millis(*config.limits.commit_interval_ms.get_ref()),
             rules: config.rules.dir.as_ref().map(|dir| dir.get_ref().clone()),
@@ -116,6 +118,7 @@ impl Server {
         };
         let options = enroute_live::Options {
             viewers_max: setup.viewers_max,
+            transfers_max: setup.transfers_max,
             latency: Some(Arc::clone(&times) as Arc<dyn Latency>),
             ..enroute_live::Options::default()
         };
@@ -146,9 +149,13 @@ impl Server {
         config.jitter_seed = journal.incarnation();
         // Both lanes.
         let publishes_max = config.in_flight_max.saturating_mul(2);
+        let admission = live.admission();
         let parts = Parts {
             receipts: receipts.1,
             commands: commands.1,
+            admits: Admits(Arc::new(move |transfer: &_, at| {
+                admission.admits(transfer, at)
+            })),
             handled: live.handled(),
         };
         let stats = Arc::new(enroute_ingest::Stats::default());

@@ -33,6 +33,8 @@ pub struct Readings {
     /// Since the last receipt that covered something new; `None` without a
     /// connection, or before the first.
     pub receipt_age: Option<Span>,
+    /// The server has no room for the transfer.
+    pub full: bool,
     /// Step of the degradation ladder; 0: everything goes live.
     pub level: u32,
     /// How far the clocks are apart, as it was last stated.
@@ -58,6 +60,7 @@ impl Monitor {
             connected: status.link.connected,
             receiving: status.link.is_receiving(now, self.within),
             receipt_age: status.link.receipt_at.map(age),
+            full: status.link.full,
             level: status.link.level,
             clocks: self.desk.clocks(),
             unconfirmed: status.unconfirmed,

@@ -206,6 +206,7 @@ impl Server {
             // This server's clock is an hour behind.
             received_at_us: sent_at - 3_600_000_000,
             receipt_sent_at_us: sent_at - 3_600_000_000,
+            full: false,
         };
         self.send(Topic::Receipt(gateway_id()), receipt.encode_to_vec(), false)
             .await;

@@ -8,8 +8,8 @@ use crate::publisher::Publisher;
 use crate::quarantine::Quarantine;
 use crate::stats::Stats;
 use enroute_journal::Appender;
-use enroute_model::ids::{GatewayId, Position};
-use enroute_model::time::Clock;
+use enroute_model::ids::{GatewayId, Position, TransferId};
+use enroute_model::time::{Clock, EngineTime};
 use enroute_mqtt::{Client, Options};
 use enroute_wire::limits::PUBLISH_BYTES_MAX;
 use enroute_wire::{topics, v1};
@@ -23,6 +23,19 @@ const ENVELOPE: usize = 4096;
 /// Words of the connection to the publisher; what does not fit is repeated.
 const WORDS: usize = 1024;
 
+/// Says whether records of a transfer may be stored, at this engine time.
+#[derive(Clone)]
+pub struct Admits(pub Arc<AdmitsFn>);
+
+/// The question to [`Admits`].
+pub type AdmitsFn = dyn Fn(&TransferId, EngineTime) -> bool + Send + Sync;
+
+impl std::fmt::Debug for Admits {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Admits").finish_non_exhaustive()
+    }
+}
+
 /// What comes from the live view, for gateways. Bounded channels: their senders
 /// keep the newest per gateway meanwhile.
 #[derive(Debug)]
@@ -31,6 +44,8 @@ pub struct Parts {
     pub receipts: mpsc::Receiver<(GatewayId, Vec<v1::StreamReceipt>)>,
     /// A gateway is to publish under another transfer.
     pub commands: mpsc::Receiver<(GatewayId, v1::UseTransfer)>,
+    /// Whether records of a transfer may be stored, at this engine time.
+    pub admits: Admits,
     /// How far the engines have handled what the journal holds.
     pub handled: watch::Receiver<Position>,
 }
@@ -85,7 +100,8 @@ impl Ingest {
         let (failing, failed) = watch::channel(false);
         let (stop, stopping) = watch::channel(false);
         let (words, heard) = mpsc::channel(WORDS);
-        let shared = Shared::new(config, quarantine.clone(), stats, echoes);
+        let shared =
+            Shared::new(config, quarantine.clone(), stats, echoes).admitting(parts.admits.clone());
         let lanes = Arc::new(Lanes {
             shared: Arc::new(shared),
             appender,

@@ -12,8 +12,10 @@
 
 use crate::config::Config;
 use crate::decode::{Accepted, Input, Refused, decode};
+use crate::ingest::Admits;
 use crate::outgoing::{Echo, Echoes};
 use crate::quarantine::{Quarantine, Quarantined};
+use crate::recent::Recent;
 use crate::rejections::{Rejection, Rejections};
 use crate::stats::{Stats, count};
 use bytes::Bytes;
@@ -25,10 +27,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// Gateways whose last transfer is remembered; above it, new ones are not, and
-/// their status counts only if it names a transfer.
+/// Gateways whose last transfer is remembered; those heard of longest ago are
+/// forgotten, and their status counts only if it names a transfer.
 const GATEWAYS_MAX: usize = 16_384;
 
+/// The word of a refusal because of the number of transfers.
+const NO_ROOM: &str = "too_many_transfers";
 /// Characters of a bad topic in the log; the quarantine has all of it.
 const TOPIC_CHARS_LOGGED: usize = 128;
 
@@ -40,6 +44,7 @@ pub struct Shared {
     rejections: Rejections,
     pub(crate) stats: Arc<Stats>,
     echoes: Echoes,
+    admits: Option<Admits>,
 }
 
 impl Shared {
@@ -52,7 +57,23 @@ impl Shared {
             rejections: Rejections::default(),
             stats,
             echoes,
+            admits: None,
         }
+    }
+
+    /// Stores records only of the transfers that this admits; without, of all.
+    #[must_use]
+    pub fn admitting(self, admits: Admits) -> Self {
+        Self {
+            admits: Some(admits),
+            ..self
+        }
+    }
+
+    fn admits(&self, transfer: &TransferId, at: EngineTime) -> bool {
+        self.admits
+            .as_ref()
+            .is_none_or(|admits| admits.0(transfer, at))
     }
 
     /// Counts and keeps a bad publish. The log has the 1st, 2nd, 4th, 8th … of a
@@ -136,8 +157,8 @@ pub struct Intake<A, C> {
     under_way: VecDeque<UnderWay<A, C>>,
     bytes: usize,
     frames: u64,
-    transfers: BTreeMap<GatewayId, TransferId>,
-    presence: BTreeMap<GatewayId, (TransferId, bool)>,
+    transfers: Recent<GatewayId, TransferId>,
+    presence: Recent<GatewayId, (TransferId, bool)>,
 }
 
 impl<A, C> Intake<A, C> {
@@ -149,8 +170,8 @@ impl<A, C> Intake<A, C> {
             under_way: VecDeque::new(),
             bytes: 0,
             frames: 0,
-            transfers: BTreeMap::new(),
-            presence: BTreeMap::new(),
+            transfers: Recent::new(GATEWAYS_MAX),
+            presence: Recent::new(GATEWAYS_MAX),
         }
     }
 
@@ -189,13 +210,14 @@ impl<A, C> Intake<A, C> {
 
     /// Takes a publish whole or refuses it whole. `submit` hands its records to
     /// the journal; an error there means that they never fit it, which is one
-    /// publish's fault and must not stop the others.
+    /// publish's fault and must not stop the others. Gives the gateway that is to be
+    /// told that there is no room for its transfer.
     pub fn take(
         &mut self,
         now: Moment,
         incoming: Received<A>,
         mut submit: impl FnMut(Vec<Append>) -> Result<C, Refused>,
-    ) {
+    ) -> Option<GatewayId> {
         let shared = Arc::clone(&self.shared);
         let stats = &shared.stats;
         let bytes = incoming.payload.len();
@@ -203,6 +225,7 @@ impl<A, C> Intake<A, C> {
         stats
             .bytes
             .fetch_add(u64::try_from(bytes).unwrap_or(0), Ordering::Relaxed);
+        let mut full = None;
         let mut under_way = UnderWay {
             commit: None,
             ack: incoming.ack,
@@ -217,6 +240,15 @@ impl<A, C> Intake<A, C> {
                 count(&stats.statuses);
                 Ok(Vec::new())
             }
+            Ok(Input::Frames {
+                gateway, transfer, ..
+            }) if !shared.admits(&transfer, now.at) => {
+                full = Some(gateway);
+                Err(Refused::new(
+                    NO_ROOM,
+                    "as many transfers as are allowed are in memory",
+                ))
+            }
             Ok(input) => Ok(self.records(input, now, &mut under_way)),
             Err(reason) => Err(reason),
         };
@@ -228,7 +260,9 @@ impl<A, C> Intake<A, C> {
             Ok(commit) => under_way.commit = commit,
             Err(reason) => {
                 (under_way.frames, under_way.echo) = (BTreeMap::new(), None);
-                let told = shared.rejection(&incoming.topic, reason.word, now);
+                let told = shared
+                    .rejection(&incoming.topic, reason.word, now)
+                    .filter(|_| full.is_none());
                 // A record that small is not too large.
                 under_way.commit = told.and_then(|told| submit(vec![told]).ok());
                 shared.refuse(Quarantined {
@@ -243,6 +277,7 @@ impl<A, C> Intake<A, C> {
         self.frames += under_way.frames.values().sum::<u64>();
         count(&stats.in_flight);
         self.under_way.push_back(under_way);
+        full
     }
 
     /// The records of a good publish.
@@ -291,7 +326,7 @@ impl<A, C> Intake<A, C> {
                 transfer,
             } => {
                 count(&self.shared.stats.statuses);
-                let records = self.presence(&gateway, online, transfer);
+                let records = self.presence(&gateway, online, transfer, at);
                 let append = |(transfer, payload)| Append {
                     class: Class::Vitals,
                     transfer,
@@ -306,12 +341,10 @@ impl<A, C> Intake<A, C> {
     }
 
     fn remember(&mut self, gateway: &GatewayId, transfer: &TransferId) {
-        if let Some(known) = self.transfers.get_mut(gateway) {
-            if known != transfer {
-                known.clone_from(transfer);
-            }
-        } else if self.transfers.len() < GATEWAYS_MAX {
-            self.transfers.insert(gateway.clone(), transfer.clone());
+        match self.transfers.get(gateway) {
+            Some(known) if known == transfer => {}
+            Some(known) => known.clone_from(transfer),
+            None => self.transfers.put(gateway.clone(), transfer.clone()),
         }
     }
 
@@ -323,15 +356,18 @@ impl<A, C> Intake<A, C> {
         gateway: &GatewayId,
         online: bool,
         named: Option<TransferId>,
+        at: EngineTime,
     ) -> Option<(TransferId, Bytes)> {
-        let transfer = self.transfers.get(gateway).cloned().or(named)?;
-        let word = (transfer.clone(), online);
-        if self.presence.get(gateway) == Some(&word) {
+        let transfer = self.transfers.peek(gateway).cloned().or(named)?;
+        let mut word = (transfer.clone(), online);
+        if self.presence.get(gateway) == Some(&mut word) {
             return None;
         }
-        if self.presence.len() < GATEWAYS_MAX || self.presence.contains_key(gateway) {
-            self.presence.insert(gateway.clone(), word);
+        // A word of presence is no reason to begin a transfer beyond the limit.
+        if !self.shared.admits(&transfer, at) {
+            return None;
         }
+        self.presence.put(gateway.clone(), word);
         Some((transfer, record::of_presence(gateway, online)))
     }
 

@@ -198,8 +198,12 @@ impl LaneLoop {
             retained: incoming.retained,
             ack: incoming.ack,
         };
-        self.intake
+        let full = self
+            .intake
             .take(now, received, |records| submit(&lanes.appender, records));
+        if let Some(gateway) = full {
+            self.tell(Word::Full(gateway));
+        }
     }
 }
 

@@ -39,12 +39,13 @@ mod lane;
 mod outgoing;
 mod publisher;
 mod quarantine;
+mod recent;
 mod rejections;
 mod stats;
 
 pub use config::Config;
 pub use decode::{Refused, check};
-pub use ingest::{Ingest, Parts, StartError};
+pub use ingest::{Admits, AdmitsFn, Ingest, Parts, StartError};
 pub use quarantine::{Quarantine, Quarantined};
 pub use stats::Stats;
 

@@ -5,6 +5,7 @@
 //! `publisher.rs` has the real one.
 
 use crate::config::Config;
+use crate::recent::Recent;
 use crate::stats::{Stats, count};
 use enroute_model::ids::{GatewayId, Lane};
 use enroute_mqtt::{Publish, PublishError};
@@ -15,8 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Gateways whose times are remembered for the echo; above it, new ones get
-/// receipts without one.
+/// Gateways whose times are remembered for the echo; those heard of longest ago get
+/// a receipt without one.
 const GATEWAYS_MAX: usize = 16_384;
 /// Streams of one gateway that wait for a receipt. The oldest epochs give way:
 /// the gateway sends their frames again and is answered then.
@@ -35,36 +36,44 @@ pub(crate) struct Echo {
 }
 
 /// The newest echo of each gateway.
-#[derive(Clone, Debug, Default)]
-pub struct Echoes(Arc<Mutex<BTreeMap<GatewayId, Echo>>>);
+#[derive(Clone, Debug)]
+pub struct Echoes(Arc<Mutex<Recent<GatewayId, Echo>>>);
+
+impl Default for Echoes {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Recent::new(GATEWAYS_MAX))))
+    }
+}
 
 impl Echoes {
     /// A live batch says more about the link than a history one, which may have
     /// waited in the broker.
     pub(crate) fn put(&self, gateway: GatewayId, echo: Echo) {
         let mut echoes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = echoes.get_mut(&gateway) {
+        if let Some(known) = echoes.get(&gateway) {
             if echo.lane == Lane::Live || known.lane == Lane::History {
                 *known = echo;
             }
-        } else if echoes.len() < GATEWAYS_MAX {
-            echoes.insert(gateway, echo);
+        } else {
+            echoes.put(gateway, echo);
         }
     }
 
     fn get(&self, gateway: &GatewayId) -> Option<Echo> {
         let echoes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        echoes.get(gateway).copied()
+        echoes.peek(gateway).copied()
     }
 }
 
 /// What the connection says to the publisher.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Word {
     /// It stands (again).
     Connected,
     /// The broker has the publish with this token.
     Puback(u64),
+    /// There is no room for the transfer of this gateway.
+    Full(GatewayId),
 }
 
 /// Streams by epoch, stream and first sequence: a newer receipt of the same
@@ -76,6 +85,18 @@ type Streams = BTreeMap<(u64, i32, u64), v1::StreamReceipt>;
 struct Slot {
     due: Duration,
     waiting: Streams,
+    /// It is to be told that there is no room for its transfer.
+    full: bool,
+}
+
+impl Slot {
+    fn new(due: Duration) -> Self {
+        Self {
+            due,
+            waiting: Streams::new(),
+            full: false,
+        }
+    }
 }
 
 /// Now, on whatever clock runs for the publisher, and the way out. An answer
@@ -137,10 +158,7 @@ impl Outgoing {
     ) {
         let now = out.now;
         let fresh = !self.slots.contains_key(&gateway);
-        let slot = self.slots.entry(gateway.clone()).or_insert(Slot {
-            due: now,
-            waiting: Streams::new(),
-        });
+        let slot = self.slots.entry(gateway.clone()).or_insert(Slot::new(now));
         for stream in streams {
             slot.waiting
                 .insert((stream.epoch, stream.stream, stream.first), stream);
@@ -150,6 +168,22 @@ impl Outgoing {
         }
         if fresh {
             self.due.insert((now, gateway));
+            self.tick(out);
+        }
+    }
+
+    /// Says so at the pace of receipts. Of a flood of invented gateways only so many
+    /// are told, and those that wait are not kept waiting by it.
+    fn full(&mut self, gateway: GatewayId, out: &mut Out<'_>) {
+        if let Some(slot) = self.slots.get_mut(&gateway) {
+            slot.full = true;
+        } else if self.slots.len() < GATEWAYS_MAX {
+            let slot = Slot {
+                full: true,
+                ..Slot::new(out.now)
+            };
+            self.due.insert((out.now, gateway.clone()));
+            self.slots.insert(gateway, slot);
             self.tick(out);
         }
     }
@@ -164,11 +198,12 @@ impl Outgoing {
             let Some(mut slot) = self.slots.remove(&gateway) else {
                 continue;
             };
-            if slot.waiting.is_empty() {
+            if slot.waiting.is_empty() && !slot.full {
                 continue;
             }
-            if self.send_receipt(&gateway, &slot.waiting, out) {
+            if self.send_receipt(&gateway, &slot, out) {
                 slot.waiting.clear();
+                slot.full = false;
             }
             slot.due = now + self.interval;
             self.due.insert((slot.due, gateway.clone()));
@@ -182,16 +217,20 @@ impl Outgoing {
     /// False: not now; the next attempt carries what is known then. What does not
     /// fit into one receipt goes in more: a stream that were left out each time
     /// would never be freed.
-    fn send_receipt(&self, gateway: &GatewayId, streams: &Streams, out: &mut Out<'_>) -> bool {
-        let all: Vec<_> = streams.values().cloned().collect();
+    fn send_receipt(&self, gateway: &GatewayId, slot: &Slot, out: &mut Out<'_>) -> bool {
+        if slot.waiting.is_empty() {
+            return self.send_part(gateway, &[], slot.full, out);
+        }
+        let all: Vec<_> = slot.waiting.values().cloned().collect();
         all.chunks(RECEIPT_STREAMS_MAX)
-            .all(|part| self.send_part(gateway, part, out))
+            .all(|part| self.send_part(gateway, part, slot.full, out))
     }
 
     fn send_part(
         &self,
         gateway: &GatewayId,
         stream: &[v1::StreamReceipt],
+        full: bool,
         out: &mut Out<'_>,
     ) -> bool {
         let echo = self.echoes.get(gateway);
@@ -201,6 +240,7 @@ impl Outgoing {
             echo_sent_at_us: echo.map_or(0, |echo| echo.sent_at_us),
             received_at_us: echo.map_or(0, |echo| echo.received_at_us),
             receipt_sent_at_us: out.wall_us,
+            full,
         };
         let topic = Topic::Receipt(gateway.clone()).to_string();
         let mut publish = Publish::new(topic, receipt.encode_to_vec(), 0);
@@ -243,6 +283,7 @@ impl Outgoing {
         match word {
             Word::Connected => self.repeat(out),
             Word::Puback(token) => self.puback(token),
+            Word::Full(gateway) => self.full(gateway, out),
         }
     }
 

@@ -1,23 +1,30 @@
 //! How many publishes of a gateway were refused, so that the recording says so.
 
+use crate::recent::Recent;
 use enroute_model::ids::{GatewayId, TransferId};
 use enroute_wire::topics::Topic;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
-/// Gateways whose refused publishes are counted one by one; those of further
-/// ones only in the sum over all.
+/// Gateways whose refused publishes are counted one by one; those heard of longest
+/// ago are forgotten and begin again.
 const GATEWAYS_MAX: usize = 16_384;
 /// Transfers of one gateway that are told apart; a further one drops the oldest.
 const TRANSFERS_MAX: usize = 4;
 
 /// Counts per gateway and transfer. A pair counts from its first readable publish:
 /// rubbish under invented names must not fill a table, nor begin a transfer.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Rejections(Mutex<Counts>);
 
+impl Default for Rejections {
+    fn default() -> Self {
+        Self(Mutex::new(Counts::new(GATEWAYS_MAX)))
+    }
+}
+
 /// Newest transfer first.
-type Counts = BTreeMap<GatewayId, VecDeque<(TransferId, u64)>>;
+type Counts = Recent<GatewayId, VecDeque<(TransferId, u64)>>;
 
 /// A count that is worth a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,13 +38,13 @@ impl Rejections {
     /// A publish of this gateway for this transfer could be read.
     pub(crate) fn read(&self, gateway: &GatewayId, transfer: &TransferId) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = counts.get_mut(gateway) {
+        if let Some(known) = counts.get(gateway) {
             if known.iter().all(|(id, _)| id != transfer) {
                 known.truncate(TRANSFERS_MAX - 1);
                 known.push_front((transfer.clone(), 0));
             }
-        } else if counts.len() < GATEWAYS_MAX {
-            counts.insert(gateway.clone(), [(transfer.clone(), 0)].into());
+        } else {
+            counts.put(gateway.clone(), [(transfer.clone(), 0)].into());
         }
     }
 
@@ -52,7 +59,7 @@ impl Rejections {
             return None;
         };
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = counts.get_mut(&gateway)?;
+        let known = counts.get(&gateway)?;
         let (_, publishes) = known.iter_mut().find(|(id, _)| *id == transfer)?;
         *publishes = publishes.saturating_add(1);
         let publishes = *publishes;

@@ -26,12 +26,19 @@ const ANOTHER_JOURNAL: &str =
 const NOT_NOW: &str = "what was missed cannot be read while nothing is recorded: it comes when \
      it can be";
 const UNREAD: &str = "what was missed could not be read";
+const NO_ROOM: &str = "as many transfers are in memory as are allowed: close those that have ended, \
+     or raise limits.transfers_max";
 const TOO_MANY: &str = "more alert transitions were missed than are made up for: see the history";
 
 impl Shard {
     pub(crate) fn request(&mut self, request: Request) {
         match request {
-            Request::List { closed, reply } => drop(reply.send(self.list(closed))),
+            Request::List { closed, reply } => {
+                let asleep = self.core.engines.asleep.keys().filter(|_| closed);
+                let asleep = asleep.cloned().collect();
+                let books = self.core.engines.directory.books.clone();
+                drop(reply.send((self.list(closed), asleep, books)));
+            }
             Request::State { name, reply } => drop(reply.send(self.state(&name))),
             Request::Watch { wanted, reply } => drop(reply.send(self.watch(wanted))),
             Request::Reach {
@@ -88,9 +95,8 @@ impl Shard {
 
     fn state(&self, name: &str) -> Result<Arc<TransferState>, LookupError> {
         let transfer = self.lookup(name)?;
-        let slot = self.core.engines.slots.get(&transfer);
-        slot.map(|slot| Arc::new(self.state_of(slot)))
-            .ok_or_else(|| unknown(name))
+        let state = self.state_by_id(&transfer).map(Arc::new);
+        state.ok_or_else(|| unknown(name))
     }
 
     /// An id, an alias or a short code, to the id in use now.
@@ -98,7 +104,7 @@ impl Shard {
         let engines = &self.core.engines;
         if let Ok(id) = TransferId::new(name) {
             let id = engines.canonical(&id);
-            if engines.slots.contains_key(id) {
+            if engines.has(id) {
                 return Ok(id.clone());
             }
         }
@@ -220,11 +226,12 @@ impl Shard {
         named: &BTreeSet<TransferId>,
         all: bool,
     ) -> (Vec<Arc<TransferState>>, Cursor) {
-        let slots = &self.core.engines.slots;
         let mut states = if all { self.list(false) } else { Vec::new() };
         // A closed one is shown to whoever names it.
-        let named_slots = named.iter().filter_map(|transfer| slots.get(transfer));
-        let named_states = named_slots.map(|slot| Arc::new(self.state_of(slot)));
+        let named_states = named
+            .iter()
+            .filter_map(|transfer| self.state_by_id(transfer));
+        let named_states = named_states.map(Arc::new);
         states.extend(named_states.filter(|state| !all || state.phase != Phase::Open));
         let told = named.iter().filter(|_| !all);
         let ordinals = told.map(|transfer| {
@@ -342,7 +349,11 @@ impl Shard {
     ) -> Result<Allowed, ActError> {
         let found = match (self.lookup(name), &action) {
             (Err(LookupError::Unknown { .. }), RegistryAction::Put(_)) => {
-                TransferId::new(name).map_err(|_| unknown(name))?
+                let id = TransferId::new(name).map_err(|_| unknown(name))?;
+                if !self.admission().admits_action(&id, self.core.now) {
+                    return Err(ActError::Refused(NO_ROOM));
+                }
+                id
             }
             (found, _) => found?,
         };

@@ -28,6 +28,7 @@ use crate::directory::Directory;
 use crate::engines::{About, Engines, Panicked, Slot, Step};
 use crate::guard::guard;
 use crate::options::Probe;
+use crate::shard::Told;
 use bytes::Bytes;
 use enroute_alert::book::Books;
 use enroute_engine::Engine;
@@ -41,7 +42,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Format of the envelope around an engine's snapshot.
-const SNAPSHOT_FORMAT: u32 = 1;
+const SNAPSHOT_FORMAT: u32 = 2;
+const ASLEEP: &str = "the transfer was closed, and is not loaded while nothing can be recorded";
 
 /// What of the journal the core needs.
 #[derive(Clone)]
@@ -84,7 +86,33 @@ pub(crate) struct Envelope {
     pub(crate) at: EngineTime,
     pub(crate) aliases: Vec<TransferId>,
     pub(crate) notes: Vec<CrewEntry>,
+    /// It went to sleep; what viewers had been told of its alerts.
+    asleep: Option<Told>,
     engine: Vec<u8>,
+}
+
+/// What becomes of those that went to sleep.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sleepers {
+    Stay,
+    Wake,
+}
+
+impl Envelope {
+    /// `None`, and a line in the log: it cannot be used.
+    fn engine(&self, books: &Books, transfer: &TransferId) -> Option<Engine> {
+        Engine::restore_with(&self.engine, books)
+            .inspect_err(|error| {
+                tracing::warn!(%transfer, %error, "snapshot unusable, all records run again");
+            })
+            .ok()
+    }
+
+    fn slot(self, books: &Books, transfer: &TransferId, position: Position) -> Option<Slot> {
+        let mut slot = Slot::new(self.engine(books, transfer)?, position, self.at);
+        slot.notes = self.notes;
+        Some(slot)
+    }
 }
 
 pub(crate) struct Core {
@@ -126,14 +154,12 @@ fn alerts_only(step: Step) -> Option<Step> {
     }
 }
 
-/// The snapshot of a transfer, if it is of a position through `through` and can be
-/// restored.
-pub(crate) fn snapshot_of(
+/// What the last snapshot of a transfer holds, if it is not beyond `through`.
+fn envelope_of(
     reader: &Reader,
-    books: &Books,
     transfer: &TransferId,
     through: Position,
-) -> Result<Option<(Position, Envelope, Engine)>, ReadError> {
+) -> Result<Option<(Position, Envelope)>, ReadError> {
     let snapshot = match reader.snapshot(transfer) {
         Ok(Some(snapshot)) if snapshot.position <= through => snapshot,
         Ok(_) => return Ok(None),
@@ -143,20 +169,36 @@ pub(crate) fn snapshot_of(
         }
         Err(error @ (ReadError::Store(_) | ReadError::Failed(_))) => return Err(error),
     };
-    let Some(envelope) = postcard::from_bytes::<Envelope>(&snapshot.bytes)
-        .ok()
-        .filter(|envelope| envelope.format == SNAPSHOT_FORMAT)
-    else {
+    let envelope = postcard::from_bytes::<Envelope>(&snapshot.bytes).ok();
+    let envelope = envelope.filter(|envelope| envelope.format == SNAPSHOT_FORMAT);
+    if envelope.is_none() {
         tracing::warn!(%transfer, "snapshot of another format, all records run again");
-        return Ok(None);
-    };
-    match Engine::restore_with(&envelope.engine, books) {
-        Ok(engine) => Ok(Some((snapshot.position, envelope, engine))),
-        Err(error) => {
-            tracing::warn!(%transfer, %error, "snapshot unusable, all records run again");
-            Ok(None)
-        }
     }
+    Ok(envelope.map(|envelope| (snapshot.position, envelope)))
+}
+
+/// The same with its engine, if that can be restored.
+pub(crate) fn snapshot_of(
+    reader: &Reader,
+    books: &Books,
+    transfer: &TransferId,
+    through: Position,
+) -> Result<Option<(Position, Envelope, Engine)>, ReadError> {
+    let found = envelope_of(reader, transfer, through)?;
+    Ok(found.and_then(|(position, envelope)| {
+        let engine = envelope.engine(books, transfer)?;
+        Some((position, envelope, engine))
+    }))
+}
+
+/// The transfer as its last snapshot has it; `None`: only its records can say.
+pub(crate) fn last_known(
+    reader: &Reader,
+    books: &Books,
+    transfer: &TransferId,
+) -> Result<Option<Slot>, ReadError> {
+    let found = envelope_of(reader, transfer, Position(u64::MAX))?;
+    Ok(found.and_then(|(position, envelope)| envelope.slot(books, transfer, position)))
 }
 
 impl Core {
@@ -184,9 +226,19 @@ impl Core {
         through: Position,
         each: Each<'_>,
     ) -> Result<(), CoreError> {
-        let starts = self.restore(members, through)?;
+        let starts = self.restore(members, through, Sleepers::Wake)?;
+        self.run(&starts, through, each)
+    }
+
+    /// Runs the records behind what was restored.
+    fn run(
+        &mut self,
+        starts: &[(TransferId, Position)],
+        through: Position,
+        each: Each<'_>,
+    ) -> Result<(), CoreError> {
         let store = self.store.clone();
-        for stored in store.reader.merge(&starts) {
+        for stored in store.reader.merge(starts) {
             let stored = match stored {
                 Ok(stored) if stored.position > through => break,
                 Ok(stored) => stored,
@@ -214,9 +266,11 @@ impl Core {
         &mut self,
         members: &[TransferId],
         through: Position,
+        sleepers: Sleepers,
         each: Each<'_>,
     ) -> Result<(), CoreError> {
-        self.load(members, through, each)?;
+        let starts = self.restore(members, through, sleepers)?;
+        self.run(&starts, through, each)?;
         let mut until = self.now;
         for (transfer, slot) in &self.engines.slots {
             let behind = slot.engine.last_ordinal().saturating_add(1);
@@ -236,28 +290,40 @@ impl Core {
         &mut self,
         members: &[TransferId],
         through: Position,
+        sleepers: Sleepers,
     ) -> Result<Vec<(TransferId, Position)>, CoreError> {
         let mut starts: BTreeMap<TransferId, Position> = BTreeMap::new();
         let mut covered = Vec::new();
         let books = self.engines.directory.books.clone();
         for transfer in members {
             starts.insert(transfer.clone(), Position(0));
-            let found = snapshot_of(&self.store.reader, &books, transfer, through)?;
-            let Some((position, envelope, engine)) = found else {
+            let Some((position, mut envelope)) =
+                envelope_of(&self.store.reader, transfer, through)?
+            else {
                 continue;
             };
-            self.now = self.now.max(envelope.at);
-            let mut slot = Slot::new(engine, position, envelope.at);
-            slot.notes = envelope.notes;
-            self.engines.insert(transfer, slot);
+            let (at, aliases) = (envelope.at, std::mem::take(&mut envelope.aliases));
+            match envelope.asleep {
+                Some(told)
+                    if sleepers == Sleepers::Stay && Engine::is_current(&envelope.engine) =>
+                {
+                    self.engines.asleep.insert(transfer.clone(), told);
+                }
+                Some(_) | None => match envelope.slot(&books, transfer, position) {
+                    Some(slot) => self.engines.insert(transfer, slot),
+                    None => continue,
+                },
+            }
+            self.now = self.now.max(at);
             starts.insert(transfer.clone(), position);
-            covered.push((transfer.clone(), position, envelope.aliases));
+            covered.push((transfer.clone(), position, aliases));
         }
         // A covering snapshot may itself be covered by a later one: the widest wins.
         covered.sort_by_key(|(_, position, aliases)| (*position, aliases.len()));
         for (into, position, aliases) in covered {
             for alias in aliases {
                 self.engines.remove(&alias);
+                self.engines.asleep.remove(&alias);
                 starts.insert(alias.clone(), position);
                 self.engines.aliases.insert(alias, into.clone());
             }
@@ -280,6 +346,22 @@ impl Core {
         self.tick(stored.at, out)?;
         self.kept = self.kept.max(stored.at);
         let record = self.decode(stored)?;
+        if self.forked
+            && self
+                .engines
+                .asleep
+                .contains_key(self.engines.canonical(&record.transfer))
+        {
+            out.push(Step::Handled {
+                transfer: self.engines.canonical(&record.transfer).clone(),
+                verdict: Verdict::Refused(ASLEEP),
+                about: About::of(&record.entry),
+            });
+            return Ok(());
+        }
+        if !self.forked {
+            self.rouse(&record)?;
+        }
         let Err(panicked) = self.engines.apply(&record, out) else {
             return Ok(());
         };
@@ -355,33 +437,56 @@ impl Core {
             .iter()
             .flat_map(|transfer| self.engines.members(transfer))
             .collect();
-        for member in &members {
+        let members: Vec<_> = members.into_iter().collect();
+        let rebuilt = self.load_apart(&members, through, &mut |_, steps| {
+            // What was seen before is not news; alerts are told apart by ordinal.
+            out.extend(steps.into_iter().filter_map(alerts_only));
+            Ok(())
+        })?;
+        out.extend(
+            rebuilt
+                .into_iter()
+                .map(|transfer| Step::Rebuilt { transfer }),
+        );
+        Ok(())
+    }
+
+    /// Loads these transfers through `through` in the place of what is here of them;
+    /// gives those that have an engine then.
+    pub(crate) fn load_apart(
+        &mut self,
+        members: &[TransferId],
+        through: Position,
+        each: Each<'_>,
+    ) -> Result<Vec<TransferId>, CoreError> {
+        for member in members {
             self.engines.remove(member);
+            self.engines.asleep.remove(member);
             self.engines.aliases.remove(member);
         }
+        // Lent, and taken back whatever comes of it.
+        let directory = std::mem::take(&mut self.engines.directory);
         let mut apart = Self {
-            engines: Engines::new(self.engines.directory.clone(), self.engines.probe.clone()),
+            engines: Engines::new(directory, self.engines.probe.clone()),
             store: self.store.clone(),
-            poisons: self.poisons.clone(),
+            poisons: std::mem::take(&mut self.poisons),
             now: self.now,
             kept: self.kept,
             poisoned: 0,
             forked: false,
         };
-        let members: Vec<_> = members.into_iter().collect();
-        apart.load(&members, through, &mut |_, steps| {
-            // What was seen before is not news; alerts are told apart by ordinal.
-            out.extend(steps.into_iter().filter_map(alerts_only));
-            Ok(())
-        })?;
+        let loaded = apart.load(members, through, each);
+        self.engines.directory = apart.engines.directory;
         self.poisons = apart.poisons;
         self.poisoned = self.poisoned.saturating_add(apart.poisoned);
+        loaded?;
         self.engines.aliases.extend(apart.engines.aliases);
+        let mut here = Vec::new();
         for (transfer, slot) in apart.engines.slots {
             self.engines.insert(&transfer, slot);
-            out.push(Step::Rebuilt { transfer });
+            here.push(transfer);
         }
-        Ok(())
+        Ok(here)
     }
 
     /// Builds what a panic touched again, without what it cannot handle, and
@@ -412,7 +517,7 @@ impl Core {
         };
         let due = slot.since_snapshot >= pace.records || now.since(slot.snapshot_at) >= pace.every;
         if due && slot.since_snapshot > 0 {
-            self.snapshot(transfer)?;
+            self.snapshot(transfer, None)?;
         }
         Ok(())
     }
@@ -427,10 +532,15 @@ impl Core {
         let transfers: Vec<_> = news.map(|(transfer, _)| transfer.clone()).collect();
         transfers
             .iter()
-            .try_for_each(|transfer| self.snapshot(transfer))
+            .try_for_each(|transfer| self.snapshot(transfer, None))
     }
 
-    fn snapshot(&mut self, transfer: &TransferId) -> Result<(), CoreError> {
+    /// Writes one; `asleep`: the last one before its engine goes.
+    pub(crate) fn snapshot(
+        &mut self,
+        transfer: &TransferId,
+        asleep: Option<Told>,
+    ) -> Result<(), CoreError> {
         let mut aliases = self.engines.members(transfer);
         aliases.retain(|member| member != transfer);
         let at = self.now;
@@ -450,6 +560,7 @@ impl Core {
             at,
             aliases,
             notes: slot.notes.clone(),
+            asleep,
             engine,
         };
         (slot.since_snapshot, slot.snapshot_at) = (0, at);

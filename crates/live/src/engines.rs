@@ -5,6 +5,7 @@
 use crate::directory::Directory;
 use crate::guard::guard;
 use crate::options::Probe;
+use crate::shard::Told;
 use enroute_engine::bounds::ALIASES_MAX;
 use enroute_engine::{Effects, Engine, Request};
 use enroute_model::frame::{Body, CrewEvent};
@@ -29,6 +30,8 @@ pub(crate) struct Slot {
     pub(crate) last: Position,
     pub(crate) since_snapshot: u64,
     pub(crate) snapshot_at: EngineTime,
+    /// When the last record came.
+    pub(crate) heard_at: EngineTime,
     deadline: Option<EngineTime>,
     /// Why joins were not done.
     pub(crate) notes: Vec<CrewEntry>,
@@ -120,6 +123,9 @@ pub(crate) struct Engines {
     pub(crate) slots: BTreeMap<TransferId, Slot>,
     /// Every joined transfer, straight to the one that has it now.
     pub(crate) aliases: BTreeMap<TransferId, TransferId>,
+    /// Transfers whose engines are on disk only, with what viewers were told of
+    /// their alerts; see `sleep.rs`.
+    pub(crate) asleep: BTreeMap<TransferId, Told>,
     deadlines: BTreeSet<(EngineTime, TransferId)>,
     pub(crate) directory: Directory,
     pub(crate) probe: Option<Probe>,
@@ -132,6 +138,7 @@ impl Slot {
             last,
             since_snapshot: 0,
             snapshot_at: at,
+            heard_at: at,
             deadline: None,
             notes: Vec::new(),
             broken: None,
@@ -140,6 +147,11 @@ impl Slot {
 
     pub(crate) fn is_broken(&self) -> bool {
         self.broken.is_some()
+    }
+
+    /// Time alone changes nothing of it.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.deadline.is_none()
     }
 
     /// The engine's state, and what only the shard knows.
@@ -199,6 +211,7 @@ impl Engines {
         Self {
             slots: BTreeMap::new(),
             aliases: BTreeMap::new(),
+            asleep: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             directory,
             probe,
@@ -208,6 +221,11 @@ impl Engines {
     /// The transfer that has this one's records by now.
     pub(crate) fn canonical<'a>(&'a self, transfer: &'a TransferId) -> &'a TransferId {
         self.aliases.get(transfer).unwrap_or(transfer)
+    }
+
+    /// Whether there is such a transfer, in memory or asleep.
+    pub(crate) fn has(&self, canonical: &TransferId) -> bool {
+        self.slots.contains_key(canonical) || self.asleep.contains_key(canonical)
     }
 
     /// A transfer and all that were joined to it.
@@ -353,6 +371,7 @@ impl Engines {
         let verdict = handled.map_err(|reason| Panicked::of([&transfer], reason))?;
         if let Some(slot) = self.slots.get_mut(&transfer) {
             slot.last = record.position;
+            slot.heard_at = record.at;
             slot.since_snapshot = slot.since_snapshot.saturating_add(1);
         }
         self.reschedule(&transfer);

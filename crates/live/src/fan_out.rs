@@ -361,6 +361,13 @@ impl Shard {
         self.commands.put(gateway, command);
     }
 
+    /// Of whom that interval has passed, nobody need remember anything.
+    pub(crate) fn forget_old_commands(&mut self) {
+        let now = self.core.now;
+        self.commanded
+            .retain(|_, told| now.since(*told) < COMMAND_EVERY);
+    }
+
     pub(crate) fn flush_states(&mut self) {
         let mut due = std::mem::take(&mut self.dirty);
         if self.core.now.since(self.counted_at) >= COUNTED_EVERY {

@@ -10,6 +10,7 @@
 //! (all engines, pure), `core` (restart, snapshots, poison, with the reasoning
 //! about joins). Bounds are in [`Options`].
 
+mod admission;
 mod answers;
 mod books;
 mod catch_up;
@@ -31,6 +32,7 @@ mod rerun;
 mod shard;
 #[doc(hidden)]
 pub mod simulation;
+mod sleep;
 mod subscription;
 mod token;
 mod totals;
@@ -38,6 +40,7 @@ mod trial;
 mod update;
 mod viewers;
 
+pub use admission::Admission;
 pub use catch_up::History;
 pub use engine_clock::EngineClock;
 pub use live::{

@@ -1,5 +1,6 @@
 //! The handle that the rest of the server holds.
 
+use crate::admission::Admission;
 use crate::catch_up::History;
 use crate::engine_clock::EngineClock;
 use crate::options::{Options, Stats};
@@ -17,7 +18,7 @@ use enroute_journal::{
 };
 use enroute_model::ids::{Position, TransferId};
 use enroute_model::registry::RegistryAction;
-use enroute_model::state::{TransferState, Verdict};
+use enroute_model::state::{Phase, TransferState, Verdict};
 use enroute_model::time::Clock;
 use enroute_wire::v1;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -217,7 +218,25 @@ impl Live {
     /// # Errors
     /// When the shard has stopped.
     pub async fn list(&self, closed: bool) -> Result<Vec<Arc<TransferState>>, LookupError> {
-        self.ask(|reply| Request::List { closed, reply }).await
+        let (mut states, asleep, books) = self.ask(|reply| Request::List { closed, reply }).await?;
+        if !asleep.is_empty() {
+            // Many perhaps, so not on the shard's thread.
+            let reader = self.common.reader.clone();
+            let read = move || {
+                let found = asleep
+                    .iter()
+                    .filter_map(|id| crate::sleep::asleep(&reader, &books, id));
+                found.map(|slot| Arc::new(slot.state())).collect::<Vec<_>>()
+            };
+            let more = tokio::task::spawn_blocking(read).await;
+            states.extend(more.map_err(|_| LookupError::Stopped)?);
+            states.sort_by(|a, b| {
+                let key =
+                    |state: &TransferState| (state.phase != Phase::Open, state.transfer.clone());
+                key(a).cmp(&key(b))
+            });
+        }
+        Ok(states)
     }
 
     /// The transfer with this id, alias or short code.
@@ -386,6 +405,12 @@ impl Live {
     #[must_use]
     pub fn handled(&self) -> watch::Receiver<Position> {
         self.common.through.subscribe()
+    }
+
+    /// Which transfers may have records, for whoever takes them in.
+    #[must_use]
+    pub fn admission(&self) -> Admission {
+        self.common.admission.clone()
     }
 
     /// Reads the journal under it.

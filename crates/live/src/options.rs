@@ -19,6 +19,12 @@ pub struct Options {
     pub requests_max: usize,
     /// Subscriptions at a time; more are refused.
     pub viewers_max: usize,
+    /// Transfers in memory, joined ones counted; records of further ones are not
+    /// admitted ([`crate::Admission`]), but a clinician's action may still begin
+    /// some.
+    pub transfers_max: usize,
+    /// How long after its last record a closed transfer leaves memory.
+    pub sleep_after: Span,
     /// Transfers that one subscription may name.
     pub named_max: usize,
     /// Alert transitions waiting for one viewer; when full its subscription
@@ -61,6 +67,8 @@ impl Default for Options {
             heartbeat: Duration::from_secs(1),
             requests_max: 1_024,
             viewers_max: 1_024,
+            transfers_max: 10_000,
+            sleep_after: Span::from_secs(3_600),
             named_max: WATCH_TRANSFERS_MAX,
             alerts_queued_max: 1_024,
             samples_queued_max: 8_192,

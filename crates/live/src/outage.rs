@@ -224,6 +224,7 @@ impl Shard {
         (self.told, self.receipt_due) = (told, BTreeSet::new());
         self.every_receipt_is_due();
         self.every_book_is_due();
+        self.say_who_is_here();
         outage.queued = 0;
         let waiting = self.what_happened(&forks, &outage);
         self.viewers.mute(true);

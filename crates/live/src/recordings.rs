@@ -2,7 +2,7 @@
 //! missing. The engines' ledgers have the counts; times and alerts are read from
 //! the journal.
 
-use crate::core::{Core, Store};
+use crate::core::{Core, Sleepers, Store};
 use crate::engines::Slot;
 use crate::rerun::RerunError;
 use enroute_journal::{Journal, ReadError, Reader};
@@ -23,7 +23,8 @@ pub fn recordings(journal: &Journal) -> Result<Vec<v1::Recording>, RerunError> {
     let mut core = Core::open(store.clone(), None)?;
     let members = store.reader.transfers()?.into_iter();
     let members: Vec<_> = members.map(|(transfer, _)| transfer).collect();
-    core.load_all(&members, journal.last_position(), &mut |_, _| Ok(()))?;
+    let through = journal.last_position();
+    core.load_all(&members, through, Sleepers::Wake, &mut |_, _| Ok(()))?;
     let states = core.engines.slots.values().map(Slot::state);
     Ok(of_states(&store.reader, states)?)
 }

@@ -5,6 +5,7 @@ use crate::queue::Seat;
 use crate::token::Cursor;
 use crate::totals::Totals;
 use crate::update::{AlertStep, Snapshot};
+use enroute_alert::book::Books;
 use enroute_alert::book::RuleBook;
 use enroute_journal::Failure;
 use enroute_model::ids::{Position, TransferId};
@@ -17,7 +18,7 @@ use tokio::sync::oneshot;
 pub(crate) enum Request {
     List {
         closed: bool,
-        reply: oneshot::Sender<Vec<Arc<TransferState>>>,
+        reply: oneshot::Sender<Listed>,
     },
     State {
         name: String,
@@ -63,6 +64,10 @@ pub(crate) enum Request {
         reply: oneshot::Sender<()>,
     },
 }
+
+/// States of the transfers in memory, the ids of those asleep, and the rule books
+/// that their snapshots go by.
+pub(crate) type Listed = (Vec<Arc<TransferState>>, Vec<TransferId>, Books);
 
 /// What a viewer wants, its token read.
 pub(crate) struct Wanted {

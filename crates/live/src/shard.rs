@@ -9,7 +9,7 @@
 //! ```
 
 use crate::books::InUse;
-use crate::core::{Core, CoreError, Pace, Store};
+use crate::core::{Core, CoreError, Pace, Sleepers, Store};
 use crate::engine_clock::EngineClock;
 use crate::engines::Step;
 use crate::live::{Health, Live, StartError, Started};
@@ -24,6 +24,7 @@ use enroute_journal::{Append, Appender, Journal, Stored, Tail, TailItem};
 use enroute_model::ids::{GatewayId, Position, TransferId};
 use enroute_model::state::Verdict;
 use enroute_model::time::{Clock, EngineTime};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -48,7 +49,7 @@ pub(crate) type Waiters =
     BTreeMap<(TransferId, String), VecDeque<oneshot::Sender<(TransferId, Verdict)>>>;
 
 /// What viewers were told of a transfer's alerts.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, Serialize, Deserialize)]
 pub(crate) struct Told {
     pub(crate) ordinal: u64,
     pub(crate) at: EngineTime,
@@ -78,6 +79,8 @@ pub(crate) struct Shard {
     /// States of which only counters changed: sent at a slower pace.
     pub(crate) counted: BTreeSet<TransferId>,
     pub(crate) counted_at: EngineTime,
+    /// When it was last looked for engines that may sleep.
+    pub(crate) swept_at: EngineTime,
     pub(crate) recording: Recording,
     pub(crate) in_use: InUse,
     pub(crate) appender: Appender,
@@ -261,12 +264,14 @@ impl ShardParts {
             dirty: BTreeSet::new(),
             counted: BTreeSet::new(),
             counted_at: EngineTime(i64::MIN),
+            swept_at: EngineTime(i64::MIN),
             recording: Recording::On,
             in_use: InUse::default(),
             appender: self.appender,
             health: self.health,
         };
         shard.every_receipt_is_due();
+        shard.say_who_is_here();
         shard.flush();
         Ok(shard)
     }
@@ -284,7 +289,7 @@ pub(crate) fn load_all(
     let mut told = AllTold::new();
     let members = store.reader.transfers()?.into_iter();
     let members: Vec<_> = members.map(|(transfer, _)| transfer).collect();
-    core.load_all(&members, through, &mut |core, steps| {
+    core.load_all(&members, through, Sleepers::Stay, &mut |core, steps| {
         steps.iter().try_for_each(|step| match step {
             Step::Effects { transfer, effects } => {
                 super::fan_out::store_missing(&core.store, &mut told, transfer, &effects.alerts)
@@ -292,6 +297,9 @@ pub(crate) fn load_all(
             Step::Handled { .. } | Step::Joined { .. } | Step::Rebuilt { .. } => Ok(()),
         })
     })?;
+    for (transfer, asleep) in &core.engines.asleep {
+        told.insert(transfer.clone(), *asleep);
+    }
     for (transfer, slot) in &core.engines.slots {
         let last = slot.engine.last_ordinal();
         let told = told.entry(transfer.clone()).or_default();
@@ -416,6 +424,7 @@ impl Shard {
         let mut steps = Vec::new();
         excuse(self.core.tick(at, &mut steps))?;
         self.fan_out(steps, None);
+        excuse(self.sweep())?;
         self.write();
         self.tell_books();
         self.flush();
@@ -441,7 +450,9 @@ impl Shard {
         self.stats
             .poisoned
             .store(self.core.poisoned, Ordering::Relaxed);
-        let transfers = u64::try_from(self.core.engines.slots.len()).unwrap_or(u64::MAX);
+        let engines = &self.core.engines;
+        let transfers = engines.slots.len().saturating_add(engines.asleep.len());
+        let transfers = u64::try_from(transfers).unwrap_or(u64::MAX);
         self.stats.transfers.store(transfers, Ordering::Relaxed);
     }
 }

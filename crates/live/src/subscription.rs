@@ -1,6 +1,7 @@
 //! One viewer's stream, from its side: the snapshot, what it missed, then its
 //! queue; a heartbeat in between. Runs on the viewer's task; dropping it ends it.
 
+use crate::admission::Admission;
 use crate::catch_up::{self, Caught};
 use crate::live::{Live, LookupError, WatchError};
 use crate::options::{AlertStage, Options, Stage, Stats, add};
@@ -32,6 +33,8 @@ pub(crate) struct Common {
     pub(crate) handled: AtomicU64,
     /// The same, for those who wait for it.
     pub(crate) through: watch::Sender<Position>,
+    /// Which transfers may have records.
+    pub(crate) admission: Admission,
     pub(crate) catching_up: Arc<Semaphore>,
     pub(crate) histories: Arc<Semaphore>,
     pub(crate) playbacks: Arc<Semaphore>,
@@ -43,6 +46,7 @@ impl Common {
         let catching_up = Arc::new(Semaphore::new(options.catching_up_max));
         let histories = Arc::new(Semaphore::new(options.histories_max));
         let playbacks = Arc::new(Semaphore::new(options.playbacks_max));
+        let admission = Admission::new(options.transfers_max);
         Self {
             reader,
             clock,
@@ -50,6 +54,7 @@ impl Common {
             now,
             handled,
             through: watch::Sender::new(Position(0)),
+            admission,
             catching_up,
             histories,
             playbacks,

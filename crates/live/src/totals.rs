@@ -15,6 +15,10 @@ pub struct Totals {
     pub open: u64,
     /// Transfers that are closed and still in memory.
     pub closed: u64,
+    /// As many may be in memory.
+    pub max: u64,
+    /// Closed transfers that are on disk only.
+    pub asleep: u64,
     /// Transfers with frames that are neither received nor given up.
     pub with_missing: u64,
     /// Transfers with frames that will never come.
@@ -197,6 +201,8 @@ impl Shard {
             receipts_waiting: count(self.receipts.len()),
             commands_waiting: count(self.commands.len()),
             viewers: self.viewers.waiting(),
+            max: count(self.options.transfers_max),
+            asleep: count(self.core.engines.asleep.len()),
             ..Totals::default()
         };
         for slot in self.core.engines.slots.values() {

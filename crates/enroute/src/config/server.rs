@@ -80,6 +80,8 @@ pub(crate) struct BrokerConfig {
 pub(crate) struct LimitsConfig {
     /// Viewers at a time; further ones are refused with words.
     pub(crate) viewers_max: Spanned<usize>,
+    /// Transfers in memory at a time; frames of further ones are refused.
+    pub(crate) transfers_max: Spanned<usize>,
     /// Connections that the embedded broker takes at a time.
     pub(crate) connections_max: Spanned<usize>,
     /// Milliseconds that a commit waits for more records to share its sync.
@@ -92,6 +94,7 @@ impl Default for LimitsConfig {
     fn default() -> Self {
         Self {
             viewers_max: Spanned::new(0..0, 1_000),
+            transfers_max: Spanned::new(0..0, 10_000),
             connections_max: Spanned::new(0..0, 4_096),
             commit_interval_ms: Spanned::new(0..0, 3),
             shutdown_s: Spanned::new(0..0, 10),
@@ -256,6 +259,7 @@ impl Checked for ServerConfig {
         self.broker.check(self.allow_unprotected_network)?;
         let limits = &self.limits;
         within("viewers_max", &limits.viewers_max, 1..=100_000)?;
+        within("transfers_max", &limits.transfers_max, 1..=1_000_000)?;
         within("connections_max", &limits.connections_max, 1..=100_000)?;
         within("commit_interval_ms", &limits.commit_interval_ms, 0..=1_000)?;
         within("shutdown_s", &limits.shutdown_s, 1..=600)

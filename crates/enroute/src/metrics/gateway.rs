@@ -114,6 +114,13 @@ impl Scrape {
             ),
             flag(now.receiving),
         )?;
+        page.gauge(
+            things(
+                "gateway_refused",
+                "1 while the server says that it has no room for the transfer",
+            ),
+            flag(now.full),
+        )?;
         page.counter(
             things("gateway_connections", "Connections made, both lanes"),
             stats.connections.get(),

@@ -451,11 +451,22 @@ fn role_word(role: ViewerRole) -> &'static str {
 /// What the engines hold; nothing of it survives by its counters, all by the journal.
 fn transfers(page: &mut Page, all: &Totals) -> fmt::Result {
     page.gauges(
-        things("transfers", "Transfers in memory"),
+        things(
+            "transfers",
+            "Transfers: open and closed ones in memory, asleep ones on disk only",
+        ),
         &[
             ([("state", "open")], number(all.open)),
             ([("state", "closed")], number(all.closed)),
+            ([("state", "asleep")], number(all.asleep)),
         ],
+    )?;
+    page.gauge(
+        things(
+            "transfers_max",
+            "Transfers that may be in memory, joined ones counted",
+        ),
+        number(all.max),
     )?;
     page.gauges(
         things(

@@ -471,5 +471,6 @@ fn strange_receipt(random: &mut Random) -> Receipt {
         echo_sent_at_us: i64::MIN,
         received_at_us: i64::MAX,
         receipt_sent_at_us: i64::MIN,
+        full: random.below(2) == 1,
     }
 }

@@ -3,6 +3,7 @@
 const set = (id, text) => { document.getElementById(id).textContent = text; };
 function headline(s) {
   if (s.failure) return "NOT RECORDING, NOT SENDING: the disk of this box failed";
+  if (s.full) return "The hospital has no room for another transfer; everything stays on board";
   if (s.receiving) return "The hospital is receiving";
   if (s.ended) return "Transfer ended · nothing is recorded";
   if (s.connected) return "Connected, the hospital does not confirm";

@@ -27,6 +27,8 @@ pub(super) struct Shown {
     pub(super) connected: bool,
     /// Whether the hospital has confirmed something lately.
     pub(super) receiving: bool,
+    /// The hospital has no room for this transfer: nothing is taken.
+    pub(super) full: bool,
     /// Since when, this box's clock, microseconds UTC; only while receiving.
     pub(super) receiving_since_us: Option<i64>,
     /// The same, time of day in UTC.
@@ -69,6 +71,7 @@ impl Page {
             damaged_frames: status.damaged,
             connected: status.link.connected,
             receiving,
+            full: status.link.full,
             receiving_since_us: since.map(|s| s.0),
             receiving_since: since.map(|s| time_of_day(s.0)),
             last_receipt_s: status.link.receipt_at.map(age),

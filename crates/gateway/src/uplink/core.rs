@@ -386,6 +386,15 @@ impl Core {
             Ok(receipt) => receipt,
             Err(error) => return tracing::warn!(%error, "a receipt cannot be read"),
         };
+        if receipt.full && !self.link.full {
+            tracing::warn!(
+                "the server has no room for this transfer; what is on board stays there"
+            );
+        }
+        self.link.full = receipt.full;
+        if receipt.stream.is_empty() && receipt.full {
+            return;
+        }
         if receipt.stream.is_empty() {
             // No server sends that, but rubbish reads so, an empty message too; its
             // journal would have everything sent again.

@@ -100,6 +100,8 @@ pub struct LinkView {
     pub receipt_at: Option<Span>,
     /// The wall clock when that began, without a break.
     pub receiving_since: Option<GatewayTime>,
+    /// The server has no room for the transfer: what is sent is refused.
+    pub full: bool,
     /// Step of the degradation ladder. When it changes, a link report is to be
     /// recorded at once.
     pub level: u32,

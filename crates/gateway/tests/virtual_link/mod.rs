@@ -457,6 +457,7 @@ impl World {
             echo_sent_at_us: self.newest_batch,
             received_at_us: self.now.0,
             receipt_sent_at_us: self.now.0,
+            full: false,
         };
         receipt.encode_to_vec().into()
     }

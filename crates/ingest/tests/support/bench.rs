@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use enroute_broker::{Broker, Limits};
-use enroute_ingest::{Config, Ingest, Parts, Stats};
+use enroute_ingest::{Admits, Config, Ingest, Parts, Stats};
 use enroute_journal::{Append, Class, Journal, Options as JournalOptions, TailItem};
 use enroute_model::frame::{Body, CrewEvent, Frame, Header};
 use enroute_model::ids::{Epoch, GatewayId, Position, Stream, TransferId};
@@ -35,6 +35,8 @@ pub(crate) struct Bench {
     pub(crate) broker: Broker,
     pub(crate) journal: Journal,
     pub(crate) records: mpsc::Receiver<Entry>,
+    /// Transfers that may have records.
+    pub(crate) admits: Admits,
     /// How far engines have come, of which there are none here.
     pub(crate) handled: watch::Sender<Position>,
     pub(crate) directory: tempfile::TempDir,
@@ -79,6 +81,7 @@ impl Bench {
             broker,
             journal,
             records,
+            admits: Admits(Arc::new(|_, _| true)),
             handled: watch::Sender::new(Position(u64::MAX)),
             directory,
         }
@@ -97,6 +100,7 @@ impl Bench {
         let parts = Parts {
             receipts: receipts_in,
             commands: commands_in,
+            admits: self.admits.clone(),
             handled: self.handled.subscribe(),
         };
         let clock = Arc::new(StoppedClock);

@@ -233,6 +233,20 @@ impl Bench {
             .count()
     }
 
+    /// Ends the live view and gives what is on disk.
+    pub(crate) async fn stopped(self) -> (TempDir, Journal) {
+        in_time(self.live.shutdown()).await;
+        let mut health = self.live.health();
+        drop((self.live, self.receipts, self.commands));
+        let journal = self.journal.unwrap();
+        tokio::task::spawn_blocking(move || journal.close().unwrap())
+            .await
+            .unwrap();
+        in_time(async { while health.changed().await.is_ok() {} }).await;
+        let (journal, _) = Journal::open(self.dir.path(), Default::default()).unwrap();
+        (self.dir, journal)
+    }
+
     pub(crate) async fn watch(&self, watch: Watch) -> Subscription {
         in_time(self.live.watch(watch)).await.unwrap()
     }
