@@ -243,7 +243,8 @@ impl Bench {
             .await
             .unwrap();
         in_time(async { while health.changed().await.is_ok() {} }).await;
-        let (journal, _) = Journal::open(self.dir.path(), Default::default()).unwrap();
+        let (journal, _) =
+            Journal::open(self.dir.path(), enroute_journal::Options::default()).unwrap();
         (self.dir, journal)
     }
 
