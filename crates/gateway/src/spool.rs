@@ -37,6 +37,7 @@ use bytes::Bytes;
 use enroute_journal::{Failure, Log, LogAppend, OpenError, ReadError};
 use enroute_model::frame::{Body, ClockOffsets, Frame, GapCause, Header};
 use enroute_model::ids::{Epoch, Stream, TransferId};
+use enroute_model::ranges::RangeSet;
 use enroute_model::time::{DeviceTime, GatewayTime, Span};
 use enroute_wire::frame as wire;
 use serde::Serialize;
@@ -133,6 +134,10 @@ pub struct Spool {
     active: bool,
     /// By stream, life and their own number.
     shed: BTreeMap<(StreamLife, u64), ShedRecord>,
+    /// Something is to be declared once there is room for records.
+    undeclared: bool,
+    /// What the disk could not give back, and there is no room yet to say so.
+    unreadable: BTreeMap<StreamLife, RangeSet>,
     shed_frames: u64,
     /// Frames that the disk could not give back since it was opened.
     damaged_frames: u64,
@@ -296,11 +301,20 @@ impl Spool {
         synced: bool,
     ) -> Result<(), SpoolError> {
         let bytes = serde_json::to_vec(note).map_err(|e| SpoolError::Notes(e.to_string()))?;
+        self.put_note_bytes(key, &bytes, synced)
+    }
+
+    fn put_note_bytes(
+        &mut self,
+        key: &'static str,
+        bytes: &[u8],
+        synced: bool,
+    ) -> Result<(), SpoolError> {
         self.note_bytes.insert(key, bytes.len());
         if synced {
-            self.log.put_meta(key, &bytes)?;
+            self.log.put_meta(key, bytes)?;
         } else {
-            self.log.put_meta_unsynced(key, &bytes)?;
+            self.log.put_meta_unsynced(key, bytes)?;
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Opening and closing: which life of the spool it is, and what it still holds.
 
 use super::legs::{self, Note};
-use super::shed::{self, ShedRecord};
+use super::shed;
 use super::trust::Trust;
 use super::{Life, Moment, Spool, SpoolError, receipt};
 use crate::config::SpoolConfig;
@@ -62,6 +62,8 @@ impl Spool {
             legs: Vec::new(),
             active: false,
             shed: BTreeMap::new(),
+            undeclared: true,
+            unreadable: BTreeMap::new(),
             damaged_frames: 0,
             given_up: Vec::new(),
             trust: Trust::default(),
@@ -80,7 +82,7 @@ impl Spool {
     /// note accounts for counts as held: should the disk not give it back, it is
     /// declared as damaged.
     fn read_lives(&mut self, next: [u64; 3]) -> Result<(), SpoolError> {
-        let note: Option<receipt::Note> = read_note(&self.log, receipt::NOTE)?;
+        let note: Option<receipt::Note> = self.read_note(receipt::NOTE)?;
         for (stream, next) in Stream::ALL.into_iter().zip(next) {
             self.life((self.epoch, stream)).next = next.max(1);
         }
@@ -97,8 +99,9 @@ impl Spool {
             let life = self.life((slice.epoch, slice.stream));
             life.next = life.next.max(slice.last.saturating_add(1));
         }
-        let shed: Vec<ShedRecord> = read_note(&self.log, shed::NOTE)?.unwrap_or_default();
-        for record in shed {
+        let note_of_shed = self.log.meta(shed::NOTE)?.unwrap_or_default();
+        self.note_bytes.insert(shed::NOTE, note_of_shed.len());
+        for record in shed::read(&note_of_shed)? {
             let ((epoch, stream), (first, last)) = (record.life(), record.numbers());
             if record.may_remain() {
                 self.log.remove(stream, epoch, first..=last)?;
@@ -118,6 +121,16 @@ impl Spool {
             self.settle(life);
         }
         Ok(())
+    }
+
+    /// Reads a note, and counts it as a part of what is on disk.
+    fn read_note<T: for<'a> Deserialize<'a>>(
+        &mut self,
+        key: &'static str,
+    ) -> Result<Option<T>, SpoolError> {
+        let bytes = self.log.meta(key)?.map_or(0, |bytes| bytes.len());
+        self.note_bytes.insert(key, bytes);
+        read_note(&self.log, key)
     }
 
     fn life(&mut self, life: (Epoch, Stream)) -> &mut Life {
@@ -141,7 +154,7 @@ impl Spool {
     }
 
     fn go_on(&mut self, transfer: Option<&TransferId>) -> Result<(), SpoolError> {
-        let note: Note = read_note(&self.log, legs::NOTE)?.unwrap_or_default();
+        let note: Note = self.read_note(legs::NOTE)?.unwrap_or_default();
         (self.legs, self.active) = (note.legs, note.active);
         let last = self.legs.last().filter(|_| self.active).cloned();
         match (last, transfer) {

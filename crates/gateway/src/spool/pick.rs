@@ -97,7 +97,9 @@ impl Spool {
         }
         let none = RangeSet::default();
         let sent = wanted.sent.get(&life).unwrap_or(&none);
+        let unreadable = self.unreadable.get(&life).unwrap_or(&none);
         let held = entry.gone.missing(1, last);
+        let held = held.flat_map(|(from, to)| unreadable.missing(from, to));
         let mut gaps = held.flat_map(|(from, to)| sent.missing(from, to));
         match wanted.order {
             HistoryOrder::Oldest => {
@@ -150,13 +152,19 @@ impl Spool {
         }))
     }
 
-    /// What the disk cannot give back is declared, and the record sent instead.
+    /// What the disk cannot give back is declared, and the record sent instead;
+    /// where there is no room for a record, it is left aside until there is.
     fn note_damaged(&mut self, life: StreamLife, damaged: &RangeSet) -> Result<(), SpoolError> {
         let frames = damaged.count();
         self.damaged_frames = self.damaged_frames.saturating_add(frames);
         let ranges: Vec<(u64, u64)> = damaged.iter().collect();
         tracing::error!(stream = ?life.1, ?ranges, "spooled frames are damaged and given up");
-        self.declare(life, damaged, GapCause::Damaged)
+        let waits = self.declare_with_room(life, damaged, GapCause::Damaged)?;
+        let aside = self.unreadable.entry(life).or_default();
+        waits.iter().for_each(|(from, to)| {
+            aside.insert(from, to);
+        });
+        Ok(())
     }
 
     /// Frames from `from` on, and the number through which all was looked at: what

@@ -57,8 +57,11 @@ impl Spool {
             Verdict::Believed => {}
             Verdict::Restored => {
                 self.hold_again();
-                self.declare_of_other_transfers()?;
+                self.undeclared = true;
             }
+        }
+        if self.undeclared {
+            self.declare_of_other_transfers()?;
         }
         let mut freed = 0;
         for part in &word.parts {
@@ -74,6 +77,8 @@ impl Spool {
             );
         }
         if freed > 0 || restored {
+            // There may be room now to declare it.
+            self.unreadable.clear();
             self.write_freed()?;
         }
         Ok(Heard { freed, restored })
@@ -138,8 +143,10 @@ impl Spool {
                     .map(|doubt| (life, doubt)),
             );
         }
+        self.undeclared = false;
         for (life, doubt) in doubts {
-            self.declare(life, &doubt, GapCause::Restored)?;
+            let waits = self.declare_with_room(life, &doubt, GapCause::Restored)?;
+            self.undeclared |= waits.count() > 0;
         }
         Ok(())
     }
@@ -153,7 +160,8 @@ impl Spool {
         });
         let lost = lost.filter(|lost| lost.count() > 0);
         if let Some(lost) = lost {
-            self.declare(part.life, &lost, GapCause::Restored)?;
+            // What has to wait is found again by the next receipt.
+            self.declare_with_room(part.life, &lost, GapCause::Restored)?;
         }
         Ok(freed)
     }

@@ -5,6 +5,7 @@
     reason = "a failure here is a failed test"
 )]
 
+mod crowd;
 mod damage;
 mod model;
 mod unwritten;
