@@ -263,25 +263,28 @@ impl Desk {
         };
         let drafts: Vec<Draft> = items.into_iter().map(draft).collect();
         let count = u64::try_from(drafts.len()).unwrap_or(u64::MAX);
-        let before = std::mem::take(&mut *lock(&self.unwritten));
-        let mut unwritten = before.clone();
+        let declared = self.declare_unwritten().await;
+        let mut unwritten = Unwritten::default();
         unwritten.add(&drafts);
-        let appended = self
-            .spool(move |spool| {
-                let declared = spool.declare_unwritten(&before)?;
-                let mut appended = spool.append(&drafts)?;
-                appended.frames.splice(0..0, declared);
-                if ends {
-                    spool.end_leg()?;
-                }
-                Ok(appended)
-            })
-            .await
-            // Not on disk, so not sent either.
-            .inspect_err(|_| {
-                self.lose(count);
-                *lock(&self.unwritten) = unwritten;
-            })?;
+        let appended = match declared {
+            Ok(declared) => {
+                self.spool(move |spool| {
+                    let mut appended = spool.append(&drafts)?;
+                    appended.frames.splice(0..0, declared);
+                    if ends {
+                        spool.end_leg()?;
+                    }
+                    Ok(appended)
+                })
+                .await
+            }
+            Err(error) => Err(error),
+        };
+        // Not on disk, so not sent either.
+        let appended = appended.inspect_err(|_| {
+            self.lose(count);
+            lock(&self.unwritten).extend(unwritten);
+        })?;
         *lock(&self.ended_at) = ends.then_some(monotonic);
         self.set_status(|status| status.ended = ends);
         for why in appended.refused {
@@ -295,6 +298,20 @@ impl Desk {
         drop(self.appended.send(appended.frames).await);
         drop(turn);
         Ok(())
+    }
+
+    /// Declares what was not written. Once that is on disk it is not declared again,
+    /// whatever becomes of the frames behind it.
+    async fn declare_unwritten(&self) -> Result<Vec<Spooled>, SpoolError> {
+        let unwritten = lock(&self.unwritten).clone();
+        if unwritten.is_empty() {
+            return Ok(Vec::new());
+        }
+        let declared = self
+            .spool(move |spool| spool.declare_unwritten(&unwritten))
+            .await?;
+        *lock(&self.unwritten) = Unwritten::default();
+        Ok(declared)
     }
 
     /// The crew starts a new transfer.

@@ -43,6 +43,7 @@ impl Records {
                     let of = |number| (life.0.clone(), life.1, stream, number);
                     let mut last = 0;
                     for (id, frame) in frames.range(of(0)..=of(u64::MAX)) {
+                        let before = last;
                         last = follows(last, id, frame);
                         match &frame.body {
                             Body::Waveforms(waveforms) => {
@@ -57,7 +58,7 @@ impl Records {
                                 self.row(numerics, row, &mut played.row, unwritten, id);
                             }
                             Body::Shed(shed) => {
-                                let gone = lost(shed, id);
+                                let gone = lost(shed, before, id);
                                 *played.unwritten.entry(stream).or_default() += gone;
                                 *declared.entry((life.clone(), stream)).or_default() += gone;
                             }
@@ -159,11 +160,12 @@ fn follows(last: u64, id: &FrameId, frame: &Frame) -> u64 {
 }
 
 /// Nothing is given up here but what a full disk did not take; the record has a
-/// number of its own.
-fn lost(shed: &Shed, id: &FrameId) -> u64 {
+/// number of its own. One that was not confirmed yet when the next was made is
+/// repeated in it: what lies `before` is counted.
+fn lost(shed: &Shed, before: u64, id: &FrameId) -> u64 {
     assert_eq!(shed.cause, Some(GapCause::Damaged), "{id:?}");
     assert_eq!(shed.last, id.3, "{id:?}");
-    shed.last - shed.first
+    shed.last - shed.first.max(before + 1)
 }
 
 /// The lives that each start of a gateway began, by its own clock, which begins

@@ -13,6 +13,18 @@ use std::collections::BTreeMap;
 pub(crate) struct Unwritten(BTreeMap<Stream, (u64, GatewayTime)>);
 
 impl Unwritten {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Later ones join earlier ones.
+    pub(crate) fn extend(&mut self, later: Self) {
+        for (stream, (more, since)) in later.0 {
+            let (count, _) = self.0.entry(stream).or_insert((0, since));
+            *count = count.saturating_add(more);
+        }
+    }
+
     /// These could not be written.
     pub(crate) fn add(&mut self, drafts: &[Draft]) {
         for draft in drafts {
@@ -34,7 +46,7 @@ impl Spool {
         &mut self,
         unwritten: &Unwritten,
     ) -> Result<Vec<Spooled>, SpoolError> {
-        if unwritten.0.is_empty() {
+        if unwritten.is_empty() {
             return Ok(Vec::new());
         }
         if !self.active {
