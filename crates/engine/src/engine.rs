@@ -14,6 +14,7 @@ use crate::effects::Effects;
 use crate::source::derived::Patient;
 use crate::source::{Ctx, Source};
 use crate::travel::Journey;
+use actions::Asked;
 use enroute_alert::book::Books;
 use enroute_model::frame::{Code, Priority};
 use enroute_model::ids::{BookHash, GatewayId, Position, TransferId};
@@ -29,7 +30,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// Changes whenever the same records could give other effects; a snapshot of
 /// another version is not restored.
-pub const ENGINE_VERSION: u32 = 6;
+pub const ENGINE_VERSION: u32 = 7;
 
 /// Why a snapshot was not restored; run all records again instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -73,7 +74,7 @@ pub struct Engine {
     poisoned: Vec<PoisonedRecord>,
     crew_log: Vec<CrewEntry>,
     unrecorded: Vec<Unrecorded>,
-    actions: VecDeque<String>,
+    actions: VecDeque<Asked>,
     overflow: Overflow,
     /// No deadline is earlier; kept without a look at every source per record.
     #[serde(skip)]

@@ -351,7 +351,7 @@ impl Shard {
             (Err(LookupError::Unknown { .. }), RegistryAction::Put(_)) => {
                 let id = TransferId::new(name).map_err(|_| unknown(name))?;
                 if !self.admission().admits_action(&id, self.core.now) {
-                    return Err(ActError::Refused(NO_ROOM));
+                    return Err(ActError::Refused(NO_ROOM.into()));
                 }
                 id
             }
@@ -367,7 +367,9 @@ impl Shard {
                     return Ok(Allowed::Already(found));
                 }
                 if into == found {
-                    return Err(ActError::Refused("a transfer cannot be joined to itself"));
+                    return Err(ActError::Refused(
+                        "a transfer cannot be joined to itself".into(),
+                    ));
                 }
                 RegistryAction::JoinInto(into)
             }

@@ -354,7 +354,7 @@ impl Core {
         {
             out.push(Step::Handled {
                 transfer: self.engines.canonical(&record.transfer).clone(),
-                verdict: Verdict::Refused(ASLEEP),
+                verdict: Verdict::refused(ASLEEP),
                 about: About::of(&record.entry),
             });
             return Ok(());
@@ -374,7 +374,7 @@ impl Core {
             self.engines.canonical(&stored.transfer),
             About::of(&record.entry),
         );
-        let verdict = Verdict::Refused("handling it failed; it is marked as poisoned");
+        let verdict = Verdict::refused("handling it failed; it is marked as poisoned");
         out.push(Step::Handled {
             transfer: transfer.clone(),
             verdict,

@@ -352,7 +352,7 @@ impl Engines {
             Slot::new(engine, Position(0), record.at)
         });
         if slot.is_broken() {
-            let (verdict, about) = (Verdict::Refused(STANDS_STILL), About::of(&record.entry));
+            let (verdict, about) = (Verdict::refused(STANDS_STILL), About::of(&record.entry));
             out.push(Step::Handled {
                 transfer,
                 verdict,
@@ -375,7 +375,7 @@ impl Engines {
             slot.since_snapshot = slot.since_snapshot.saturating_add(1);
         }
         self.reschedule(&transfer);
-        let wanted = self.wanted_join(record, verdict, &effects.requests);
+        let wanted = self.wanted_join(record, &verdict, &effects.requests);
         if !effects.is_empty() {
             let transfer = transfer.clone();
             out.push(Step::Effects { transfer, effects });
@@ -400,14 +400,14 @@ impl Engines {
     fn wanted_join(
         &self,
         record: &Record,
-        verdict: Verdict,
+        verdict: &Verdict,
         requests: &[Request],
     ) -> Option<Result<TransferId, &'static str>> {
         if let Entry::Registry {
             action: RegistryAction::JoinInto(target),
             ..
         } = &record.entry
-            && verdict == Verdict::Applied
+            && *verdict == Verdict::Applied
         {
             let known = self.directory.knows(target, record.position);
             return Some(known.then(|| target.clone()).ok_or("no such transfer"));

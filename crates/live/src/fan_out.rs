@@ -221,7 +221,7 @@ impl Shard {
                 lane,
                 captured_at,
             } => {
-                self.frame(transfer, gateway, (lane, captured_at), verdict, stored);
+                self.frame(transfer, gateway, (lane, captured_at), &verdict, stored);
             }
             // A gateway that comes back may have missed its receipts.
             About::Presence { gateway } => {
@@ -238,7 +238,7 @@ impl Shard {
         transfer: &TransferId,
         gateway: GatewayId,
         (lane, captured_at): (Lane, GatewayTime),
-        verdict: Verdict,
+        verdict: &Verdict,
         stored: &Stored,
     ) {
         self.receipt_due.insert((transfer.clone(), gateway.clone()));
@@ -250,7 +250,7 @@ impl Shard {
                 if lane == Lane::Live {
                     self.took(transfer, &gateway, captured_at, stored);
                 }
-                self.sample(transfer, gateway, (lane, late), stored);
+                self.sample(transfer, gateway, (lane, *late), stored);
             }
             Verdict::Duplicate => add(&self.stats.duplicates, 1),
             Verdict::Conflict => add(&self.stats.conflicts, 1),

@@ -21,6 +21,7 @@ use enroute_model::registry::RegistryAction;
 use enroute_model::state::{Phase, TransferState, Verdict};
 use enroute_model::time::Clock;
 use enroute_wire::v1;
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -142,7 +143,7 @@ pub enum ActError {
     Lookup(#[from] LookupError),
     /// It cannot be done now; nothing changed.
     #[error("cannot be done: {0}")]
-    Refused(&'static str),
+    Refused(Cow<'static, str>),
     /// The journal did not take it; nothing was done.
     #[error(transparent)]
     Journal(#[from] AppendError),
@@ -305,7 +306,7 @@ impl Live {
     /// Checks an action against the present state, journals it, and answers
     /// once the engine has handled it. While the journal cannot be written it is
     /// done unrecorded, held, and written after the repair. The same `action_id` again changes
-    /// nothing. `Put` under an unknown id creates the transfer.
+    /// nothing, and is refused again if it was. `Put` under an unknown id creates the transfer.
     ///
     /// # Errors
     /// When it cannot be done.

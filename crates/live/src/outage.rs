@@ -493,7 +493,7 @@ impl Held {
     fn refused(&self, stored: &Stored) -> Step {
         Step::Handled {
             transfer: stored.transfer.clone(),
-            verdict: Verdict::Refused(TOO_MANY),
+            verdict: Verdict::refused(TOO_MANY),
             about: About::Action {
                 id: self.id.clone(),
             },

@@ -12,9 +12,9 @@ mod common;
 
 use common::{A, B, Bench, Sender, action, quiet, tx, until};
 use enroute_journal::Append;
-use enroute_live::{Options, Update, Watch};
+use enroute_live::{ActError, Options, Update, Watch};
 use enroute_model::ids::ShortCode;
-use enroute_model::registry::{RegistryAction, TransferInfo};
+use enroute_model::registry::{AlertAction, RegistryAction, TransferInfo};
 use enroute_wire::v1;
 
 const C: Sender = Sender {
@@ -162,6 +162,30 @@ async fn ticks_between_records_change_no_effect() {
             .await;
         assert_eq!(bench.derived(), plain.derived());
         assert_eq!(bench.states().await, plain.states().await);
+    }
+}
+
+#[tokio::test]
+async fn what_was_refused_is_refused_again_after_a_restart() {
+    for clean in [true, false] {
+        let bench = Bench::new(quiet()).await;
+        bench.put(vec![A.hr(1, 0, 80)]).await;
+        let seen_to = |bench: Bench| async move {
+            let over = RegistryAction::Alert {
+                alert_id: 7,
+                seen: 1,
+                action: AlertAction::Acknowledge,
+            };
+            let answer = bench.live.act("tx-a", over, "ack-1", "me").await;
+            (answer.unwrap_err(), bench)
+        };
+        let (first, bench) = seen_to(bench).await;
+        assert_eq!(first, ActError::Refused("the alert is over".into()));
+        let (again, bench) = seen_to(bench).await;
+        assert_eq!(again, first);
+        let bench = bench.restart(clean, quiet()).await;
+        let (after, _bench) = seen_to(bench).await;
+        assert_eq!(after, first, "after a restart, clean: {clean}");
     }
 }
 

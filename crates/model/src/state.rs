@@ -9,6 +9,7 @@ use crate::reading::{Decimal, Reading};
 use crate::registry::{TransferInfo, ViewerRole};
 use crate::time::{DeviceTime, EngineTime, GatewayTime, ServerTime, Span};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// Everything a viewer needs for a first picture of one transfer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -564,7 +565,7 @@ pub struct AlertTransition {
 }
 
 /// What the engine made of a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// A frame seen for the first time.
     Accepted {
@@ -580,5 +581,13 @@ pub enum Verdict {
     Applied,
     /// Asks for something that cannot be, such as joining itself; a frame: beyond
     /// a bound of the engine, and therefore in no receipt.
-    Refused(&'static str),
+    Refused(Cow<'static, str>),
+}
+
+impl Verdict {
+    /// Refused for this reason.
+    #[must_use]
+    pub const fn refused(reason: &'static str) -> Self {
+        Self::Refused(Cow::Borrowed(reason))
+    }
 }

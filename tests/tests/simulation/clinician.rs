@@ -11,6 +11,9 @@ use enroute_model::time::Span;
 use enroute_wire::{Message, v1};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// An alert that there never was.
+const OVER: u64 = 1_000_000;
+
 /// What one clinician does.
 #[derive(Default)]
 pub(crate) struct Act {
@@ -19,9 +22,10 @@ pub(crate) struct Act {
     action: Option<RegistryAction>,
     waits: Option<Handled>,
     verdict: Option<Verdict>,
-    /// The server has said that it is done; what comes again is a duplicate even
-    /// of what was refused, which proves nothing.
+    /// The server has said that it is done.
     done: bool,
+    /// Why the server has refused it, as a record says.
+    refused: Option<Verdict>,
     /// That was while nothing was recorded.
     unrecorded: bool,
     /// It was done, and then the server lost it.
@@ -99,8 +103,10 @@ impl World {
             },
         };
         self.tally.add("alerts seen to", 1);
+        // Some have an old picture before them.
+        let over = self.rng.chance(20);
         let action = RegistryAction::Alert {
-            alert_id: alert.alert_id,
+            alert_id: if over { OVER } else { alert.alert_id },
             seen: alert.raised,
             action,
         };
@@ -116,8 +122,19 @@ impl World {
                 continue;
             };
             act.waits = None;
-            if verdict == Verdict::Applied {
-                (act.done, act.unrecorded) = (true, self.outage);
+            match &verdict {
+                Verdict::Applied => {
+                    assert_eq!(act.refused, None, "refused, and then done");
+                    (act.done, act.unrecorded) = (true, self.outage);
+                }
+                Verdict::Refused(_) if !self.outage => {
+                    assert!(!act.done || act.lost || act.unrecorded, "done, and refused");
+                    let first = act.refused.get_or_insert_with(|| verdict.clone());
+                    assert_eq!(*first, verdict, "another refusal than before");
+                    self.tally.add("refusals heard", 1);
+                }
+                Verdict::Duplicate => assert_eq!(act.refused, None, "refused, and then known"),
+                _ => {}
             }
             // Else the answer does not arrive, and the same is asked again.
             if !self.rng.chance(30) {
@@ -140,6 +157,9 @@ impl World {
         let held = &self.model.journal.actions;
         for (number, act) in self.acts.iter_mut().enumerate() {
             act.lost |= !held.contains_key(&act_id(number));
+            if act.lost {
+                act.refused = None;
+            }
         }
     }
 

@@ -5,7 +5,8 @@
 //! One run is one thread and one queue of events (the journal has threads of its
 //! own, for which it waits); after it an independent model says whether what must
 //! be true was true. `ENROUTE_SIM_SEEDS=N` runs N seeds
-//! (from `ENROUTE_SIM_FIRST` on), `ENROUTE_SIM_SEED=S` only that one, `ENROUTE_SIM_LOG=1` prints every event.
+//! (from `ENROUTE_SIM_FIRST` on), `ENROUTE_SIM_SEED=S` only that one,
+//! `ENROUTE_SIM_LOG=1` prints every event.
 //! Seeds that once failed stay in `failed_once.txt` and run first.
 //!
 //! Start reading with `world.rs`; what must be true is in `model.rs` and `check.rs`.

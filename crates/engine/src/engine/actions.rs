@@ -6,9 +6,20 @@ use crate::effects::Effects;
 use enroute_model::ids::{GatewayId, TransferId};
 use enroute_model::registry::{Population, RegistryAction, TransferInfo};
 use enroute_model::state::{Attention, Phase, Verdict};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
+/// An action that somebody asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Asked {
+    id: String,
+    /// Why it was not done.
+    refused: Option<Cow<'static, str>>,
+}
 
 impl Engine {
-    /// An action whose id was seen before changes nothing: `Verdict::Duplicate`.
+    /// An action whose id was seen before changes nothing: `Verdict::Duplicate`, or
+    /// the same refusal again.
     pub(super) fn action(
         &mut self,
         action_id: &str,
@@ -16,13 +27,29 @@ impl Engine {
         action: &RegistryAction,
         out: &mut Effects,
     ) -> Verdict {
-        if self.actions.iter().any(|known| known == action_id) {
-            return Verdict::Duplicate;
+        if let Some(known) = self.actions.iter().find(|known| known.id == action_id) {
+            let refused = known.refused.clone();
+            return refused.map_or(Verdict::Duplicate, Verdict::Refused);
         }
-        self.actions.push_back(action_id.to_owned());
+        let verdict = self.act(actor, action, out);
+        let refused = match &verdict {
+            Verdict::Refused(reason) => Some(reason.clone()),
+            Verdict::Accepted { .. }
+            | Verdict::Duplicate
+            | Verdict::Conflict
+            | Verdict::Applied => None,
+        };
+        self.actions.push_back(Asked {
+            id: action_id.to_owned(),
+            refused,
+        });
         if self.actions.len() > ACTIONS_MAX {
             self.actions.pop_front();
         }
+        verdict
+    }
+
+    fn act(&mut self, actor: &str, action: &RegistryAction, out: &mut Effects) -> Verdict {
         self.bound = Bound::Unknown;
         match action {
             RegistryAction::Put(info) => self.put(info, out),
@@ -93,7 +120,7 @@ impl Engine {
     /// [`Engine::absorb`]; here only what cannot be is refused.
     fn join_into(&self, other: &TransferId) -> Verdict {
         if *other == self.transfer || self.aliases.contains(other) {
-            return Verdict::Refused("a transfer cannot join itself");
+            return Verdict::refused("a transfer cannot join itself");
         }
         Verdict::Applied
     }
@@ -102,7 +129,7 @@ impl Engine {
     fn hand_over_to(&mut self, gateway: &GatewayId, out: &mut Effects) -> Verdict {
         if !self.ensure_source(gateway) {
             self.overflow.sources = self.overflow.sources.saturating_add(1);
-            return Verdict::Refused("too many gateways speak for this transfer");
+            return Verdict::refused("too many gateways speak for this transfer");
         }
         for other in self.appeared.clone() {
             self.with_source(&other, out, |source, ctx| {

@@ -25,14 +25,14 @@ impl Engine {
             return if report {
                 Verdict::Applied
             } else {
-                Verdict::Refused("the alert is over")
+                Verdict::refused("the alert is over")
             };
         };
         if alert.raised > seen && report {
             return Verdict::Applied;
         }
         if alert.raised > seen && !matches!(action, AlertAction::Note(_)) {
-            return Verdict::Refused("the alert asks for attention again since it was seen");
+            return Verdict::refused("the alert asks for attention again since it was seen");
         }
         let (kind, gateway, phase) = (alert.kind.clone(), alert.gateway.clone(), alert.phase);
         let from = Attention {

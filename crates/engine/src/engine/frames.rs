@@ -23,7 +23,7 @@ impl Engine {
     ) -> Verdict {
         if !self.ensure_source(gateway) {
             self.overflow.sources = self.overflow.sources.saturating_add(1);
-            return Verdict::Refused("too many gateways speak for this transfer");
+            return Verdict::refused("too many gateways speak for this transfer");
         }
         let header = &frame.header;
         let taken = self.with_source(gateway, out, |source, ctx| source.take(frame, digest, ctx));
@@ -42,7 +42,7 @@ impl Engine {
             }
             Some(Taken::Full) | None => {
                 self.overflow.ranges = self.overflow.ranges.saturating_add(1);
-                return Verdict::Refused("too many gaps in this stream");
+                return Verdict::refused("too many gaps in this stream");
             }
         }
         self.last_frame_at = self.now;

@@ -172,11 +172,11 @@ impl Engine {
         out: &mut Effects,
     ) -> Verdict {
         let Some(vital) = catalogue().vital(code) else {
-            return Verdict::Refused("there is no such vital sign");
+            return Verdict::refused("there is no such vital sign");
         };
         let Some(limits) = limits else {
             if self.rules.own.remove(&code).is_none() {
-                return Verdict::Refused(
+                return Verdict::refused(
                     "the limits of this vital sign are the rule book's already",
                 );
             }
@@ -184,7 +184,7 @@ impl Engine {
             return Verdict::Applied;
         };
         if !is_ordered(&limits) {
-            return Verdict::Refused(OUT_OF_ORDER);
+            return Verdict::refused(OUT_OF_ORDER);
         }
         let plausible = vital.plausible_min..=vital.plausible_max;
         let all = [
@@ -194,7 +194,7 @@ impl Engine {
             limits.crit_high,
         ];
         if all.iter().flatten().any(|limit| !plausible.contains(limit)) {
-            return Verdict::Refused("a limit lies outside of what can be measured");
+            return Verdict::refused("a limit lies outside of what can be measured");
         }
         self.put_own(code, (limits, false), (reason, actor));
         self.apply_rules(out);
@@ -222,11 +222,11 @@ impl Engine {
             match self.around(*code, band, &book) {
                 Ok(limits) => found.push((*code, limits)),
                 Err(_) if codes.is_empty() => {}
-                Err(refused) => return Verdict::Refused(refused),
+                Err(refused) => return Verdict::refused(refused),
             }
         }
         if found.is_empty() {
-            return Verdict::Refused("no vital sign with a rule has a current value");
+            return Verdict::refused("no vital sign with a rule has a current value");
         }
         for (code, limits) in found {
             self.put_own(code, (limits, true), (reason, actor));
@@ -286,13 +286,13 @@ impl Engine {
         out: &mut Effects,
     ) -> Verdict {
         let Some(vital) = catalogue().vital(code) else {
-            return Verdict::Refused("a baseline is of a vital sign of the catalogue");
+            return Verdict::refused("a baseline is of a vital sign of the catalogue");
         };
         let plausible = vital.plausible_min..=vital.plausible_max;
         let reason = reason.to_owned();
         match value {
             Some(value) if !plausible.contains(&value.value()) => {
-                return Verdict::Refused("the baseline is not plausible");
+                return Verdict::refused("the baseline is not plausible");
             }
             Some(value) => {
                 let baseline = Baseline {

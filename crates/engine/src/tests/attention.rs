@@ -60,9 +60,11 @@ fn an_old_sight_does_not_acknowledge_what_became_worse_since() {
     let seen = |sender: &mut Sender, number: &str| {
         sender.registry(s(61), action(&["acknowledge", "1", number]))
     };
-    let old = engine.handle(&seen(&mut sender, "1"), &mut effects);
-    assert!(matches!(old, Verdict::Refused(_)), "{old:?}");
+    let old = seen(&mut sender, "1");
+    let refused = engine.handle(&old, &mut effects);
+    assert!(matches!(refused, Verdict::Refused(_)), "{refused:?}");
     assert_eq!(open(&engine).acknowledged, None);
+    assert_eq!(engine.handle(&old, &mut effects), refused, "asked again");
     let record = seen(&mut sender, "2");
     assert_eq!(engine.handle(&record, &mut effects), Verdict::Applied);
     assert_eq!(open(&engine).acknowledged.unwrap().by, "doctor");

@@ -199,14 +199,19 @@ proptest! {
         let end = end_of(&records);
         let (mut single, mut double) = (fresh(), fresh());
         let wanted = alerts(&play(&mut single, &records, end));
-        let mut effects = Effects::default();
+        let (mut effects, mut verdicts) = (Effects::default(), Vec::new());
         for (index, record) in records.iter().enumerate() {
-            double.handle(record, &mut effects);
-            let mut again = records[index - index % every].clone();
+            verdicts.push(double.handle(record, &mut effects));
+            let first = index - index % every;
+            let mut again = records[first].clone();
             again.at = record.at;
-            if matches!(again.entry, Entry::Frame { .. } | Entry::Registry { .. }) {
-                prop_assert_eq!(double.handle(&again, &mut effects), Verdict::Duplicate);
-            }
+            // What was refused is refused again.
+            let expected = match (&again.entry, &verdicts[first]) {
+                (Entry::Registry { .. }, refused @ Verdict::Refused(_)) => refused.clone(),
+                (Entry::Frame { .. } | Entry::Registry { .. }, _) => Verdict::Duplicate,
+                _ => continue,
+            };
+            prop_assert_eq!(double.handle(&again, &mut effects), expected);
         }
         double.handle_timeout(end, &mut effects);
         prop_assert_eq!(effects.alerts, wanted);
