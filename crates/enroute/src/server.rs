@@ -153,8 +153,8 @@ impl Server {
         let parts = Parts {
             receipts: receipts.1,
             commands: commands.1,
-            admits: Admits(Arc::new(move |transfer: &_, at| {
-                admission.admits(transfer, at)
+            admits: Admits(Arc::new(move |transfer: &_, gateway: &_, at| {
+                admission.admits(transfer, gateway, at)
             })),
             handled: live.handled(),
         };

@@ -23,12 +23,13 @@ const ENVELOPE: usize = 4096;
 /// Words of the connection to the publisher; what does not fit is repeated.
 const WORDS: usize = 1024;
 
-/// Says whether records of a transfer may be stored, at this engine time.
+/// Says whether records of a transfer by this gateway may be stored, at this engine
+/// time.
 #[derive(Clone)]
 pub struct Admits(pub Arc<AdmitsFn>);
 
 /// The question to [`Admits`].
-pub type AdmitsFn = dyn Fn(&TransferId, EngineTime) -> bool + Send + Sync;
+pub type AdmitsFn = dyn Fn(&TransferId, &GatewayId, EngineTime) -> bool + Send + Sync;
 
 impl std::fmt::Debug for Admits {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -44,7 +45,7 @@ pub struct Parts {
     pub receipts: mpsc::Receiver<(GatewayId, Vec<v1::StreamReceipt>)>,
     /// A gateway is to publish under another transfer.
     pub commands: mpsc::Receiver<(GatewayId, v1::UseTransfer)>,
-    /// Whether records of a transfer may be stored, at this engine time.
+    /// Whether records of a transfer may be stored.
     pub admits: Admits,
     /// How far the engines have handled what the journal holds.
     pub handled: watch::Receiver<Position>,

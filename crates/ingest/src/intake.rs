@@ -70,26 +70,28 @@ impl Shared {
         }
     }
 
-    fn admits(&self, transfer: &TransferId, at: EngineTime) -> bool {
+    fn admits(&self, transfer: &TransferId, gateway: &GatewayId, at: EngineTime) -> bool {
         self.admits
             .as_ref()
-            .is_none_or(|admits| admits.0(transfer, at))
+            .is_none_or(|admits| admits.0(transfer, gateway, at))
     }
 
-    /// Counts and keeps a bad publish. The log has the 1st, 2nd, 4th, 8th … of a
-    /// reason: whoever can publish must not be able to fill a disk with lines.
-    fn refuse(&self, bad: Quarantined) {
-        let refused = self.stats.count_refused(bad.reason.word);
+    /// Counts a refused publish. The log has the 1st, 2nd, 4th, 8th … of a reason:
+    /// whoever can publish must not be able to fill a disk with lines.
+    fn refuse(&self, topic: &str, reason: &Refused) {
+        let refused = self.stats.count_refused(reason.word);
         if refused.is_power_of_two() {
-            let topic: String = bad.topic.chars().take(TOPIC_CHARS_LOGGED).collect();
-            tracing::warn!(topic, reason = %bad.reason, refused, "publish refused");
+            let topic: String = topic.chars().take(TOPIC_CHARS_LOGGED).collect();
+            tracing::warn!(topic, %reason, refused, "publish refused");
         }
-        self.quarantine.put(bad);
     }
 
     /// The record that a refused publish is worth, if it is.
     fn rejection(&self, topic: &str, reason: &str, now: Moment) -> Option<Append> {
         let told: Rejection = self.rejections.refused(topic)?;
+        if !self.admits(&told.transfer, &told.gateway, now.at) {
+            return None;
+        }
         Some(Append {
             class: Class::Vitals,
             payload: record::of_rejected(&told.gateway, told.publishes, reason),
@@ -242,12 +244,12 @@ impl<A, C> Intake<A, C> {
             }
             Ok(Input::Frames {
                 gateway, transfer, ..
-            }) if !shared.admits(&transfer, now.at) => {
+            }) if !shared.admits(&transfer, &gateway, now.at) => {
+                // Nothing is wrong with it, and it comes again: no quarantine.
+                let there_is_none = "there is no room for another transfer";
+                shared.refuse(&incoming.topic, &Refused::new(NO_ROOM, there_is_none));
                 full = Some(gateway);
-                Err(Refused::new(
-                    NO_ROOM,
-                    "as many transfers as are allowed are in memory",
-                ))
+                Ok(Vec::new())
             }
             Ok(input) => Ok(self.records(input, now, &mut under_way)),
             Err(reason) => Err(reason),
@@ -260,12 +262,11 @@ impl<A, C> Intake<A, C> {
             Ok(commit) => under_way.commit = commit,
             Err(reason) => {
                 (under_way.frames, under_way.echo) = (BTreeMap::new(), None);
-                let told = shared
-                    .rejection(&incoming.topic, reason.word, now)
-                    .filter(|_| full.is_none());
+                let told = shared.rejection(&incoming.topic, reason.word, now);
                 // A record that small is not too large.
                 under_way.commit = told.and_then(|told| submit(vec![told]).ok());
-                shared.refuse(Quarantined {
+                shared.refuse(&incoming.topic, &reason);
+                shared.quarantine.put(Quarantined {
                     topic: incoming.topic,
                     received_at: now.received_at,
                     reason,
@@ -364,7 +365,7 @@ impl<A, C> Intake<A, C> {
             return None;
         }
         // A word of presence is no reason to begin a transfer beyond the limit.
-        if !self.shared.admits(&transfer, at) {
+        if !self.shared.admits(&transfer, gateway, at) {
             return None;
         }
         self.presence.put(gateway.clone(), word);

@@ -8,7 +8,7 @@ use crate::record::Class;
 use enroute_model::ids::{Position, TransferId};
 
 /// The part of a key that all records of `transfer` share.
-fn prefix(transfer: &TransferId) -> Vec<u8> {
+pub(crate) fn prefix(transfer: &TransferId) -> Vec<u8> {
     let id = transfer.as_str().as_bytes();
     let mut key = Vec::with_capacity(id.len().saturating_add(9));
     // An id has at most 64 bytes, so the length always fits.
@@ -23,6 +23,12 @@ pub(crate) fn numbered(transfer: &TransferId, number: u64) -> Vec<u8> {
     let mut key = prefix(transfer);
     key.extend_from_slice(&number.to_be_bytes());
     key
+}
+
+/// The part of a record's key that says whose it is.
+pub(crate) fn prefix_of(key: &[u8]) -> &[u8] {
+    key.split_last_chunk::<8>()
+        .map_or(key, |(prefix, _)| prefix)
 }
 
 /// The number at the end of a key.
@@ -72,6 +78,7 @@ mod tests {
         ];
         assert!(keys.is_sorted());
         assert_eq!(position(&keys[1]), Position(255));
+        assert_eq!(prefix_of(&keys[3]), prefix(&id("a0")));
         assert_eq!(position(b"short"), Position(0));
     }
 

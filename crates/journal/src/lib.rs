@@ -54,6 +54,7 @@
 //! | `vitals/N`, `waveforms/N` | length of id u8, id, position u64 | head, payload |
 //! | `transfers` | id | head, position u64 of its first record |
 //! | `snapshots` | id | head, position u64, bytes |
+//! | `sleepers` | id | head, position u64, bytes; absent in older journals |
 //! | `derived` | length of id u8, id, ordinal u64 | head, bytes |
 //! | `poison` | position u64 | head, id, a space, reason |
 //! | `books` | SHA-256 of a rule book's files | head, the files; absent in older journals |

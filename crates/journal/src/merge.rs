@@ -2,15 +2,67 @@
 //!
 //! A heap of scans, each with its next record at hand: memory is one record and
 //! two open blocks per transfer, whatever lies behind them.
+//!
+//! A transfer lies in few of a journal's slices, so looking for each one in each
+//! slice would cost their product. [`Holders`] asks each slice once whom it holds.
 
 use crate::error::ReadError;
 use crate::journal::Shared;
+use crate::keys;
 use crate::record::Stored;
 use crate::scan::Scan;
-use enroute_model::ids::Position;
+use crate::slices::Slice;
+use enroute_model::ids::{Position, TransferId};
+use fjall::{Keyspace, Readable};
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::ops::Bound;
 use std::sync::Arc;
+
+/// Which slices hold records of which transfers.
+#[derive(Default)]
+pub(crate) struct Holders {
+    by_prefix: BTreeMap<Vec<u8>, Vec<Slice>>,
+}
+
+impl Holders {
+    /// Of all slices; one step for each transfer in each.
+    pub(crate) fn of(view: &fjall::Snapshot, slices: Vec<Slice>) -> fjall::Result<Self> {
+        let mut holders = Self::default();
+        for slice in slices {
+            let spaces = [slice.vitals.clone(), slice.waveforms.clone()];
+            for space in spaces.into_iter().flatten() {
+                holders.add(view, &space, &slice)?;
+            }
+        }
+        Ok(holders)
+    }
+
+    fn add(
+        &mut self,
+        view: &fjall::Snapshot,
+        space: &Keyspace,
+        slice: &Slice,
+    ) -> fjall::Result<()> {
+        let mut from = Bound::Unbounded;
+        while let Some(row) = view.range(space, (from, Bound::Unbounded)).next() {
+            let key = row.key()?;
+            let prefix = keys::prefix_of(&key);
+            let slices = self.by_prefix.entry(prefix.to_vec()).or_default();
+            if !slices.last().is_some_and(|last| last.is(slice)) {
+                slices.push(slice.clone());
+            }
+            from = Bound::Excluded([prefix, &[u8::MAX; 8]].concat());
+        }
+        Ok(())
+    }
+
+    /// Those of one transfer, oldest first.
+    pub(crate) fn slices(&mut self, transfer: &TransferId) -> Vec<Slice> {
+        let slices = self.by_prefix.remove(&keys::prefix(transfer));
+        slices.unwrap_or_default()
+    }
+}
 
 /// Iterator of [`crate::Reader::merge`].
 #[derive(Debug)]

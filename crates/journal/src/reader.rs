@@ -3,7 +3,7 @@
 use crate::error::ReadError;
 use crate::journal::Shared;
 use crate::keys;
-use crate::merge::Merge;
+use crate::merge::{Holders, Merge};
 use crate::record::{Class, Classes, Poison, Snapshot, Stored};
 use crate::scan::Scan;
 use crate::slices::Slice;
@@ -13,6 +13,10 @@ use bytes::Bytes;
 use enroute_model::ids::{BookHash, Position, TransferId};
 use fjall::Readable;
 use std::sync::Arc;
+
+/// Transfers that are looked for slice by slice; of more it is found out first which
+/// slices hold them.
+const FEW: usize = 8;
 
 /// Reads what is durable; clone it freely. Each call sees the journal as it was
 /// then. All iterators block on the disk: keep them off async threads.
@@ -37,7 +41,9 @@ impl Reader {
         let durable = self.shared.durable();
         let view = spaces.tables.db.snapshot();
         let bounds = (after, durable);
-        Scan::new(&self.shared, &spaces, &view, (transfer, classes), bounds)
+        let slices = spaces.slices.list();
+        let what = (transfer, classes);
+        Scan::new(&self.shared, &spaces, &view, slices, what, bounds)
     }
 
     /// The records of many transfers, of all classes, each above its own
@@ -50,9 +56,22 @@ impl Reader {
         };
         let durable = self.shared.durable();
         let view = spaces.tables.db.snapshot();
+        let slices = spaces.slices.list();
+        let many = starts.len() > FEW && slices.len() > 1;
+        let mut holders = many
+            .then(|| Holders::of(&view, slices.clone()))
+            .transpose()
+            .unwrap_or_else(|error| {
+                tracing::warn!(%error, "every slice is searched for every transfer");
+                None
+            });
         Merge::new(starts.iter().map(|(transfer, after)| {
+            let slices = match &mut holders {
+                Some(holders) => holders.slices(transfer),
+                None => slices.clone(),
+            };
             let (what, bounds) = ((transfer, Classes::All), (*after, durable));
-            Scan::new(&self.shared, &spaces, &view, what, bounds)
+            Scan::new(&self.shared, &spaces, &view, slices, what, bounds)
         }))
     }
 
@@ -123,6 +142,13 @@ impl Reader {
     /// error of its own; its transfer runs from its first record then.
     pub fn snapshots(&self) -> impl Iterator<Item = Result<Snapshot, ReadError>> + use<> {
         let rows = self.spaces().map(|spaces| spaces.tables.snapshots.iter());
+        each(rows, |key, value| tables::snapshot(&key, value))
+    }
+
+    /// All transfers noted as sleepers, by id. A damaged note is an error of its own;
+    /// its transfer is loaded then.
+    pub fn sleepers(&self) -> impl Iterator<Item = Result<Snapshot, ReadError>> + use<> {
+        let rows = self.spaces().map(|spaces| spaces.tables.sleepers.iter());
         each(rows, |key, value| tables::snapshot(&key, value))
     }
 

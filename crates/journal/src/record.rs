@@ -15,6 +15,11 @@ pub enum Class {
     Waveforms,
 }
 
+impl Class {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Vitals, Self::Waveforms];
+}
+
 /// Which classes a reader wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Classes {

@@ -77,17 +77,18 @@ impl Run {
 }
 
 impl Scan {
-    /// Positions above the first of `bounds`, through the second.
+    /// What `slices` have above the first of two positions, through the second.
     pub(crate) fn new(
         shared: &Arc<Shared>,
         spaces: &Spaces,
         view: &fjall::Snapshot,
+        slices: Vec<Slice>,
         (transfer, classes): (&TransferId, Classes),
         (after, through): (Position, Position),
     ) -> Self {
         let rows = Rows {
             view: view.clone(),
-            slices: spaces.slices.list().into_iter(),
+            slices: slices.into_iter(),
             transfer: transfer.clone(),
             classes,
             first: keys::numbered(transfer, after.0.saturating_add(1)),

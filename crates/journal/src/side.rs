@@ -1,11 +1,12 @@
-//! Small tables beside the records: snapshots, derived records, poison, rule
-//! books.
+//! Small tables beside the records: snapshots, sleepers, derived records, poison,
+//! rule books.
 
 use crate::error::Failure;
 use crate::head;
 use crate::journal::Shared;
 use crate::keys;
 use crate::queue::{Control, Queue};
+use crate::spaces::Spaces;
 use crate::store::{self, guarded};
 use crate::tables::{self, Tables};
 use enroute_model::ids::{BookHash, Position, TransferId};
@@ -37,6 +38,37 @@ impl Side {
         let key = transfer.as_str().as_bytes().to_vec();
         let value = tables::snapshot_value(position, bytes);
         self.put(|tables| &tables.snapshots, key, value, PersistMode::Buffer)
+    }
+
+    /// Notes that `transfer` needs no memory until its next record, in place of what
+    /// was noted of it. **Not synced,** as with a snapshot: at worst it is loaded
+    /// for nothing after a crash.
+    ///
+    /// # Errors
+    /// When the journal has failed.
+    pub fn put_sleeper(
+        &self,
+        transfer: &TransferId,
+        position: Position,
+        bytes: &[u8],
+    ) -> Result<(), Failure> {
+        let key = transfer.as_str().as_bytes().to_vec();
+        let value = tables::snapshot_value(position, bytes);
+        self.put(|tables| &tables.sleepers, key, value, PersistMode::Buffer)
+    }
+
+    /// Takes the note back. **Not synced,** but never later than what is put or
+    /// committed behind it.
+    ///
+    /// # Errors
+    /// When the journal has failed.
+    pub fn remove_sleeper(&self, transfer: &TransferId) -> Result<(), Failure> {
+        self.change(|spaces| {
+            let tables = &spaces.tables;
+            let mut batch = tables.batch();
+            batch.remove(&tables.sleepers, transfer.as_str());
+            store::commit(batch, PersistMode::Buffer)
+        })
     }
 
     /// Stores a derived record; the same ordinal again replaces it, so a re-run
@@ -88,17 +120,25 @@ impl Side {
         value: Vec<u8>,
         mode: PersistMode,
     ) -> Result<(), Failure> {
-        let spaces = self.shared.spaces()?;
-        let put = guarded(|| {
+        self.change(|spaces| {
             let tables = &spaces.tables;
             store::room(&tables.db, [space(tables)])?;
             let mut batch = tables.batch();
             batch.insert(space(tables), key, value);
             store::commit(batch, mode)
-        });
+        })
+    }
+
+    /// Does something to the store; what fails is a failure of the journal.
+    pub(crate) fn change<T>(
+        &self,
+        what: impl FnOnce(&Spaces) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let spaces = self.shared.spaces()?;
+        let done = guarded(|| what(&spaces));
         // Nobody may open it again while we have it.
         drop(spaces);
-        put.inspect_err(|failure| {
+        done.inspect_err(|failure| {
             self.shared.fail(failure.clone());
             self.queue.control(Control::Look);
         })

@@ -13,11 +13,23 @@ use std::sync::{PoisonError, RwLock};
 /// The keyspaces of one slice, as far as there are any.
 #[derive(Clone, Default)]
 pub(crate) struct Slice {
+    number: i64,
     pub(crate) vitals: Option<Keyspace>,
     pub(crate) waveforms: Option<Keyspace>,
 }
 
 impl Slice {
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.number == other.number
+    }
+
+    fn numbered(number: i64) -> Self {
+        Self {
+            number,
+            ..Self::default()
+        }
+    }
+
     fn of(&mut self, class: Class) -> &mut Option<Keyspace> {
         match class {
             Class::Vitals => &mut self.vitals,
@@ -43,7 +55,8 @@ impl Slices {
             };
             let space = store::keyspace(db, &name, LARGE_TABLE_BYTES)
                 .map_err(|error| refused(dir, &error))?;
-            *map.entry(number).or_default().of(class) = Some(space);
+            let slice = map.entry(number).or_insert_with(|| Slice::numbered(number));
+            *slice.of(class) = Some(space);
         }
         Ok(Self {
             db: db.clone(),
@@ -56,7 +69,8 @@ impl Slices {
     pub(crate) fn space(&self, class: Class, at: EngineTime) -> fjall::Result<Keyspace> {
         let number = at.0.div_euclid(self.width_us);
         let mut map = self.map.write().unwrap_or_else(PoisonError::into_inner);
-        let slot = map.entry(number).or_default().of(class);
+        let slice = map.entry(number).or_insert_with(|| Slice::numbered(number));
+        let slot = slice.of(class);
         if let Some(space) = slot {
             return Ok(space.clone());
         }

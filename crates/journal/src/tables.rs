@@ -7,6 +7,7 @@
 //! | `meta` | `last` | head: `at` of the last record; payload: its position |
 //! | `transfers` | id | head; position of the first record |
 //! | `snapshots` | id | head; position, bytes |
+//! | `sleepers` | id | head; position, bytes |
 //! | `derived` | length, id, ordinal | head; bytes |
 //! | `poison` | position | head; id, space, reason |
 //! | `books` | hash of a rule book | head; its files |
@@ -33,6 +34,7 @@ pub(crate) struct Tables {
     meta: Keyspace,
     pub(crate) transfers: Keyspace,
     pub(crate) snapshots: Keyspace,
+    pub(crate) sleepers: Keyspace,
     pub(crate) derived: Keyspace,
     pub(crate) poison: Keyspace,
     pub(crate) books: Keyspace,
@@ -55,6 +57,7 @@ impl Tables {
         Ok(Self {
             transfers: space("transfers")?,
             snapshots: space("snapshots")?,
+            sleepers: space("sleepers")?,
             derived: space("derived")?,
             poison: space("poison")?,
             books: space("books")?,
@@ -187,14 +190,14 @@ fn id(bytes: &[u8]) -> Result<TransferId, ReadError> {
     id.ok_or_else(|| unfit("a transfer id"))
 }
 
-/// Value of a snapshot.
+/// Value of a snapshot, or of a sleeper's note.
 pub(crate) fn snapshot_value(position: Position, bytes: &[u8]) -> Vec<u8> {
     let mut payload = position.0.to_be_bytes().to_vec();
     payload.extend_from_slice(bytes);
     head::seal_plain(&payload)
 }
 
-/// A row of `snapshots`.
+/// A row of `snapshots` or `sleepers`.
 pub(crate) fn snapshot(key: &[u8], value: fjall::Slice) -> Result<Snapshot, ReadError> {
     let value = opened(Position(0), value)?;
     let (position, bytes) = split_u64(&value.payload).ok_or_else(|| unfit("a snapshot"))?;

@@ -166,6 +166,53 @@ fn a_merge_is_in_the_journals_order_and_starts_where_each_transfer_was_left() {
 }
 
 #[test]
+fn a_merge_of_many_transfers_finds_each_in_the_slices_that_hold_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let sliced = Options {
+        slice: Span(10),
+        ..options()
+    };
+    let (journal, tail) = Journal::open(dir.path(), sliced).unwrap();
+    drop(tail);
+    // Each is heard in a few slices, some in both classes, with slices between in
+    // which it is silent; ids of one length and of two.
+    let records = (0..300_u32).filter_map(|n| {
+        let transfer = u64::from(n * n % 41 + n / 60);
+        let class = Class::ALL[usize::from(n % 3 == 0)];
+        (transfer % 5 != 4).then(|| record(transfer, class, i64::from(n), &n.to_string()))
+    });
+    wait(journal.appender().append(records.collect())).unwrap();
+    let reader = journal.reader();
+    let starts: Vec<_> = (0..50).map(|n| (tx(n), Position(n * 3 % 90))).collect();
+    let merged: Vec<Stored> = reader.merge(&starts).map(Result::unwrap).collect();
+    let scans = starts
+        .iter()
+        .flat_map(|(transfer, after)| reader.scan(transfer, Classes::All, *after));
+    let mut scanned: Vec<Stored> = scans.map(Result::unwrap).collect();
+    scanned.sort_by_key(|record| record.position);
+    assert!(scanned.len() > 100, "{}", scanned.len());
+    assert_eq!(merged, scanned);
+}
+
+#[test]
+fn who_sleeps_is_noted_until_it_is_taken_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, tail) = open(dir.path());
+    drop(tail);
+    let (side, reader) = (journal.side(), journal.reader());
+    side.put_sleeper(&tx(1), Position(3), b"one").unwrap();
+    side.put_sleeper(&tx(2), Position(4), b"two").unwrap();
+    side.put_sleeper(&tx(1), Position(5), b"again").unwrap();
+    side.remove_sleeper(&tx(2)).unwrap();
+    side.remove_sleeper(&tx(3)).unwrap();
+    let sleepers: Vec<_> = reader.sleepers().map(Result::unwrap).collect();
+    assert_eq!(sleepers.len(), 1);
+    let one = &sleepers[0];
+    assert_eq!((&one.transfer, one.position), (&tx(1), Position(5)));
+    assert_eq!(&one.bytes[..], b"again");
+}
+
+#[test]
 fn ticks_keep_their_place_and_never_go_back() {
     let dir = tempfile::tempdir().unwrap();
     let (journal, mut tail) = open(dir.path());

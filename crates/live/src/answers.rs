@@ -357,6 +357,10 @@ impl Shard {
             }
             (found, _) => found?,
         };
+        let wakes = self.core.engines.asleep.contains_key(&found);
+        if wakes && !self.admission().admits_action(&found, self.core.now) {
+            return Err(ActError::Refused(NO_ROOM));
+        }
         let action = match action {
             RegistryAction::JoinInto(target) => {
                 let into = self.lookup(target.as_str())?;

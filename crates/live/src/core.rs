@@ -28,7 +28,7 @@ use crate::directory::Directory;
 use crate::engines::{About, Engines, Panicked, Slot, Step};
 use crate::guard::guard;
 use crate::options::Probe;
-use crate::shard::Told;
+use crate::sleep;
 use bytes::Bytes;
 use enroute_alert::book::Books;
 use enroute_engine::Engine;
@@ -42,7 +42,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Format of the envelope around an engine's snapshot.
-const SNAPSHOT_FORMAT: u32 = 2;
+const SNAPSHOT_FORMAT: u32 = 1;
 const ASLEEP: &str = "the transfer was closed, and is not loaded while nothing can be recorded";
 
 /// What of the journal the core needs.
@@ -86,8 +86,6 @@ pub(crate) struct Envelope {
     pub(crate) at: EngineTime,
     pub(crate) aliases: Vec<TransferId>,
     pub(crate) notes: Vec<CrewEntry>,
-    /// It went to sleep; what viewers had been told of its alerts.
-    asleep: Option<Told>,
     engine: Vec<u8>,
 }
 
@@ -96,23 +94,6 @@ pub(crate) struct Envelope {
 pub(crate) enum Sleepers {
     Stay,
     Wake,
-}
-
-impl Envelope {
-    /// `None`, and a line in the log: it cannot be used.
-    fn engine(&self, books: &Books, transfer: &TransferId) -> Option<Engine> {
-        Engine::restore_with(&self.engine, books)
-            .inspect_err(|error| {
-                tracing::warn!(%transfer, %error, "snapshot unusable, all records run again");
-            })
-            .ok()
-    }
-
-    fn slot(self, books: &Books, transfer: &TransferId, position: Position) -> Option<Slot> {
-        let mut slot = Slot::new(self.engine(books, transfer)?, position, self.at);
-        slot.notes = self.notes;
-        Some(slot)
-    }
 }
 
 pub(crate) struct Core {
@@ -154,12 +135,14 @@ fn alerts_only(step: Step) -> Option<Step> {
     }
 }
 
-/// What the last snapshot of a transfer holds, if it is not beyond `through`.
-fn envelope_of(
+/// The snapshot of a transfer, if it is of a position through `through` and can be
+/// restored.
+pub(crate) fn snapshot_of(
     reader: &Reader,
+    books: &Books,
     transfer: &TransferId,
     through: Position,
-) -> Result<Option<(Position, Envelope)>, ReadError> {
+) -> Result<Option<(Position, Envelope, Engine)>, ReadError> {
     let snapshot = match reader.snapshot(transfer) {
         Ok(Some(snapshot)) if snapshot.position <= through => snapshot,
         Ok(_) => return Ok(None),
@@ -169,36 +152,20 @@ fn envelope_of(
         }
         Err(error @ (ReadError::Store(_) | ReadError::Failed(_))) => return Err(error),
     };
-    let envelope = postcard::from_bytes::<Envelope>(&snapshot.bytes).ok();
-    let envelope = envelope.filter(|envelope| envelope.format == SNAPSHOT_FORMAT);
-    if envelope.is_none() {
+    let Some(envelope) = postcard::from_bytes::<Envelope>(&snapshot.bytes)
+        .ok()
+        .filter(|envelope| envelope.format == SNAPSHOT_FORMAT)
+    else {
         tracing::warn!(%transfer, "snapshot of another format, all records run again");
+        return Ok(None);
+    };
+    match Engine::restore_with(&envelope.engine, books) {
+        Ok(engine) => Ok(Some((snapshot.position, envelope, engine))),
+        Err(error) => {
+            tracing::warn!(%transfer, %error, "snapshot unusable, all records run again");
+            Ok(None)
+        }
     }
-    Ok(envelope.map(|envelope| (snapshot.position, envelope)))
-}
-
-/// The same with its engine, if that can be restored.
-pub(crate) fn snapshot_of(
-    reader: &Reader,
-    books: &Books,
-    transfer: &TransferId,
-    through: Position,
-) -> Result<Option<(Position, Envelope, Engine)>, ReadError> {
-    let found = envelope_of(reader, transfer, through)?;
-    Ok(found.and_then(|(position, envelope)| {
-        let engine = envelope.engine(books, transfer)?;
-        Some((position, envelope, engine))
-    }))
-}
-
-/// The transfer as its last snapshot has it; `None`: only its records can say.
-pub(crate) fn last_known(
-    reader: &Reader,
-    books: &Books,
-    transfer: &TransferId,
-) -> Result<Option<Slot>, ReadError> {
-    let found = envelope_of(reader, transfer, Position(u64::MAX))?;
-    Ok(found.and_then(|(position, envelope)| envelope.slot(books, transfer, position)))
 }
 
 impl Core {
@@ -285,7 +252,8 @@ impl Core {
         each(self, steps)
     }
 
-    /// Restores what snapshots give; where to read on, for each member.
+    /// Restores what snapshots give, and leaves asleep whom it may; where to read on,
+    /// for each member.
     fn restore(
         &mut self,
         members: &[TransferId],
@@ -295,25 +263,25 @@ impl Core {
         let mut starts: BTreeMap<TransferId, Position> = BTreeMap::new();
         let mut covered = Vec::new();
         let books = self.engines.directory.books.clone();
+        let mut notes = match sleepers {
+            Sleepers::Stay => sleep::notes(&self.store.reader, through)?,
+            Sleepers::Wake => BTreeMap::new(),
+        };
         for transfer in members {
             starts.insert(transfer.clone(), Position(0));
-            let Some((position, mut envelope)) =
-                envelope_of(&self.store.reader, transfer, through)?
-            else {
-                continue;
+            let (position, at, aliases) = if let Some((position, note)) = notes.remove(transfer) {
+                self.engines.asleep.insert(transfer.clone(), note.told);
+                (position, note.at, note.aliases)
+            } else {
+                let found = snapshot_of(&self.store.reader, &books, transfer, through)?;
+                let Some((position, envelope, engine)) = found else {
+                    continue;
+                };
+                let mut slot = Slot::new(engine, position, envelope.at);
+                slot.notes = envelope.notes;
+                self.engines.insert(transfer, slot);
+                (position, envelope.at, envelope.aliases)
             };
-            let (at, aliases) = (envelope.at, std::mem::take(&mut envelope.aliases));
-            match envelope.asleep {
-                Some(told)
-                    if sleepers == Sleepers::Stay && Engine::is_current(&envelope.engine) =>
-                {
-                    self.engines.asleep.insert(transfer.clone(), told);
-                }
-                Some(_) | None => match envelope.slot(&books, transfer, position) {
-                    Some(slot) => self.engines.insert(transfer, slot),
-                    None => continue,
-                },
-            }
             self.now = self.now.max(at);
             starts.insert(transfer.clone(), position);
             covered.push((transfer.clone(), position, aliases));
@@ -517,7 +485,7 @@ impl Core {
         };
         let due = slot.since_snapshot >= pace.records || now.since(slot.snapshot_at) >= pace.every;
         if due && slot.since_snapshot > 0 {
-            self.snapshot(transfer, None)?;
+            self.snapshot(transfer)?;
         }
         Ok(())
     }
@@ -532,15 +500,10 @@ impl Core {
         let transfers: Vec<_> = news.map(|(transfer, _)| transfer.clone()).collect();
         transfers
             .iter()
-            .try_for_each(|transfer| self.snapshot(transfer, None))
+            .try_for_each(|transfer| self.snapshot(transfer))
     }
 
-    /// Writes one; `asleep`: the last one before its engine goes.
-    pub(crate) fn snapshot(
-        &mut self,
-        transfer: &TransferId,
-        asleep: Option<Told>,
-    ) -> Result<(), CoreError> {
+    pub(crate) fn snapshot(&mut self, transfer: &TransferId) -> Result<(), CoreError> {
         let mut aliases = self.engines.members(transfer);
         aliases.retain(|member| member != transfer);
         let at = self.now;
@@ -560,7 +523,6 @@ impl Core {
             at,
             aliases,
             notes: slot.notes.clone(),
-            asleep,
             engine,
         };
         (slot.since_snapshot, slot.snapshot_at) = (0, at);

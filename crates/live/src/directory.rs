@@ -38,6 +38,11 @@ impl Directory {
         code.push(transfer.clone());
     }
 
+    /// All of them.
+    pub(crate) fn transfers(&self) -> impl ExactSizeIterator<Item = &TransferId> {
+        self.first.keys()
+    }
+
     /// Whether the transfer had a record before `position`.
     pub(crate) fn knows(&self, transfer: &TransferId, position: Position) -> bool {
         self.first

@@ -40,7 +40,7 @@ mod trial;
 mod update;
 mod viewers;
 
-pub use admission::Admission;
+pub use admission::{Admission, BY_GATEWAY_MAX};
 pub use catch_up::History;
 pub use engine_clock::EngineClock;
 pub use live::{

@@ -23,6 +23,8 @@ pub struct Options {
     /// admitted ([`crate::Admission`]), but a clinician's action may still begin
     /// some.
     pub transfers_max: usize,
+    /// Transfers with a record, in memory or asleep; new ids beyond are not admitted.
+    pub known_max: usize,
     /// How long after its last record a closed transfer leaves memory.
     pub sleep_after: Span,
     /// Transfers that one subscription may name.
@@ -68,6 +70,7 @@ impl Default for Options {
             requests_max: 1_024,
             viewers_max: 1_024,
             transfers_max: 10_000,
+            known_max: 200_000,
             sleep_after: Span::from_secs(3_600),
             named_max: WATCH_TRANSFERS_MAX,
             alerts_queued_max: 1_024,

@@ -271,6 +271,9 @@ impl ShardParts {
             health: self.health,
         };
         shard.every_receipt_is_due();
+        shard
+            .admission()
+            .know(shard.core.engines.directory.transfers());
         shard.say_who_is_here();
         shard.flush();
         Ok(shard)
@@ -403,7 +406,11 @@ impl Shard {
         let before = self.handled;
         for stored in records.iter().filter(|stored| stored.position > before) {
             let mut steps = Vec::new();
+            let known = self.core.engines.directory.transfers().len();
             excuse(self.core.take(stored, &mut steps))?;
+            if self.core.engines.directory.transfers().len() > known {
+                self.admission().know(std::iter::once(&stored.transfer));
+            }
             self.fan_out(steps, Some(stored));
             self.handled = stored.position;
             self.written(stored);

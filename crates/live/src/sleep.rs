@@ -2,35 +2,86 @@
 //!
 //! A closed transfer that nothing can change but a new record, because no deadline
 //! of its engine is left, *goes to sleep* after an hour without one: a last
-//! snapshot is written that says so, and the engine goes. What remains in memory is
-//! its ids and the number of its last alert transition. The first record for it
-//! loads it again from that snapshot, or from its records should that be unusable,
-//! before it is handled; so it is as if it had never left. Who only looks (its
-//! state, a list, the first picture of a subscription) is given what the snapshot
-//! holds; its history is the journal's. A restart leaves sleepers where they are.
+//! snapshot is written, then a note that says so, and the engine goes. What remains
+//! in memory is its ids and the number of its last alert transition, some 400 bytes.
+//! The first record for it loads it again from that snapshot, or from its records
+//! should that be unusable, before it is handled; so it is as if it had never left.
+//! Who only looks (its state, a list, the first picture of a subscription) is given
+//! what the snapshot holds; its history is the journal's.
+//!
+//! A restart reads the notes and leaves those asleep who have one. The note is taken
+//! back when the engine wakes, before any later snapshot; a record behind the note
+//! wakes it in the restart as it did before.
 
-use crate::core::{Core, CoreError};
+use crate::core::{Core, CoreError, snapshot_of};
 use crate::engines::Slot;
-use crate::shard::Shard;
+use crate::shard::{Shard, Told};
 use enroute_alert::book::Books;
-use enroute_journal::Reader;
+use enroute_engine::ENGINE_VERSION;
+use enroute_journal::{ReadError, Reader};
 use enroute_model::frame::{Body, CrewEvent};
-use enroute_model::ids::{Position, TransferId};
+use enroute_model::ids::{GatewayId, Position, TransferId};
 use enroute_model::record::{Entry, Record};
 use enroute_model::registry::RegistryAction;
 use enroute_model::state::{Phase, TransferState};
 use enroute_model::time::{EngineTime, Span};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// How often it is looked for engines that may sleep.
 const EVERY: Span = Span::from_secs(5);
 /// Engines that go to sleep at a time: a snapshot each, while nothing else is done.
 const AT_ONCE: usize = 64;
+/// Format of a note.
+const NOTE_FORMAT: u32 = 1;
+
+/// What a restart knows of a sleeper without its snapshot.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Note {
+    format: u32,
+    /// Another version runs all records again, as without a snapshot.
+    engine: u32,
+    pub(crate) at: EngineTime,
+    pub(crate) aliases: Vec<TransferId>,
+    /// What viewers had been told of its alerts.
+    pub(crate) told: Told,
+}
+
+/// Who sleeps, each since the record at its position; none beyond `through`.
+pub(crate) fn notes(
+    reader: &Reader,
+    through: Position,
+) -> Result<BTreeMap<TransferId, (Position, Note)>, ReadError> {
+    let mut notes = BTreeMap::new();
+    for row in reader.sleepers() {
+        let row = match row {
+            Ok(row) => row,
+            Err(ReadError::Record { what, .. }) => {
+                tracing::warn!(%what, "the note of a closed transfer is damaged, it is loaded");
+                continue;
+            }
+            Err(error @ (ReadError::Store(_) | ReadError::Failed(_))) => return Err(error),
+        };
+        let note = postcard::from_bytes::<Note>(&row.bytes).ok();
+        let note = note.filter(|note| {
+            (note.format, note.engine) == (NOTE_FORMAT, ENGINE_VERSION) && row.position <= through
+        });
+        notes.extend(note.map(|note| (row.transfer, (row.position, note))));
+    }
+    Ok(notes)
+}
 
 /// What a sleeper holds, without waking it; `None` when only its records say.
 pub(crate) fn asleep(reader: &Reader, books: &Books, transfer: &TransferId) -> Option<Slot> {
-    crate::core::last_known(reader, books, transfer).unwrap_or_else(|error| {
+    let found = snapshot_of(reader, books, transfer, Position(u64::MAX));
+    let found = found.unwrap_or_else(|error| {
         tracing::error!(%transfer, %error, "a closed transfer's snapshot is not read");
         None
+    });
+    found.map(|(position, envelope, engine)| {
+        let mut slot = Slot::new(engine, position, envelope.at);
+        slot.notes = envelope.notes;
+        slot
     })
 }
 
@@ -86,12 +137,42 @@ impl Core {
         if self.engines.asleep.remove(transfer).is_none() {
             return Ok(());
         }
+        self.store.side.remove_sleeper(transfer)?;
         let members = self.engines.members(transfer);
         let through = Position(before.0.saturating_sub(1));
         self.load_apart(&members, through, &mut |_, _| Ok(()))?;
         if let Some(slot) = self.engines.slots.get_mut(transfer) {
             slot.heard_at = self.now;
         }
+        Ok(())
+    }
+}
+
+impl Core {
+    /// From here on a transfer is on disk only, if that is possible.
+    fn send_to_sleep(&mut self, transfer: &TransferId, told: Told) -> Result<(), CoreError> {
+        self.snapshot(transfer)?;
+        let Some(slot) = self.engines.slots.get(transfer) else {
+            return Ok(());
+        };
+        // The engine could not be written.
+        if slot.since_snapshot > 0 {
+            return Ok(());
+        }
+        let mut aliases = self.engines.members(transfer);
+        aliases.retain(|member| member != transfer);
+        let note = Note {
+            format: NOTE_FORMAT,
+            engine: ENGINE_VERSION,
+            at: self.now,
+            aliases,
+            told,
+        };
+        // Only a value that does not know its own length fails to encode.
+        let bytes = postcard::to_stdvec(&note).unwrap_or_default();
+        self.store.side.put_sleeper(transfer, slot.last, &bytes)?;
+        self.engines.remove(transfer);
+        self.engines.asleep.insert(transfer.clone(), told);
         Ok(())
     }
 }
@@ -114,9 +195,7 @@ impl Shard {
         let may: Vec<_> = may.map(|(id, _)| id.clone()).take(AT_ONCE).collect();
         for transfer in may {
             let told = self.told.get(&transfer).copied().unwrap_or_default();
-            self.core.snapshot(&transfer, Some(told))?;
-            self.core.engines.remove(&transfer);
-            self.core.engines.asleep.insert(transfer, told);
+            self.core.send_to_sleep(&transfer, told)?;
         }
         self.forget_old_commands();
         self.say_who_is_here();
@@ -129,7 +208,14 @@ impl Shard {
         let joined = engines.aliases.iter();
         let joined = joined.filter(|(_, into)| engines.slots.contains_key(*into));
         let here = engines.slots.keys().chain(joined.map(|(alias, _)| alias));
-        self.admission().sync(here, self.core.now);
+        let mut by_gateway: BTreeMap<GatewayId, usize> = BTreeMap::new();
+        let slots = engines.slots.values();
+        for slot in slots.filter(|slot| slot.engine.phase() == Phase::Open) {
+            for gateway in slot.engine.gateways() {
+                *by_gateway.entry(gateway.clone()).or_default() += 1;
+            }
+        }
+        self.admission().sync(here, by_gateway, self.core.now);
     }
 
     pub(crate) fn admission(&self) -> &crate::admission::Admission {

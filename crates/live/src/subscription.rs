@@ -46,7 +46,7 @@ impl Common {
         let catching_up = Arc::new(Semaphore::new(options.catching_up_max));
         let histories = Arc::new(Semaphore::new(options.histories_max));
         let playbacks = Arc::new(Semaphore::new(options.playbacks_max));
-        let admission = Admission::new(options.transfers_max);
+        let admission = Admission::new(options.transfers_max, options.known_max);
         Self {
             reader,
             clock,

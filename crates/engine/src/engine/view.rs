@@ -151,13 +151,6 @@ impl Engine {
         postcard::to_extend(self, head).unwrap_or_default()
     }
 
-    /// Whether [`Engine::restore`] takes a snapshot's version.
-    #[must_use]
-    pub fn is_current(bytes: &[u8]) -> bool {
-        let head = bytes.first_chunk().copied();
-        head.map(u32::from_le_bytes) == Some(ENGINE_VERSION)
-    }
-
     /// The engine that [`Engine::snapshot`] wrote, by the built-in rule book.
     ///
     /// # Errors

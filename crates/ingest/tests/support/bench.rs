@@ -81,7 +81,7 @@ impl Bench {
             broker,
             journal,
             records,
-            admits: Admits(Arc::new(|_, _| true)),
+            admits: Admits(Arc::new(|_, _, _| true)),
             handled: watch::Sender::new(Position(u64::MAX)),
             directory,
         }
