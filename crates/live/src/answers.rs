@@ -359,7 +359,7 @@ impl Shard {
         };
         let wakes = self.core.engines.asleep.contains_key(&found);
         if wakes && !self.admission().admits_action(&found, self.core.now) {
-            return Err(ActError::Refused(NO_ROOM));
+            return Err(ActError::Refused(NO_ROOM.into()));
         }
         let action = match action {
             RegistryAction::JoinInto(target) => {
