@@ -65,7 +65,7 @@ pub(crate) fn lookup(error: &LookupError) -> Status {
     match error {
         LookupError::Unknown { .. } => Status::not_found(error.to_string()),
         LookupError::Ambiguous { .. } => Status::failed_precondition(error.to_string()),
-        LookupError::Stopped => Status::unavailable(error.to_string()),
+        LookupError::Asleep { .. } | LookupError::Stopped => Status::unavailable(error.to_string()),
     }
 }
 

@@ -12,9 +12,14 @@
 
 mod support;
 
+use enroute_ingest::Admits;
 use enroute_journal::Options as JournalOptions;
 use enroute_model::record::Entry;
 use enroute_mqtt::Publish;
+use enroute_wire::{Message, v1};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use support::bench::*;
 
 #[tokio::test]
@@ -70,4 +75,50 @@ async fn what_the_journal_cannot_hold_is_refused_and_ingest_goes_on() {
     assert_eq!((load(&stats.commits), stats.frames_all()), (1, 1));
     assert_eq!(ingest.quarantine().recent().len(), 1);
     hang_guard(ingest.stop()).await;
+}
+
+#[tokio::test]
+async fn a_transfer_without_room_is_refused_told_and_taken_when_there_is_some() {
+    let mut bench = Bench::new(None).await;
+    let room = Arc::new(AtomicBool::new(false));
+    let there_is = Arc::clone(&room);
+    bench.admits = Admits(Arc::new(move |transfer, _, _| {
+        transfer.as_str() != "tx-1" || there_is.load(Ordering::SeqCst)
+    }));
+    let (ingest, stats, _parts) = bench.start(bench.config()).await;
+    let topics = ["enroute/v1/gw/gw-1/receipt"];
+    let (client, mut events) = bench.client("gw", &topics).await;
+    let frames = batch(vec![note(1)]);
+    client
+        .publish(Publish::new(LIVE, frames.clone(), 1))
+        .await
+        .unwrap();
+    // Acknowledged, so that nothing waits behind it, and covered by no receipt.
+    let incoming = message(&mut events).await;
+    let receipt = v1::Receipt::decode(incoming.payload.clone()).unwrap();
+    client.ack(incoming.ack);
+    assert!(receipt.full && receipt.stream.is_empty(), "{receipt:?}");
+    let refused = BTreeMap::from([("too_many_transfers", 1)]);
+    assert_eq!(stats.refused(), refused);
+    // Another transfer's frames are taken meanwhile, its rubbish is no record here.
+    client
+        .publish(Publish::new(LIVE, vec![0xff; 100], 2))
+        .await
+        .unwrap();
+    let other = LIVE.replace("tx-1", "tx-2");
+    client
+        .publish(Publish::new(other, batch(vec![note(2)]), 3))
+        .await
+        .unwrap();
+    assert_eq!(bench.sequence().await, 2);
+    room.store(true, Ordering::SeqCst);
+    client.publish(Publish::new(LIVE, frames, 4)).await.unwrap();
+    assert_eq!(bench.sequence().await, 1);
+    hang_guard(ingest.stop()).await;
+    let quarantine = bench.directory.path().join("quarantine");
+    let kept = std::fs::read_dir(quarantine).unwrap().count();
+    assert_eq!(
+        kept, 1,
+        "the rubbish, and nothing of what only found no room"
+    );
 }

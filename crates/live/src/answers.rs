@@ -96,7 +96,9 @@ impl Shard {
     fn state(&self, name: &str) -> Result<Arc<TransferState>, LookupError> {
         let transfer = self.lookup(name)?;
         let state = self.state_by_id(&transfer).map(Arc::new);
-        state.ok_or_else(|| unknown(name))
+        state.ok_or_else(|| LookupError::Asleep {
+            name: transfer.to_string(),
+        })
     }
 
     /// An id, an alias or a short code, to the id in use now.

@@ -84,6 +84,15 @@ pub enum LookupError {
         /// As given.
         name: String,
     },
+    /// It is closed and on disk only, and the journal cannot be read.
+    #[error(
+        "{name} is closed and on disk only, which cannot be read now: try again when the \
+             journal works"
+    )]
+    Asleep {
+        /// Its id.
+        name: String,
+    },
     /// The live view has stopped.
     #[error("the live view has stopped")]
     Stopped,
@@ -217,10 +226,14 @@ impl Live {
     /// All transfers, open ones first, then by id; joined ones once.
     ///
     /// # Errors
-    /// When the shard has stopped.
+    /// When the shard has stopped, or closed ones are on a disk that does not work.
     pub async fn list(&self, closed: bool) -> Result<Vec<Arc<TransferState>>, LookupError> {
         let (mut states, asleep, books) = self.ask(|reply| Request::List { closed, reply }).await?;
-        if !asleep.is_empty() {
+        if let Some(one) = asleep.first() {
+            if let Health::NotRecorded(_) = &*self.health.borrow() {
+                let name = one.to_string();
+                return Err(LookupError::Asleep { name });
+            }
             // Many perhaps, so not on the shard's thread.
             let reader = self.common.reader.clone();
             let read = move || {

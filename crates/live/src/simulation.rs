@@ -3,6 +3,7 @@
 //! others: the live view is [`crate::Live`].
 
 use crate::Options;
+use crate::admission::Admission;
 use crate::catch_up::{Caught, Finder, follow};
 use crate::core::Store;
 use crate::engine_clock::EngineClock;
@@ -82,6 +83,18 @@ impl Stepped {
     #[must_use]
     pub fn is_recording(&self) -> bool {
         self.shard.is_recording()
+    }
+
+    /// Which transfers may have records.
+    #[must_use]
+    pub fn admission(&self) -> Admission {
+        self.shard.common.admission.clone()
+    }
+
+    /// How many transfers are on disk only.
+    #[must_use]
+    pub fn asleep(&self) -> usize {
+        self.shard.core.engines.asleep.len()
     }
 
     /// The next receipt to publish.

@@ -75,6 +75,8 @@ impl World {
             }
             // The transfer may be of a journal that is gone.
             Ok(None) | Err(ActError::Lookup(_)) => {}
+            // It sleeps, and there is no room to wake it.
+            Err(ActError::Refused(_)) if self.live_options.transfers_max < 10 => {}
             Err(error) => panic!("{error}"),
         }
     }

@@ -222,6 +222,7 @@ impl World {
         }
         self.server.disk = (1_000, 8_000);
         self.mend_journal();
+        self.make_room();
         self.start_server();
         for gateway in 0..self.gateways.len() {
             self.power_on(gateway);

@@ -34,6 +34,7 @@ mod model;
 mod net;
 mod outage;
 mod rng;
+mod room;
 mod server;
 mod shedding;
 mod viewer;

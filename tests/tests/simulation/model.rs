@@ -90,6 +90,8 @@ pub(crate) struct Model {
     past: Vec<Recorded>,
     /// Handed to the live view while the journal could not be written.
     unrecorded: BTreeSet<(Line, u64)>,
+    /// Refused for want of room.
+    refused: BTreeSet<(Line, u64)>,
     /// Left small spools in a publish at least once.
     left: BTreeSet<(Line, u64)>,
     /// Lives of spools whose disk was lost.
@@ -261,6 +263,19 @@ impl Model {
         self.left.contains(&(line, sequence))
     }
 
+    /// The server has no room for these.
+    pub(crate) fn refused(&mut self, topic: &str, payload: &Bytes) {
+        let levels: Vec<&str> = topic.split('/').collect();
+        let ["enroute", "v1", "gw", gateway, "tx", _, _] = levels[..] else {
+            return;
+        };
+        for frame in frames_of(payload) {
+            let header = v1::Frame::decode(frame).unwrap().header.unwrap();
+            let line = (number_of(gateway), header.epoch, header.stream);
+            self.refused.insert((line, header.sequence));
+        }
+    }
+
     /// A PUBACK leaves the server (I2).
     pub(crate) fn acknowledged(&self, topic: &str, payload: &Bytes) {
         let levels: Vec<&str> = topic.split('/').collect();
@@ -272,8 +287,9 @@ impl Model {
             let line = (number_of(gateway), header.epoch, header.stream);
             let held = self.journal.frames.get(&line);
             let held = held.is_some_and(|held| held.contains_key(&header.sequence));
+            let it = (line, header.sequence);
             assert!(
-                held || self.unrecorded.contains(&(line, header.sequence)),
+                held || self.unrecorded.contains(&it) || self.refused.contains(&it),
                 "PUBACK before the commit: {line:?} {}",
                 header.sequence
             );

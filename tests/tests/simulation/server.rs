@@ -7,7 +7,7 @@ use crate::net::{Heard, SENT_MAX};
 use crate::world::{Event, START_US, World};
 use bytes::Bytes;
 use enroute_ingest::simulation::{Done, Echoes, Intake, Out, Outgoing, Received, Shared, Word};
-use enroute_ingest::{Config, Quarantine, Stats};
+use enroute_ingest::{Admits, Config, Quarantine, Stats};
 use enroute_journal::{Append, AppendError, Journal, Options, Pending, Probe, Tail, TailItem};
 use enroute_live::simulation::Stepped;
 use enroute_model::ids::{Position, Stream};
@@ -171,7 +171,12 @@ impl World {
         let quarantine = Quarantine::open(dir.join("quarantine"), Arc::clone(&stats)).unwrap();
         let echoes = Echoes::default();
         let outgoing = Outgoing::new(&config, Arc::clone(&stats), echoes.clone());
-        let shared = Arc::new(Shared::new(config, quarantine, stats, echoes));
+        let admission = live.admission();
+        let admits = Admits(Arc::new(move |transfer: &_, gateway: &_, at| {
+            admission.admits(transfer, gateway, at)
+        }));
+        let shared = Shared::new(config, quarantine, stats, echoes).admitting(admits);
+        let shared = Arc::new(shared);
         let tailed = journal.last_position();
         self.server.life += 1;
         self.server.on = Some(Running {
@@ -271,15 +276,22 @@ impl World {
         self.set_clock();
         let on = self.server.on.as_mut().unwrap();
         let (intake, ops, tickets) = (&mut on.lanes[lane], &mut on.ops, &mut on.tickets);
+        let mut refused = Vec::new();
         while intake.has_room()
             && let Some(received) = on.unread[lane].pop_front()
         {
             let now = intake.moment(on.clock.monotonic(), on.clock.wall());
-            intake.take(now, received, |records| {
+            let it = (received.topic.clone(), received.payload.clone());
+            let full = intake.take(now, received, |records| {
                 *tickets += 1;
                 ops.push_back(Op::Records(*tickets, records));
                 Ok(*tickets)
             });
+            refused.extend(full.map(|gateway| (gateway, it)));
+        }
+        for (gateway, (topic, payload)) in refused {
+            self.had_no_room(&topic, &payload);
+            self.speak(|outgoing, out| outgoing.heard(Word::Full(gateway), out));
         }
         self.plan_commit();
         self.plan_acks();
@@ -366,8 +378,14 @@ impl World {
         }
         self.set_clock();
         let on = self.server.on.as_mut().unwrap();
+        let asleep = on.live.asleep();
         for item in std::mem::take(&mut on.items) {
             assert!(on.live.take(item), "the shard cannot go on");
+        }
+        let now = on.live.asleep();
+        let (fell, woke) = (now.saturating_sub(asleep), asleep.saturating_sub(now));
+        for (what, n) in [("transfers fell asleep", fell), ("transfers woke", woke)] {
+            self.tally.add(what, u64::try_from(n).unwrap());
         }
         self.hear_answers();
         self.shard_wrote();

@@ -9,6 +9,7 @@ use crate::model::Model;
 use crate::net::{Client, Heard, Link, Up};
 use crate::outage::Backup;
 use crate::rng::Rng;
+use crate::room;
 use crate::server::{self, Server};
 use crate::shedding::Shedding;
 use crate::viewer::{self, Viewer};
@@ -71,6 +72,7 @@ pub(crate) struct World {
     pub(crate) gateways: Vec<Gateway>,
     pub(crate) server: Server,
     pub(crate) live_options: LiveOptions,
+    pub(crate) sleeps: Rng,
     pub(crate) viewers: Vec<Viewer>,
     pub(crate) model: Model,
     pub(crate) tally: Tally,
@@ -136,6 +138,12 @@ impl World {
         };
         let snapshot_records = rng.between(5, 400);
         let alerts_queued_max = [2, 3, 5, 256][rng.below(4)];
+        let mut live_options = LiveOptions {
+            snapshot_records,
+            alerts_queued_max,
+            ..LiveOptions::default()
+        };
+        let sleeps = room::draw(seed, &mut live_options);
         Self {
             now: 0,
             planned: 0,
@@ -149,11 +157,8 @@ impl World {
             conns: 0,
             gateways,
             server: server::new(dir.path()),
-            live_options: LiveOptions {
-                snapshot_records,
-                alerts_queued_max,
-                ..LiveOptions::default()
-            },
+            live_options,
+            sleeps,
             viewers,
             model: Model::default(),
             tally: Tally::default(),
@@ -193,6 +198,7 @@ impl World {
         }
         self.plan_faults();
         self.plan_acts(FAULTS_END);
+        self.plan_sleep();
         self.at(FAULTS_END, Event::Heal);
         let mut at_once = 0;
         while self.healed_after.is_none() {
