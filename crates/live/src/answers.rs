@@ -3,6 +3,7 @@
 use crate::core::CoreError;
 use crate::guard::guard;
 use crate::live::{ActError, LookupError, WatchError};
+use crate::outage::NO_ALERT;
 use crate::queue::{Queue, Seat};
 use crate::requests::{Allowed, Doing, Opened, Reach, Request, Wanted};
 use crate::shard::Shard;
@@ -28,6 +29,8 @@ const NOT_NOW: &str = "what was missed cannot be read while nothing is recorded:
 const UNREAD: &str = "what was missed could not be read";
 const NO_ROOM: &str = "as many transfers are in memory as are allowed: close those that have ended, \
      or raise limits.transfers_max";
+const OF_THE_SERVER: &str = "this alert is the server's, not the patient's: it stands until the \
+     journal works again, and asks for whoever repairs the disk";
 const TOO_MANY: &str = "more alert transitions were missed than are made up for: see the history";
 
 impl Shard {
@@ -388,6 +391,19 @@ impl Shard {
             | RegistryAction::SetLimits { .. }
             | RegistryAction::AutoLimits { .. } => action,
         };
+        if let RegistryAction::Alert {
+            alert_id: NO_ALERT,
+            action,
+            ..
+        } = &action
+        {
+            return match action {
+                AlertAction::Shown(_) => Ok(Allowed::Already(found)),
+                AlertAction::Acknowledge | AlertAction::Pause { .. } | AlertAction::Note(_) => {
+                    Err(ActError::Refused(OF_THE_SERVER.into()))
+                }
+            };
+        }
         if let RegistryAction::Alert {
             alert_id,
             seen,

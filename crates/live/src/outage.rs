@@ -45,7 +45,7 @@ const TOO_MANY: &str = "as much was done while nothing can be recorded as can be
      repair the journal's disk first";
 /// The id of no engine's alert: of the one that nothing is recorded, and in the
 /// record of those that only forks had.
-const NO_ALERT: u64 = 0;
+pub(crate) const NO_ALERT: u64 = 0;
 
 /// Whether what is shown is in the journal.
 pub(crate) enum Recording {

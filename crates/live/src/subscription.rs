@@ -245,7 +245,11 @@ impl Subscription {
         self.again = None;
         *self = opened.map_err(|error| match error {
             WatchError::Lookup(LookupError::Stopped) => Ended::Stopped,
-            WatchError::Lookup(LookupError::Unknown { .. } | LookupError::Ambiguous { .. })
+            WatchError::Lookup(
+                LookupError::Unknown { .. }
+                | LookupError::Ambiguous { .. }
+                | LookupError::Asleep { .. },
+            )
             | WatchError::Full { .. }
             | WatchError::TooMany { .. }
             | WatchError::SamplesOfAll => Ended::Unreadable,

@@ -448,6 +448,19 @@ async fn an_alert_of_a_fork_is_acknowledged_there_and_no_other_in_the_record() {
     let alerts = bench.state("tx-a").await.alerts;
     let limit = |alert: &&AlertState| alert.kind.is_physiological();
     let raised = alerts.iter().find(limit).unwrap();
+    // That nothing is recorded is nobody's to acknowledge.
+    let server = alerts
+        .iter()
+        .find(|it| it.kind == AlertKind::NotRecorded)
+        .unwrap();
+    let of_the_server = RegistryAction::Alert {
+        alert_id: server.alert_id,
+        seen: server.raised,
+        action: AlertAction::Acknowledge,
+    };
+    let refused = in_time(bench.live.act("tx-a", of_the_server, "server", "me")).await;
+    let words = refused.unwrap_err().to_string();
+    assert!(words.contains("until the journal works again"), "{words}");
     let acknowledge = RegistryAction::Alert {
         alert_id: raised.alert_id,
         seen: raised.raised,
