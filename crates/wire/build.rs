@@ -11,6 +11,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "record",
         "transfers",
         "live",
+        "notes",
         "replay",
         "admin",
     ]

@@ -35,6 +35,10 @@ pub const LATE_WAITING_MAX: usize = 512;
 pub const DEVICE_ALARMS_MAX: usize = 128;
 /// Crew events kept for viewers.
 pub const CREW_LOG_MAX: usize = 64;
+/// Notes to the crew kept for viewers and for the page on board; the newest stay.
+pub const NOTES_TO_CREW_MAX: usize = 32;
+/// Notes of a crew, and acknowledged alerts, that its page on board is told of.
+pub const TOLD_ON_BOARD_MAX: usize = 16;
 /// Points of the travelled track.
 pub const TRACK_MAX: usize = 256;
 /// Poisoned records kept for viewers; the oldest stay.

@@ -38,7 +38,7 @@ pub struct Changed {
     pub phase: bool,
     /// Position, track, distance or arrival.
     pub travel: bool,
-    /// The crew's log.
+    /// The crew's log, or a note to the crew.
     pub crew_log: bool,
     /// The poisoned records.
     pub poisoned: bool,

@@ -5,6 +5,7 @@ mod attention;
 mod escalation;
 mod frames;
 mod join;
+mod notes;
 mod rules;
 mod view;
 
@@ -18,11 +19,10 @@ use actions::Asked;
 use enroute_alert::book::Books;
 use enroute_model::frame::{Code, Priority};
 use enroute_model::ids::{BookHash, GatewayId, Position, TransferId};
+use enroute_model::notes::{CrewEntry, NoteToCrew};
 use enroute_model::record::{Entry, Record};
 use enroute_model::registry::TransferInfo;
-use enroute_model::state::{
-    AlertKind, Baseline, CrewEntry, Phase, PoisonedRecord, Unrecorded, Verdict,
-};
+use enroute_model::state::{AlertKind, Baseline, Phase, PoisonedRecord, Unrecorded, Verdict};
 use enroute_model::time::{EngineTime, ServerTime};
 use rules::Rules;
 use serde::{Deserialize, Serialize};
@@ -73,6 +73,7 @@ pub struct Engine {
     journey: Journey,
     poisoned: Vec<PoisonedRecord>,
     crew_log: Vec<CrewEntry>,
+    notes_to_crew: Vec<NoteToCrew>,
     unrecorded: Vec<Unrecorded>,
     actions: VecDeque<Asked>,
     overflow: Overflow,
@@ -120,6 +121,7 @@ impl Engine {
             journey: Journey::default(),
             poisoned: Vec::new(),
             crew_log: Vec::new(),
+            notes_to_crew: Vec::new(),
             unrecorded: Vec::new(),
             actions: VecDeque::new(),
             overflow: Overflow::default(),

@@ -7,6 +7,7 @@ mod escalation;
 mod ladder;
 mod late;
 mod ledger;
+mod notes;
 mod properties;
 mod rules;
 mod scores;
@@ -255,6 +256,11 @@ fn numerics(words: &[&str]) -> Body {
 
 fn action(words: &[&str]) -> RegistryAction {
     match words {
+        ["tell", text] => RegistryAction::NoteToCrew((*text).into()),
+        ["has-read", who, second] => RegistryAction::ReadNotes {
+            gateway: gateway(who),
+            through: GatewayTime(s(second.parse().unwrap()).0),
+        },
         ["close"] => RegistryAction::Close,
         ["reopen"] => RegistryAction::Reopen,
         ["handover", to] => RegistryAction::HandOverTo(gateway(to)),
@@ -322,6 +328,10 @@ fn alert(id: &str, seen: &str, action: AlertAction) -> RegistryAction {
 
 fn crew(words: &[&str]) -> CrewEvent {
     match words {
+        [word @ ("has" | "has-read"), note] => CrewEvent::NotesTaken {
+            notes: vec![(*note).into()],
+            read: *word == "has-read",
+        },
         ["end"] => CrewEvent::End,
         ["handover"] => CrewEvent::HandOver,
         ["join", code] => CrewEvent::Join {

@@ -18,8 +18,8 @@ use enroute_engine::StreamReceipt;
 use enroute_feed::{Feed, ServeError};
 use enroute_ingest::{Admits, Ingest, Parts, Quarantine};
 use enroute_journal::{Journal, Meter};
-use enroute_live::{Commands, Health, Latency, Live, Receipts};
-use enroute_model::ids::GatewayId;
+use enroute_live::{Commands, Health, Latency, Live, Notes, Receipts};
+use enroute_model::ids::{GatewayId, TransferId};
 use enroute_model::time::{Clock, EngineTime};
 use enroute_wire::v1;
 use std::net::SocketAddr;
@@ -96,7 +96,7 @@ pub(crate) struct Server {
     journal: Journal,
     feed: JoinHandle<Result<(), ServeError>>,
     close_feed: oneshot::Sender<()>,
-    words: [JoinHandle<()>; 4],
+    words: [JoinHandle<()>; 5],
 }
 
 impl Server {
@@ -129,8 +129,10 @@ impl Server {
         // Before the first frame can come.
         keeper.put(book).await?;
         let (receipts, commands) = (mpsc::channel(WORDS_MAX), mpsc::channel(WORDS_MAX));
+        let notes = mpsc::channel(WORDS_MAX);
         let receipt_words = tokio::spawn(pass_receipts(started.receipts, receipts.0));
         let command_words = tokio::spawn(pass_commands(started.commands, commands.0));
+        let note_words = tokio::spawn(pass_notes(started.notes, notes.0));
         let (host, port) = &broker_at;
         // Ingest's engine time must be the live view's: same start, same clock.
         let engine_now = live.clock().now();
@@ -156,6 +158,7 @@ impl Server {
             admits: Admits(Arc::new(move |transfer: &_, gateway: &_, at| {
                 admission.admits(transfer, gateway, at)
             })),
+            notes: notes.1,
             handled: live.handled(),
         };
         let stats = Arc::new(enroute_ingest::Stats::default());
@@ -164,6 +167,7 @@ impl Server {
         let words = [
             receipt_words,
             command_words,
+            note_words,
             tokio::spawn(intake::log_refusals(Arc::clone(&stats))),
             tokio::spawn(keeper.run()),
         ];
@@ -358,6 +362,17 @@ async fn pass_commands(mut from: Commands, to: mpsc::Sender<(GatewayId, v1::UseT
         };
         if to.send((gateway, command)).await.is_err() {
             return;
+        }
+    }
+}
+
+async fn pass_notes(mut from: Notes, to: mpsc::Sender<(GatewayId, TransferId, v1::Notes)>) {
+    while let Some((gateway, notes)) = from.next().await {
+        for (transfer, notes) in notes {
+            let notes = enroute_wire::state::notes_to(&notes);
+            if to.send((gateway.clone(), transfer, notes)).await.is_err() {
+                return;
+            }
         }
     }
 }

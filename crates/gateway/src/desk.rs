@@ -2,6 +2,7 @@
 //! link reports. Puts it on disk, then hands it to the uplink, in one order.
 
 use crate::config::SpoolConfig;
+use crate::notes::Board;
 use crate::spool::{Draft, Moment, Spool, SpoolError, Spooled, StreamLife, Unwritten};
 use crate::stats::Stats;
 use crate::uplink::io::LinkView;
@@ -69,6 +70,8 @@ pub(crate) struct Desk {
     stated: Mutex<ClockOffsets>,
     /// What the uplink handed to the network at least once.
     handed: Mutex<Numbers>,
+    /// What crew and hospital wrote to each other.
+    board: watch::Sender<Board>,
     /// What was lost and is not declared yet.
     unwritten: Mutex<Unwritten>,
     /// When the source last spoke after the crew ended a transfer.
@@ -99,6 +102,7 @@ impl Desk {
             clocks: Mutex::new(None),
             stated: Mutex::default(),
             handed: Mutex::default(),
+            board: watch::Sender::new(Board::default()),
             unwritten: Mutex::default(),
             ended_at: Mutex::new(None),
         };
@@ -110,6 +114,17 @@ impl Desk {
 
     pub(crate) fn status(&self) -> watch::Receiver<Status> {
         self.status.subscribe()
+    }
+
+    pub(crate) fn board(&self) -> watch::Receiver<Board> {
+        self.board.subscribe()
+    }
+
+    /// What the hospital lets the crew know.
+    pub(crate) fn hear_notes(&self, transfer: TransferId, payload: &[u8]) {
+        let current = self.status.borrow().transfer.clone();
+        self.board
+            .send_modify(|board| board.hear(transfer, payload, current.as_ref()));
     }
 
     pub(crate) fn set_status(&self, change: impl FnOnce(&mut Status)) {
@@ -262,6 +277,7 @@ impl Desk {
             }
         };
         let drafts: Vec<Draft> = items.into_iter().map(draft).collect();
+        let words: Vec<CrewEvent> = drafts.iter().filter_map(word).collect();
         let count = u64::try_from(drafts.len()).unwrap_or(u64::MAX);
         let declared = self.declare_unwritten().await;
         let mut unwritten = Unwritten::default();
@@ -285,6 +301,10 @@ impl Desk {
             self.lose(count);
             lock(&self.unwritten).extend(unwritten);
         })?;
+        for word in words {
+            self.board
+                .send_modify(|board| board.recorded(captured_at, &word));
+        }
         *lock(&self.ended_at) = ends.then_some(monotonic);
         self.set_status(|status| status.ended = ends);
         for why in appended.refused {
@@ -319,6 +339,7 @@ impl Desk {
         let turn = self.order.lock().await;
         self.spool(|spool| spool.start_leg(None)).await?;
         *lock(&self.ended_at) = None;
+        self.board.send_modify(Board::start);
         self.set_status(|status| status.ended = false);
         drop(turn);
         Ok(())
@@ -366,6 +387,23 @@ fn tell(status: &watch::Sender<Status>, summary: Summary) {
         status.damaged = summary.damaged;
         *status != before
     });
+}
+
+/// What the crew's notes are about, if the body is of them.
+fn word(draft: &Draft) -> Option<CrewEvent> {
+    match &draft.body {
+        Body::Crew(event @ (CrewEvent::Note(_) | CrewEvent::NotesTaken { .. })) => {
+            Some(event.clone())
+        }
+        Body::Crew(_)
+        | Body::Numerics(_)
+        | Body::Waveforms(_)
+        | Body::DeviceAlarms(_)
+        | Body::Position(_)
+        | Body::Link(_)
+        | Body::Shed(_)
+        | Body::Unknown => None,
+    }
 }
 
 fn is_end(body: &Body) -> bool {

@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::desk::{Desk, Item, Status};
 use crate::heal;
+use crate::notes;
 use crate::page;
 use crate::pump;
 use crate::readings::Monitor;
@@ -152,6 +153,7 @@ impl Gateway {
             Arc::clone(&desk),
             config.spool.clone(),
         )));
+        others.push(Task::spawn(notes::answer(Arc::clone(&desk))));
         let page = listener.as_ref().and_then(|l| l.local_addr().ok());
         if let Some(listener) = listener {
             let more = more(Monitor {

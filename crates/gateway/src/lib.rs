@@ -18,6 +18,7 @@ mod desk;
 pub mod gateway;
 mod heal;
 mod monitor_clock;
+mod notes;
 mod page;
 mod pump;
 mod readings;

@@ -28,7 +28,7 @@ use enroute_model::ids::{Lane, Stream, TransferId};
 use enroute_model::time::{GatewayTime, Span};
 use enroute_mqtt::{Client, Event, Events, Options, Publish, PublishError, Will};
 use enroute_wire::Message;
-use enroute_wire::topics::Topic;
+use enroute_wire::topics::{self, Topic};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -292,6 +292,9 @@ impl Uplink {
                     Lane::History => &self.history,
                 };
                 client.ack(incoming.ack);
+                if let Ok(Topic::Notes { transfer, .. }) = Topic::parse(&incoming.topic) {
+                    return self.desk.hear_notes(transfer, &incoming.payload);
+                }
                 Input::Message {
                     topic: incoming.topic,
                     payload: incoming.payload,
@@ -336,6 +339,7 @@ fn live_options(config: &Config, exercise: bool, started_at: GatewayTime) -> Opt
         subscriptions: vec![
             topic(Topic::Receipt(config.id.clone())),
             topic(Topic::Command(config.id.clone())),
+            topics::notes_of(&config.id),
         ],
         ..options(config, "live")
     }

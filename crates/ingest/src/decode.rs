@@ -78,7 +78,7 @@ pub(crate) fn decode(topic: &str, payload: &Bytes) -> Result<Input, Refused> {
             lane,
         } => frames(gateway, transfer, lane, payload),
         Topic::Status(gateway) => status(gateway, payload),
-        Topic::Receipt(_) | Topic::Command(_) => {
+        Topic::Receipt(_) | Topic::Command(_) | Topic::Notes { .. } => {
             Err(Refused::new("topic", "only the server writes there"))
         }
     }

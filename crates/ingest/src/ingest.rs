@@ -47,6 +47,8 @@ pub struct Parts {
     pub commands: mpsc::Receiver<(GatewayId, v1::UseTransfer)>,
     /// Whether records of a transfer may be stored.
     pub admits: Admits,
+    /// What the crew of a transfer is to know.
+    pub notes: mpsc::Receiver<(GatewayId, TransferId, v1::Notes)>,
     /// How far the engines have handled what the journal holds.
     pub handled: watch::Receiver<Position>,
 }

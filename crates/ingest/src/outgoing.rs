@@ -1,5 +1,5 @@
 //! What goes back to gateways: receipts, at most one per gateway and interval,
-//! and commands, retained, repeated until the broker has them.
+//! and commands and notes, retained, repeated until the broker has them.
 //!
 //! Without I/O: the time is an argument, and each call is given the way out.
 //! `publisher.rs` has the real one.
@@ -7,7 +7,7 @@
 use crate::config::Config;
 use crate::recent::Recent;
 use crate::stats::{Stats, count};
-use enroute_model::ids::{GatewayId, Lane};
+use enroute_model::ids::{GatewayId, Lane, TransferId};
 use enroute_mqtt::{Publish, PublishError};
 use enroute_wire::limits::RECEIPT_STREAMS_MAX;
 use enroute_wire::topics::Topic;
@@ -24,8 +24,8 @@ const GATEWAYS_MAX: usize = 16_384;
 const STREAMS_WAITING_MAX: usize = 4_096;
 /// The next receipt says more; an old one is of no use.
 const RECEIPT_EXPIRY: Duration = Duration::from_secs(30);
-/// A command that the broker did not take is sent again after this.
-const COMMAND_REPEAT: Duration = Duration::from_secs(5);
+/// What is retained and the broker did not take is sent again after this.
+const RETAINED_REPEAT: Duration = Duration::from_secs(5);
 
 /// When a batch was sent and received: half of an NTP-style exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,8 +119,9 @@ pub struct Outgoing {
     incarnation: u64,
     slots: BTreeMap<GatewayId, Slot>,
     due: BTreeSet<(Duration, GatewayId)>,
-    /// By gateway: the command and the token of its last publish.
-    commands: BTreeMap<GatewayId, (v1::UseTransfer, u64)>,
+    /// What the broker is to retain and does not have yet, with the token of its
+    /// last publish; the newest of each topic.
+    retained: BTreeMap<String, (Vec<u8>, u64)>,
     repeat_at: Option<Duration>,
     tokens: u64,
 }
@@ -136,7 +137,7 @@ impl Outgoing {
             incarnation: config.incarnation,
             slots: BTreeMap::new(),
             due: BTreeSet::new(),
-            commands: BTreeMap::new(),
+            retained: BTreeMap::new(),
             repeat_at: None,
             tokens: 0,
         }
@@ -256,25 +257,42 @@ impl Outgoing {
 
     /// A gateway is to publish under another transfer.
     pub fn command(&mut self, gateway: &GatewayId, command: v1::UseTransfer, out: &mut Out<'_>) {
-        self.commands.insert(gateway.clone(), (command, 0));
-        self.send_command(gateway, out);
+        let command = v1::Command {
+            command: Some(v1::command::Command::UseTransfer(command)),
+        };
+        let topic = Topic::Command(gateway.clone());
+        self.retain(&topic, command.encode_to_vec(), out);
     }
 
-    fn send_command(&mut self, gateway: &GatewayId, out: &mut Out<'_>) {
-        self.repeat_at.get_or_insert(out.now + COMMAND_REPEAT);
-        let Some((command, token)) = self.commands.get_mut(gateway) else {
+    /// What the crew of a transfer is to know; nothing clears what was retained.
+    pub fn notes(
+        &mut self,
+        gateway: GatewayId,
+        transfer: TransferId,
+        notes: &v1::Notes,
+        out: &mut Out<'_>,
+    ) {
+        let topic = Topic::Notes { gateway, transfer };
+        self.retain(&topic, notes.encode_to_vec(), out);
+    }
+
+    fn retain(&mut self, topic: &Topic, payload: Vec<u8>, out: &mut Out<'_>) {
+        let topic = topic.to_string();
+        self.retained.insert(topic.clone(), (payload, 0));
+        self.send_retained(&topic, out);
+    }
+
+    fn send_retained(&mut self, topic: &str, out: &mut Out<'_>) {
+        self.repeat_at.get_or_insert(out.now + RETAINED_REPEAT);
+        let Some((payload, token)) = self.retained.get_mut(topic) else {
             return;
         };
         self.tokens += 1;
         *token = self.tokens;
-        let command = v1::Command {
-            command: Some(v1::command::Command::UseTransfer(command.clone())),
-        };
-        let topic = Topic::Command(gateway.clone()).to_string();
-        let mut publish = Publish::new(topic, command.encode_to_vec(), self.tokens);
+        let mut publish = Publish::new(topic.to_owned(), payload.clone(), self.tokens);
         publish.retain = true;
         if let Err(error) = (out.publish)(publish) {
-            tracing::debug!(%error, "command waits");
+            tracing::debug!(%error, "what is to be retained waits");
         }
     }
 
@@ -289,17 +307,17 @@ impl Outgoing {
 
     fn repeat(&mut self, out: &mut Out<'_>) {
         self.repeat_at = None;
-        let gateways: Vec<GatewayId> = self.commands.keys().cloned().collect();
-        for gateway in gateways {
-            self.send_command(&gateway, out);
+        let topics: Vec<String> = self.retained.keys().cloned().collect();
+        for topic in topics {
+            self.send_retained(&topic, out);
         }
     }
 
     fn puback(&mut self, token: u64) {
-        let before = self.commands.len();
-        self.commands
+        let before = self.retained.len();
+        self.retained
             .retain(|_, (_, last)| token == 0 || *last != token);
-        if self.commands.len() < before {
+        if self.retained.len() < before {
             count(&self.stats.commands);
         }
     }

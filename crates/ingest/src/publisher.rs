@@ -1,4 +1,4 @@
-//! The loop around what goes out: receipts and commands in, publishes on the
+//! The loop around what goes out: receipts, commands and notes in, publishes on the
 //! live connection out.
 
 use crate::ingest::Parts;
@@ -18,14 +18,14 @@ pub(crate) struct Publisher {
 }
 
 impl Publisher {
-    /// Until told to stop, or nobody is left to give receipts and commands.
+    /// Until told to stop, or nobody is left to give receipts, commands and notes.
     pub(crate) async fn run(
         mut self,
         mut parts: Parts,
         mut words: mpsc::Receiver<Word>,
         mut stop: watch::Receiver<bool>,
     ) {
-        let (mut receipts, mut commands) = (true, true);
+        let (mut receipts, mut commands, mut notes) = (true, true, true);
         loop {
             let next = self.outgoing.next_timeout();
             let next = next.map(|next| self.started + next);
@@ -41,6 +41,12 @@ impl Publisher {
                         self.with(|outgoing, out| outgoing.command(&gateway, command, out));
                     }
                     None => commands = false,
+                },
+                noted = parts.notes.recv(), if notes => match noted {
+                    Some((gateway, transfer, noted)) => {
+                        self.with(|outgoing, out| outgoing.notes(gateway, transfer, &noted, out));
+                    }
+                    None => notes = false,
                 },
                 word = words.recv() => match word {
                     Some(word) => self.with(|outgoing, out| outgoing.heard(word, out)),

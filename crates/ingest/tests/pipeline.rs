@@ -421,6 +421,32 @@ async fn a_command_waits_for_the_gateway() {
 }
 
 #[tokio::test]
+async fn notes_wait_for_the_gateway_and_are_taken_back() {
+    let bench = Bench::new(None).await;
+    let (ingest, stats, parts) = bench.start(bench.config()).await;
+    let transfer = TransferId::new("tx-1").unwrap();
+    let notes = v1::Notes {
+        to_crew: vec![v1::NoteToCrew {
+            text: "warm".to_owned(),
+            ..v1::NoteToCrew::default()
+        }],
+        ..v1::Notes::default()
+    };
+    let say = |notes: v1::Notes| parts.notes.send((gateway(), transfer.clone(), notes));
+    say(notes.clone()).await.unwrap();
+    until(|| load(&stats.commands) == 1).await;
+    let topic = enroute_wire::topics::notes_of(&gateway());
+    let (_client, mut events) = bench.client("late", &[&topic]).await;
+    let incoming = message(&mut events).await;
+    assert!(incoming.retained);
+    assert_eq!(incoming.topic, "enroute/v1/gw/gw-1/tx/tx-1/notes");
+    assert_eq!(v1::Notes::decode(incoming.payload), Ok(notes));
+    say(v1::Notes::default()).await.unwrap();
+    assert!(message(&mut events).await.payload.is_empty());
+    hang_guard(ingest.stop()).await;
+}
+
+#[tokio::test]
 async fn without_a_journal_nothing_is_acknowledged() {
     let bench = Bench::new(None).await;
     let (ingest, stats, _parts) = bench.start(bench.config()).await;

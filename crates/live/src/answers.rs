@@ -387,6 +387,8 @@ impl Shard {
             | RegistryAction::Close
             | RegistryAction::Reopen
             | RegistryAction::SetBaseline { .. }
+            | RegistryAction::NoteToCrew(_)
+            | RegistryAction::ReadNotes { .. }
             | RegistryAction::Alert { .. }
             | RegistryAction::SetLimits { .. }
             | RegistryAction::AutoLimits { .. } => action,

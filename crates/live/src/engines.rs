@@ -10,11 +10,10 @@ use enroute_engine::bounds::ALIASES_MAX;
 use enroute_engine::{Effects, Engine, Request};
 use enroute_model::frame::{Body, CrewEvent};
 use enroute_model::ids::{GatewayId, Lane, Position, ShortCode, TransferId};
+use enroute_model::notes::CrewEntry;
 use enroute_model::record::{Entry, Record};
 use enroute_model::registry::{RegistryAction, TransferInfo};
-use enroute_model::state::{
-    CrewEntry, Phase, PoisonedRecord, RulesInForce, TransferState, Travel, Verdict,
-};
+use enroute_model::state::{Phase, PoisonedRecord, RulesInForce, TransferState, Travel, Verdict};
 use enroute_model::time::{EngineTime, GatewayTime, ServerTime, Span};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -198,6 +197,7 @@ impl Slot {
             travel: Travel::default(),
             poisoned: vec![PoisonedRecord { position, reason }],
             crew_log: Vec::new(),
+            notes_to_crew: Vec::new(),
             unrecorded: Vec::new(),
             retrospective: Vec::new(),
             unsearched: 0,
@@ -488,6 +488,7 @@ impl Engines {
             captured_at: GatewayTime(frame.header.captured_at.0),
             gateway: gateway.clone(),
             event: CrewEvent::Note(format!("not joined to {typed}: {why}")),
+            read: None,
         };
         if let Some(slot) = self.slots.get_mut(transfer) {
             slot.notes.push(note);

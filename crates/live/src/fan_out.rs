@@ -12,6 +12,7 @@ use bytes::Bytes;
 use enroute_engine::{Changed, Effects};
 use enroute_journal::{Class, Stored};
 use enroute_model::ids::{GatewayId, Lane, Position, ShortCode, TransferId};
+use enroute_model::notes::NotesOnBoard;
 use enroute_model::state::{AlertPhase, AlertTransition, Verdict};
 use enroute_model::time::{EngineTime, GatewayTime, ServerTime, Span};
 use enroute_wire::Message;
@@ -102,6 +103,14 @@ impl Shard {
     fn effects(&mut self, transfer: &TransferId, effects: &Effects) {
         for alert in &effects.alerts {
             self.alert(transfer, alert);
+        }
+        let changed = &effects.changed;
+        if !effects.alerts.is_empty()
+            || changed.crew_log
+            || changed.phase
+            || !changed.sources.is_empty()
+        {
+            self.notes_due.insert(transfer.clone());
         }
         for took in &effects.shown {
             self.alert_came(AlertStage::Shown, *took);
@@ -336,6 +345,15 @@ impl Shard {
         self.viewers.joined(other, into, follow);
         self.dirty.insert(into.clone());
         for gateway in gateways {
+            // What was told under the old id is told under the new one.
+            if self
+                .noted
+                .remove(&(other.clone(), gateway.clone()))
+                .is_some()
+            {
+                let gone = BTreeMap::from([(other.clone(), NotesOnBoard::default())]);
+                self.notes.put(gateway, gone);
+            }
             self.commanded.remove(gateway);
             self.command(gateway, other, into);
             self.receipt_due.insert((into.clone(), gateway.clone()));
@@ -381,6 +399,35 @@ impl Shard {
             }
             if let Some(slot) = self.core.engines.slots.get(&transfer) {
                 self.viewers.state(&Arc::new(self.state_of(slot)));
+            }
+        }
+    }
+
+    /// Tells crews what is new to them. Behind a commit only, like a receipt; after
+    /// a restart all of it is said again.
+    pub(crate) fn flush_notes(&mut self) {
+        if self.is_forked() {
+            return self.notes_due.clear();
+        }
+        for transfer in std::mem::take(&mut self.notes_due) {
+            let Some(slot) = self.core.engines.slots.get(&transfer) else {
+                continue;
+            };
+            let engine = &slot.engine;
+            for gateway in engine.gateways() {
+                let Ok(notes) = guard(|| engine.notes_on_board(gateway)) else {
+                    continue;
+                };
+                let key = (transfer.clone(), gateway.clone());
+                let said = if notes.is_empty() {
+                    self.noted.remove(&key)
+                } else {
+                    self.noted.insert(key, notes.clone())
+                };
+                if said.unwrap_or_default() != notes {
+                    let news = BTreeMap::from([(transfer.clone(), notes)]);
+                    self.notes.put(gateway, news);
+                }
             }
         }
     }

@@ -48,7 +48,7 @@ pub use live::{
     WatchError,
 };
 pub use options::{AlertStage, Latency, Options, Probe, Stage, Stats};
-pub use outbox::{Commands, Receipts, UseTransfer};
+pub use outbox::{Commands, Notes, Receipts, UseTransfer};
 pub use recordings::recordings;
 pub use rerun::{Difference, Rerun, RerunError, rerun};
 pub use subscription::Subscription;

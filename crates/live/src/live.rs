@@ -4,7 +4,7 @@ use crate::admission::Admission;
 use crate::catch_up::History;
 use crate::engine_clock::EngineClock;
 use crate::options::{Options, Stats};
-use crate::outbox::{Commands, Receipts};
+use crate::outbox::{Commands, Notes, Receipts};
 use crate::recordings;
 use crate::replay::{self, Controls, Play, PlayError, Playback};
 use crate::requests::{Allowed, Request};
@@ -196,6 +196,8 @@ pub struct Started {
     pub receipts: Receipts,
     /// What gateways shall do.
     pub commands: Commands,
+    /// What crews are to know.
+    pub notes: Notes,
 }
 
 impl Live {

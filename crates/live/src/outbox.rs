@@ -1,9 +1,11 @@
-//! Receipts and commands for gateways, newest only: a slow publisher never
+//! Receipts, commands and notes for gateways, newest only: a slow publisher never
 //! makes the shard wait, and what it has not taken yet is replaced.
-//! Bound: one entry per gateway and stream (receipts) or gateway (commands).
+//! Bound: one entry per gateway and stream (receipts), gateway (commands),
+//! or gateway and transfer (notes).
 
 use enroute_engine::StreamReceipt;
 use enroute_model::ids::{GatewayId, ShortCode, Stream, TransferId};
+use enroute_model::notes::NotesOnBoard;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
@@ -27,6 +29,15 @@ pub(crate) trait Newest {
 impl Newest for UseTransfer {
     fn replace(&mut self, newer: Self) {
         *self = newer;
+    }
+}
+
+/// What a crew is to know, by transfer.
+pub(crate) type Noted = BTreeMap<TransferId, NotesOnBoard>;
+
+impl Newest for Noted {
+    fn replace(&mut self, newer: Self) {
+        self.extend(newer);
     }
 }
 
@@ -130,6 +141,16 @@ pub struct Commands(pub(crate) Arc<Outbox<UseTransfer>>);
 impl Commands {
     /// The newest command for a gateway; `None` after the shard has stopped.
     pub async fn next(&mut self) -> Option<(GatewayId, UseTransfer)> {
+        self.0.take().await
+    }
+}
+
+/// What crews are to know, to publish, retained. One reader; cancel-safe.
+pub struct Notes(pub(crate) Arc<Outbox<Noted>>);
+
+impl Notes {
+    /// The newest for a gateway, by transfer; `None` after the shard has stopped.
+    pub async fn next(&mut self) -> Option<(GatewayId, BTreeMap<TransferId, NotesOnBoard>)> {
         self.0.take().await
     }
 }

@@ -15,13 +15,14 @@ use crate::engines::Step;
 use crate::live::{Health, Live, StartError, Started};
 use crate::options::{Options, Stats};
 use crate::outage::{AllTold, Recording, is_outage};
-use crate::outbox::{Commands, Outbox, Receipted, Receipts, UseTransfer};
+use crate::outbox::{Commands, Noted, Notes, Outbox, Receipted, Receipts, UseTransfer};
 use crate::requests::Request;
 use crate::subscription::Common;
 use crate::update::Ended;
 use crate::viewers::Viewers;
 use enroute_journal::{Append, Appender, Journal, Stored, Tail, TailItem};
 use enroute_model::ids::{GatewayId, Position, TransferId};
+use enroute_model::notes::NotesOnBoard;
 use enroute_model::state::Verdict;
 use enroute_model::time::{Clock, EngineTime};
 use serde::{Deserialize, Serialize};
@@ -69,11 +70,16 @@ pub(crate) struct Shard {
     pub(crate) reached: Vec<(Position, oneshot::Sender<()>)>,
     pub(crate) receipts: Arc<Outbox<Receipted>>,
     pub(crate) commands: Arc<Outbox<UseTransfer>>,
+    pub(crate) notes: Arc<Outbox<Noted>>,
     pub(crate) told: BTreeMap<TransferId, Told>,
     /// Gateways that a receipt is due to, by transfer.
     pub(crate) receipt_due: BTreeSet<(TransferId, GatewayId)>,
     /// When a gateway was last told to use another id.
     pub(crate) commanded: BTreeMap<GatewayId, EngineTime>,
+    /// Transfers of which a crew may have something new to know.
+    pub(crate) notes_due: BTreeSet<TransferId>,
+    /// What crews were told last, where it was anything.
+    pub(crate) noted: BTreeMap<(TransferId, GatewayId), NotesOnBoard>,
     /// States to send with this input.
     pub(crate) dirty: BTreeSet<TransferId>,
     /// States of which only counters changed: sent at a slower pace.
@@ -101,6 +107,7 @@ pub(crate) async fn start(
     let store = Store::of(journal);
     let shard = ShardParts::new(journal, &clock, &options);
     let (receipts, commands) = (Arc::clone(&shard.receipts), Arc::clone(&shard.commands));
+    let notes = Arc::clone(&shard.notes);
     let (stats, common) = (Arc::clone(&shard.stats), Arc::clone(&shard.common));
     let health = shard.health.subscribe();
     let through = journal.last_position();
@@ -136,6 +143,7 @@ pub(crate) async fn start(
         live,
         receipts: Receipts(receipts),
         commands: Commands(commands),
+        notes: Notes(notes),
     })
 }
 
@@ -218,6 +226,7 @@ pub(crate) struct ShardParts {
     common: Arc<Common>,
     receipts: Arc<Outbox<Receipted>>,
     commands: Arc<Outbox<UseTransfer>>,
+    notes: Arc<Outbox<Noted>>,
     appender: Appender,
     health: watch::Sender<Health>,
 }
@@ -236,6 +245,7 @@ impl ShardParts {
             )),
             receipts: Outbox::new(),
             commands: Outbox::new(),
+            notes: Outbox::new(),
             appender: journal.appender(),
             health: watch::channel(Health::Running).0,
         }
@@ -258,9 +268,12 @@ impl ShardParts {
             reached: Vec::new(),
             receipts: self.receipts,
             commands: self.commands,
+            notes: self.notes,
             told,
             receipt_due: BTreeSet::new(),
             commanded: BTreeMap::new(),
+            notes_due: BTreeSet::new(),
+            noted: BTreeMap::new(),
             dirty: BTreeSet::new(),
             counted: BTreeSet::new(),
             counted_at: EngineTime(i64::MIN),
@@ -332,6 +345,7 @@ impl Shard {
             let gateways = slot.engine.gateways().cloned();
             self.receipt_due
                 .extend(gateways.map(|gateway| (transfer.clone(), gateway)));
+            self.notes_due.insert(transfer.clone());
         }
     }
 
@@ -380,6 +394,7 @@ impl Shard {
         self.viewers.end(Ended::Stopped);
         self.receipts.close();
         self.commands.close();
+        self.notes.close();
     }
 
     fn shut_down(&mut self, reply: oneshot::Sender<()>) -> Flow {
@@ -444,6 +459,7 @@ impl Shard {
         self.answer_reached();
         self.flush_states();
         self.flush_receipts();
+        self.flush_notes();
         // Tokens stay as they are while viewers see what is in no record.
         if self.is_recording() {
             let order = Ordering::Release;

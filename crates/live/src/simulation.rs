@@ -17,9 +17,11 @@ use crate::update::{Delivery, Ended, Watch};
 pub use enroute_engine::StreamReceipt;
 use enroute_journal::{Append, Class, Journal, ReadError, TailItem};
 use enroute_model::ids::{GatewayId, TransferId};
+use enroute_model::notes::NotesOnBoard;
 use enroute_model::registry::{RegistryAction, ViewerRole};
 use enroute_model::state::{TransferState, Verdict};
 use enroute_model::time::Clock;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
@@ -106,6 +108,11 @@ impl Stepped {
     /// The next command to publish.
     pub fn command(&mut self) -> Option<(GatewayId, UseTransfer)> {
         self.shard.commands.try_take()
+    }
+
+    /// The next notes for a crew to publish.
+    pub fn notes(&mut self) -> Option<(GatewayId, BTreeMap<TransferId, NotesOnBoard>)> {
+        self.shard.notes.try_take()
     }
 
     /// A transfer as it stands.

@@ -231,6 +231,13 @@ pub enum CrewEvent {
     HandOver,
     /// The transfer is over.
     End,
+    /// Notes of the hospital reached the box on board.
+    NotesTaken {
+        /// The ids of the actions that wrote them.
+        notes: Vec<String>,
+        /// The crew says that it has read them; false: they are on its page.
+        read: bool,
+    },
 }
 
 /// The gateway's view of its link.

@@ -12,6 +12,7 @@
 pub mod catalogue;
 pub mod frame;
 pub mod ids;
+pub mod notes;
 pub mod ranges;
 pub mod reading;
 pub mod record;

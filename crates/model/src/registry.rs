@@ -4,7 +4,7 @@ use crate::frame::Code;
 use crate::ids::{GatewayId, TransferId};
 use crate::reading::Decimal;
 use crate::state::LimitsInForce;
-use crate::time::{ServerTime, Span};
+use crate::time::{GatewayTime, ServerTime, Span};
 use serde::{Deserialize, Serialize};
 
 /// Age decides the limits (bands as in the contract).
@@ -116,6 +116,15 @@ pub enum RegistryAction {
         seen: u64,
         /// What.
         action: AlertAction,
+    },
+    /// A note to the crew; the action's id is its id.
+    NoteToCrew(String),
+    /// Somebody has read what the crew noted.
+    ReadNotes {
+        /// Whose notes.
+        gateway: GatewayId,
+        /// The newest one of them, by that gateway's clock.
+        through: GatewayTime,
     },
     /// A clinician's own limits for one vital sign of this patient.
     SetLimits {

@@ -5,6 +5,7 @@ use crate::frame::{
     ClockOffsets, Code, DeviceAlarm, GapCause, GeoPoint, LinkReport, Metric, Priority,
 };
 use crate::ids::{BookHash, Epoch, GatewayId, Position, ShortCode, Stream, TransferId};
+use crate::notes::{CrewEntry, NoteToCrew};
 use crate::reading::{Decimal, Reading};
 use crate::registry::{TransferInfo, ViewerRole};
 use crate::time::{DeviceTime, EngineTime, GatewayTime, ServerTime, Span};
@@ -42,6 +43,8 @@ pub struct TransferState {
     pub poisoned: Vec<PoisonedRecord>,
     /// Newest crew events (observations excepted), oldest first, at most 64.
     pub crew_log: Vec<CrewEntry>,
+    /// What the hospital noted to the crew, oldest first, at most 32.
+    pub notes_to_crew: Vec<NoteToCrew>,
     /// Times of which viewers saw what no record holds, oldest first, at most 16.
     pub unrecorded: Vec<Unrecorded>,
     /// Found in history that came late, newest finds first, at most 64.
@@ -120,17 +123,6 @@ pub struct PoisonedRecord {
     pub position: Position,
     /// What happened.
     pub reason: String,
-}
-
-/// A crew event worth showing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CrewEntry {
-    /// Gateway's clock.
-    pub captured_at: GatewayTime,
-    /// Which gateway.
-    pub gateway: GatewayId,
-    /// What.
-    pub event: crate::frame::CrewEvent,
 }
 
 /// What one gateway gives for a transfer.

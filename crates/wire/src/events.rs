@@ -1,7 +1,7 @@
 //! Bodies of the events stream, and position.
 
 use crate::frame::{Refusal, at_most, stream_from, stream_to, text};
-use crate::limits::{LABEL_CHARS_MAX, LINK_STREAMS_MAX, TEXT_CHARS_MAX};
+use crate::limits::{LABEL_CHARS_MAX, LINK_STREAMS_MAX, NOTES_MAX, TEXT_CHARS_MAX};
 use crate::v1;
 use enroute_model::frame::{
     Code, CrewEvent, DeviceAlarm, GapCause, GeoPoint, LinkReport, Priority, StreamReport,
@@ -117,6 +117,15 @@ pub(crate) fn crew_event_from(event: v1::CrewEvent) -> Result<Option<CrewEvent>,
         },
         Wire::HandOver(v1::HandOver {}) => CrewEvent::HandOver,
         Wire::End(v1::End {}) => CrewEvent::End,
+        Wire::NotesTaken(taken) => {
+            at_most("notes", taken.note.len(), NOTES_MAX)?;
+            let notes = taken.note.into_iter();
+            let notes = notes.map(|id| text("note id", id, LABEL_CHARS_MAX));
+            CrewEvent::NotesTaken {
+                notes: notes.collect::<Result<_, _>>()?,
+                read: taken.read,
+            }
+        }
     }))
 }
 
@@ -139,6 +148,10 @@ pub(crate) fn crew_event_to(event: &CrewEvent) -> v1::CrewEvent {
         }),
         CrewEvent::HandOver => Wire::HandOver(v1::HandOver {}),
         CrewEvent::End => Wire::End(v1::End {}),
+        CrewEvent::NotesTaken { notes, read } => Wire::NotesTaken(v1::NotesTaken {
+            note: notes.clone(),
+            read: *read,
+        }),
     };
     v1::CrewEvent { event: Some(event) }
 }

@@ -33,6 +33,8 @@ pub const LEGS_MAX: usize = 16;
 pub const CONDITIONS_MAX: usize = 16;
 /// Vital signs in one request for limits around their values.
 pub const LIMIT_CODES_MAX: usize = 64;
+/// Notes of the hospital that one word of a crew names.
+pub const NOTES_MAX: usize = 32;
 /// Ranges above `through` in a receipt, per stream.
 pub const RECEIPT_RANGES_MAX: usize = 64;
 /// Streams in one receipt.

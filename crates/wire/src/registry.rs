@@ -13,7 +13,7 @@ use enroute_model::registry::{
     AlertAction, Leg, Mode, Place, RegistryAction, TransferInfo, ViewerRole,
 };
 use enroute_model::state::LimitsInForce;
-use enroute_model::time::{ServerTime, Span};
+use enroute_model::time::{GatewayTime, ServerTime, Span};
 
 /// Checks and converts what people entered about a transfer.
 ///
@@ -128,6 +128,12 @@ pub fn action_from(action: v1::RegistryAction) -> Result<RegistryAction, Refusal
                     .map_err(|_| Refusal::Invalid("hand_over_to is not a gateway id"))?,
             ),
             Wire::SetBaseline(set) => baseline_from(set)?,
+            Wire::NoteToCrew(note) => RegistryAction::NoteToCrew(note_from(note)?),
+            Wire::NotesRead(read) => RegistryAction::ReadNotes {
+                gateway: GatewayId::new(&read.gateway)
+                    .map_err(|_| Refusal::Invalid("gateway is not a gateway id"))?,
+                through: GatewayTime(read.through_captured_at_us),
+            },
             Wire::Close(v1::Close {}) => RegistryAction::Close,
             Wire::Reopen(v1::Reopen {}) => RegistryAction::Reopen,
             Wire::Alert(alert) => RegistryAction::Alert {
@@ -156,6 +162,13 @@ fn reason(given: String) -> Result<String, Refusal> {
         return Err(Refusal::Missing("why the limits are set"));
     }
     text("reason", given, TEXT_CHARS_MAX)
+}
+
+fn note_from(given: String) -> Result<String, Refusal> {
+    if given.trim().is_empty() {
+        return Err(Refusal::Missing("what the note says"));
+    }
+    text("note", given, TEXT_CHARS_MAX)
 }
 
 fn limits_from(limits: &v1::Limits) -> Result<LimitsInForce, Refusal> {
@@ -271,6 +284,11 @@ pub fn action_to(action: &RegistryAction) -> v1::RegistryAction {
             value: value.map(Decimal::mantissa),
             decimals: value.map_or(0, |value| value.decimals().into()),
             reason: reason.clone(),
+        }),
+        RegistryAction::NoteToCrew(text) => Wire::NoteToCrew(text.clone()),
+        RegistryAction::ReadNotes { gateway, through } => Wire::NotesRead(v1::NotesRead {
+            gateway: gateway.to_string(),
+            through_captured_at_us: through.0,
         }),
         RegistryAction::Close => Wire::Close(v1::Close {}),
         RegistryAction::Reopen => Wire::Reopen(v1::Reopen {}),

@@ -9,6 +9,7 @@ use crate::registry::{info_to, limits_to, role_to};
 use crate::v1;
 use enroute_model::frame::Metric;
 use enroute_model::ids::{BookHash, GatewayId, TransferId};
+use enroute_model::notes::{NoteTaken, NoteToCrew, NotesOnBoard};
 use enroute_model::state::{
     AlertKind, AlertPath, AlertPhase, AlertState, AlertTransition, Attention, Baseline, Escalation,
     Link, OwnLimits, Phase, RulesInForce, ScoreState, SourceState, StreamCompleteness,
@@ -32,6 +33,7 @@ pub fn transfer_to(state: &TransferState) -> v1::TransferState {
         travel: Some(travel_to(&state.travel)),
         poisoned: state.poisoned.iter().map(poisoned_to).collect(),
         crew_log: state.crew_log.iter().map(crew_entry_to).collect(),
+        note_to_crew: state.notes_to_crew.iter().map(note_to).collect(),
         unrecorded: state.unrecorded.iter().map(unrecorded_to).collect(),
         baseline: state.baselines.iter().map(baseline_to).collect(),
         retrospective: state.retrospective.iter().map(alert_to).collect(),
@@ -103,11 +105,36 @@ fn unrecorded_to(unrecorded: &enroute_model::state::Unrecorded) -> v1::Unrecorde
     }
 }
 
-fn crew_entry_to(entry: &enroute_model::state::CrewEntry) -> v1::CrewEntry {
+fn crew_entry_to(entry: &enroute_model::notes::CrewEntry) -> v1::CrewEntry {
     v1::CrewEntry {
         captured_at_us: entry.captured_at.0,
         gateway: entry.gateway.to_string(),
         event: Some(crew_event_to(&entry.event)),
+        read: entry.read.as_ref().map(attention_to),
+    }
+}
+
+fn note_to(note: &NoteToCrew) -> v1::NoteToCrew {
+    let taken = |taken: &NoteTaken| v1::NoteTaken {
+        gateway: taken.gateway.to_string(),
+        at_us: taken.at.0,
+    };
+    v1::NoteToCrew {
+        id: note.id.clone(),
+        from: Some(attention_to(&note.from)),
+        text: note.text.clone(),
+        delivered: note.delivered.as_ref().map(taken),
+        read: note.read.as_ref().map(taken),
+    }
+}
+
+/// What a crew is to know.
+#[must_use]
+pub fn notes_to(notes: &NotesOnBoard) -> v1::Notes {
+    v1::Notes {
+        to_crew: notes.to_crew.iter().map(note_to).collect(),
+        from_crew: notes.from_crew.iter().map(crew_entry_to).collect(),
+        acknowledged: notes.acknowledged.iter().map(alert_to).collect(),
     }
 }
 

@@ -12,6 +12,12 @@ pub const ALL_HISTORY: &str = "enroute/v1/gw/+/tx/+/history";
 /// Subscription to every gateway's status.
 pub const ALL_STATUS: &str = "enroute/v1/gw/+/status";
 
+/// Subscription of a gateway to what its crew is to know, whatever the transfer.
+#[must_use]
+pub fn notes_of(gateway: &GatewayId) -> String {
+    format!("{PREFIX}{gateway}/tx/+/notes")
+}
+
 /// What a topic is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Topic {
@@ -30,6 +36,13 @@ pub enum Topic {
     Receipt(GatewayId),
     /// The server's commands to a gateway.
     Command(GatewayId),
+    /// What the hospital lets the crew of a transfer know.
+    Notes {
+        /// On whose page.
+        gateway: GatewayId,
+        /// About which transfer.
+        transfer: TransferId,
+    },
 }
 
 /// Why a topic is not ours.
@@ -37,7 +50,7 @@ pub enum Topic {
 pub enum TopicError {
     /// Another shape.
     #[error(
-        "topic is not enroute/v1/gw/{{gateway}}/(tx/{{transfer}}/(live|history)|status|receipt|command)"
+        "topic is not enroute/v1/gw/{{gateway}}/(tx/{{transfer}}/(live|history|notes)|status|receipt|command)"
     )]
     Shape,
     /// A level that names something is malformed.
@@ -62,14 +75,16 @@ impl Topic {
         }
         let rest = rest.strip_prefix("tx/").ok_or(TopicError::Shape)?;
         let (transfer, lane) = rest.split_once('/').ok_or(TopicError::Shape)?;
+        let transfer = TransferId::new(transfer)?;
         let lane = match lane {
             "live" => Lane::Live,
             "history" => Lane::History,
+            "notes" => return Ok(Self::Notes { gateway, transfer }),
             _ => return Err(TopicError::Shape),
         };
         Ok(Self::Frames {
             gateway,
-            transfer: TransferId::new(transfer)?,
+            transfer,
             lane,
         })
     }
@@ -92,6 +107,9 @@ impl std::fmt::Display for Topic {
             Self::Status(gateway) => write!(f, "{PREFIX}{gateway}/status"),
             Self::Receipt(gateway) => write!(f, "{PREFIX}{gateway}/receipt"),
             Self::Command(gateway) => write!(f, "{PREFIX}{gateway}/command"),
+            Self::Notes { gateway, transfer } => {
+                write!(f, "{PREFIX}{gateway}/tx/{transfer}/notes")
+            }
         }
     }
 }
@@ -113,8 +131,12 @@ mod tests {
             },
             Topic::Frames {
                 gateway: gateway.clone(),
-                transfer,
+                transfer: transfer.clone(),
                 lane: Lane::History,
+            },
+            Topic::Notes {
+                gateway: gateway.clone(),
+                transfer,
             },
             Topic::Status(gateway.clone()),
             Topic::Receipt(gateway.clone()),

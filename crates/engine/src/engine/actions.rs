@@ -66,6 +66,10 @@ impl Engine {
                 };
                 return self.put_baseline((*code, *value), from, reason, out);
             }
+            RegistryAction::NoteToCrew(text) => self.note_to_crew(action_id, actor, text, out),
+            RegistryAction::ReadNotes { gateway, through } => {
+                return self.read_notes(gateway, *through, actor, out);
+            }
             RegistryAction::Close => self.close(out),
             RegistryAction::Reopen => self.reopen(out),
             RegistryAction::Alert {

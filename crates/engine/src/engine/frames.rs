@@ -9,9 +9,10 @@ use crate::source::Source;
 use crate::value::Origin;
 use enroute_model::frame::{Body, CrewEvent, Frame, Priority};
 use enroute_model::ids::{GatewayId, Lane};
+use enroute_model::notes::{CrewEntry, NoteTaken};
 use enroute_model::reading::Reading;
 use enroute_model::registry::Population;
-use enroute_model::state::{AlertKind, CrewEntry, Verdict};
+use enroute_model::state::{AlertKind, Verdict};
 
 impl Engine {
     pub(super) fn frame(
@@ -238,6 +239,13 @@ impl Engine {
                 });
             }
             CrewEvent::End => self.close(out),
+            CrewEvent::NotesTaken { notes, read } => {
+                let taken = NoteTaken {
+                    gateway: gateway.clone(),
+                    at: origin.captured_at,
+                };
+                return self.notes_taken(notes, *read, &taken, out);
+            }
             CrewEvent::Intervention { .. } | CrewEvent::Note(_) => {}
         }
         self.log(gateway, event, origin, out);
@@ -274,6 +282,7 @@ impl Engine {
             captured_at,
             gateway: gateway.clone(),
             event: event.clone(),
+            read: None,
         };
         self.crew_log.insert(place, entry);
         if self.crew_log.len() > CREW_LOG_MAX {

@@ -122,6 +122,9 @@ impl Engine {
         self.crew_log.sort_by_key(|entry| entry.captured_at);
         let surplus = self.crew_log.len().saturating_sub(CREW_LOG_MAX);
         self.crew_log.drain(..surplus);
+        self.notes_to_crew.append(&mut other.notes_to_crew);
+        self.notes_to_crew.sort_by_key(|note| note.from.at);
+        self.trim_notes();
         self.unrecorded.append(&mut other.unrecorded);
         self.unrecorded.sort_by_key(|unrecorded| unrecorded.since);
         self.unrecorded.dedup();

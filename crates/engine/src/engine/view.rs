@@ -38,6 +38,7 @@ impl Engine {
             travel: self.travel(),
             poisoned: self.poisoned.clone(),
             crew_log: self.crew_log.clone(),
+            notes_to_crew: self.notes_to_crew.clone(),
             unrecorded: self.unrecorded.clone(),
             retrospective: self.alerts.past(),
             unsearched: self.sources.values().map(Source::unsearched).sum(),

@@ -200,13 +200,18 @@ impl Again {
 }
 
 /// What a gateway's source may say: the rest is about the link and the spool of the
-/// gateway that was, or would join another transfer.
+/// gateway that was, would join another transfer, or answers notes of then.
 fn content(body: Body) -> Option<Body> {
     match body {
         Body::Link(_)
         | Body::Shed(_)
         | Body::Unknown
-        | Body::Crew(CrewEvent::Join { .. } | CrewEvent::HandOver | CrewEvent::End) => None,
+        | Body::Crew(
+            CrewEvent::Join { .. }
+            | CrewEvent::HandOver
+            | CrewEvent::End
+            | CrewEvent::NotesTaken { .. },
+        ) => None,
         Body::Numerics(_)
         | Body::Waveforms(_)
         | Body::DeviceAlarms(_)

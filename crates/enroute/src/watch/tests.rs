@@ -201,6 +201,7 @@ fn transfer() -> v1::TransferState {
             event: Some(v1::CrewEvent {
                 event: Some(v1::crew_event::Event::Note("second line placed".into())),
             }),
+            read: None,
         }],
         ..v1::TransferState::default()
     }

@@ -375,6 +375,8 @@ pub(crate) fn crew_event(event: &v1::CrewEvent) -> String {
         Some(E::Note(text)) => format!("“{}”", printable(text)),
         Some(E::Join(join)) => format!("joined {}", printable(&join.short_code)),
         Some(E::HandOver(_)) => "patient handed over to the next vehicle".into(),
+        Some(E::NotesTaken(taken)) if taken.read => "has read the hospital's notes".into(),
+        Some(E::NotesTaken(_)) => "the hospital's notes came".into(),
         Some(E::End(_)) => "transfer ended by the crew".into(),
         None => "event of a kind that this version does not know".into(),
     }

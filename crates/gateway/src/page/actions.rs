@@ -2,6 +2,7 @@
 
 use super::Page;
 use crate::desk::Item;
+use crate::spool::SpoolError;
 use enroute_model::catalogue::catalogue;
 use enroute_model::frame::{Body, CrewEvent};
 use enroute_model::ids::ShortCode;
@@ -54,6 +55,8 @@ pub(super) enum Action {
     Start,
     /// Something to record.
     Enter(CrewEvent),
+    /// All notes of the hospital have been read.
+    ReadNotes,
 }
 
 type Fields = BTreeMap<String, String>;
@@ -63,6 +66,7 @@ pub(super) fn parse(action: &str, fields: &Fields) -> Result<Action, String> {
     let field = |name: &str| fields.get(name).map_or("", |text| text.trim());
     let event = match action {
         "start" => return Ok(Action::Start),
+        "read-notes" => return Ok(Action::ReadNotes),
         "join" => CrewEvent::Join {
             short_code: ShortCode::parse(field("short_code"))
                 .ok_or("A short code has six letters or digits, such as 7K2M9X: ask the hospital.")?
@@ -154,21 +158,35 @@ impl Page {
     pub(super) async fn act(&self, action: &str, fields: &Fields) -> Result<(), String> {
         let action = parse(action, fields)?;
         let status = self.desk.status().borrow().clone();
-        let done = match action {
-            Action::Start => self.desk.start_transfer().await,
-            Action::Enter(event) => {
-                let ending = matches!(event, CrewEvent::HandOver | CrewEvent::End);
-                let joining = matches!(event, CrewEvent::Join { .. });
-                if status.transfer.is_none() && (ending || status.ended && !joining) {
-                    return Err("No transfer is going on: start one or join one first.".to_owned());
+        let event = match action {
+            Action::Start => return self.start().await,
+            Action::Enter(event) => event,
+            Action::ReadNotes => {
+                let board = self.desk.board().borrow().clone();
+                let notes = board.unread(status.transfer.as_ref());
+                if notes.is_empty() {
+                    return Ok(());
                 }
-                let item = Item {
-                    body: Body::Crew(event),
-                    observed_at: None,
-                };
-                self.desk.record(vec![item]).await
+                CrewEvent::NotesTaken { notes, read: true }
             }
         };
-        done.map_err(|error| format!("Not recorded: {error}."))
+        let ending = matches!(event, CrewEvent::HandOver | CrewEvent::End);
+        let joining = matches!(event, CrewEvent::Join { .. });
+        if status.transfer.is_none() && (ending || status.ended && !joining) {
+            return Err("No transfer is going on: start one or join one first.".to_owned());
+        }
+        let item = Item {
+            body: Body::Crew(event),
+            observed_at: None,
+        };
+        recorded(self.desk.record(vec![item]).await)
     }
+
+    async fn start(&self) -> Result<(), String> {
+        recorded(self.desk.start_transfer().await)
+    }
+}
+
+fn recorded(done: Result<(), SpoolError>) -> Result<(), String> {
+    done.map_err(|error| format!("Not recorded: {error}."))
 }

@@ -27,7 +27,7 @@ pub(super) fn render(shown: &Shown, error: Option<&str>) -> String {
 <body>{exercise}<header class={class} id=receiving><h1 id=headline>{headline}</h1>\
 <p id=detail>{detail}</p></header>{error}\
 <p class=primary>The monitor at the patient is the primary alarm. This page only shows what the hospital receives.</p>\
-<main><section><h2>Transfer</h2><p class=code id=code>{code}</p>\
+<main>{notes}<section><h2>Transfer</h2><p class=code id=code>{code}</p>\
 <p>Transfer <span id=transfer>{transfer}</span>, gateway {gateway}</p>{transfer_forms}</section>{entry_forms}</main>\
 <script src=/page.js defer></script></body></html>",
         gateway = escape(&shown.gateway),
@@ -35,8 +35,42 @@ pub(super) fn render(shown: &Shown, error: Option<&str>) -> String {
         detail = escape(&detail(shown)),
         transfer = escape(transfer),
         code = escape(code),
+        notes = notes(shown),
         transfer_forms = transfer_forms(),
         entry_forms = entry_forms(),
+    )
+}
+
+/// What hospital and crew wrote; the script draws the same lists again.
+fn notes(shown: &Shown) -> String {
+    let mut list = String::new();
+    for note in &shown.notes {
+        let class = match (note.ours, note.unread) {
+            (true, _) => "ours",
+            (false, true) => "theirs unread",
+            (false, false) => "theirs",
+        };
+        // Writing to a string cannot fail.
+        let _written: std::fmt::Result = write!(
+            list,
+            "<li class=\"{class}\"><b>{}</b><p>{}</p><small>{}</small></li>",
+            escape(&note.head),
+            escape(&note.text),
+            escape(&note.way)
+        );
+    }
+    let mut seen = String::new();
+    for alert in &shown.acknowledged {
+        let _written: std::fmt::Result = write!(seen, "<li>{}</li>", escape(alert));
+    }
+    let unread = shown.notes.iter().any(|note| note.unread);
+    let hidden = if unread { "" } else { " hidden" };
+    format!(
+        "<section class=notes><h2>Notes</h2>\
+<form method=post action=/act/note><label>To the hospital (no names, no birth dates) \
+<textarea name=text rows=2 maxlength=2000 required></textarea></label><button>Send note</button></form>\
+<form method=post action=/act/read-notes id=read{hidden}><button class=read>I have read the notes</button></form>\
+<ol id=notes>{list}</ol><h3>Acknowledged in the hospital</h3><ul id=seen>{seen}</ul></section>"
     )
 }
 
@@ -127,7 +161,7 @@ fn entry_forms() -> String {
     for (kind, label) in INTERVENTIONS {
         html += &format!("<button name=kind value={kind}>{label}</button>");
     }
-    html += "</div></form><h2>Note to the ICU</h2><form method=post action=/act/note><textarea name=text rows=3 maxlength=2000 required></textarea><p>Nothing that names the patient.</p><button>Send</button></form></section>";
+    html += "</div></form></section>";
     html
 }
 

@@ -22,6 +22,15 @@ function show(s) {
     + (s.failure ? ` · ${s.failure}` : ""));
   set("code", s.short_code || "–");
   set("transfer", s.transfer || "none");
+  document.getElementById("read").hidden = !s.notes.some((note) => note.unread);
+  const line = (tag, text) => Object.assign(document.createElement(tag), { textContent: text });
+  document.getElementById("notes").replaceChildren(...s.notes.map((note) => {
+    const item = document.createElement("li");
+    item.className = note.ours ? "ours" : note.unread ? "theirs unread" : "theirs";
+    item.append(line("b", note.head), line("p", note.text), line("small", note.way));
+    return item;
+  }));
+  document.getElementById("seen").replaceChildren(...s.acknowledged.map((text) => line("li", text)));
 }
 async function poll() {
   try {

@@ -12,7 +12,9 @@ use crate::desk::Item;
 use crate::spool::{Spool, Spooled};
 use crate::stats::Stats;
 use enroute_model::frame::{Body, CrewEvent, LinkReport};
+use enroute_model::ids::TransferId;
 use enroute_model::time::{Clock, Span};
+use enroute_wire::{Message, v1};
 use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -181,6 +183,88 @@ async fn entries_are_recorded() {
         .unwrap();
     assert_eq!(page.desk.status().borrow().transfer, None);
     assert_eq!(page.desk.stats.dropped_after_end.get(), 1);
+}
+
+/// What the hospital says, as it comes over the broker.
+fn told(note: &v1::NoteToCrew, from_crew: Vec<v1::CrewEntry>) -> Vec<u8> {
+    let notes = v1::Notes {
+        to_crew: vec![note.clone()],
+        from_crew,
+        acknowledged: vec![v1::Alert {
+            code: 147_842,
+            kind: v1::AlertKind::LimitHigh.into(),
+            value: Some(141),
+            acknowledged: Some(v1::Attention {
+                by: "Dr. Weber".to_owned(),
+                at_us: 3_600_000_000,
+            }),
+            ..v1::Alert::default()
+        }],
+    };
+    notes.encode_to_vec()
+}
+
+#[tokio::test]
+async fn notes_go_both_ways_and_say_how_far_they_came() {
+    let mut page = start().await;
+    tokio::spawn(crate::notes::answer(Arc::clone(&page.desk)));
+    page.post("note", "text=Two+more+hours").await;
+    let html = page.get("/").await;
+    assert!(html.contains("waits on board"), "{html}");
+    let transfer = page.desk.status().borrow().transfer.clone().unwrap();
+    let note = v1::NoteToCrew {
+        id: "n1".to_owned(),
+        from: Some(v1::Attention {
+            by: "Dr. <Weber>".to_owned(),
+            at_us: 60_000_000,
+        }),
+        text: "MAP above 65 & warm".to_owned(),
+        ..v1::NoteToCrew::default()
+    };
+    page.last();
+    // Of another transfer: kept for when it goes on, and not shown or answered.
+    let other = TransferId::new("tx-other").unwrap();
+    page.desk.hear_notes(other, &told(&note, Vec::new()));
+    assert!(!page.get("/").await.contains("MAP above"));
+    page.desk
+        .hear_notes(transfer.clone(), &told(&note, Vec::new()));
+    let taken = |read| CrewEvent::NotesTaken {
+        notes: vec!["n1".to_owned()],
+        read,
+    };
+    let delivered = page.recorded.recv().await.unwrap();
+    let delivered = enroute_wire::frame::decode(&delivered[0].payload).unwrap();
+    assert_eq!(delivered.body, Body::Crew(taken(false)));
+    let html = page.get("/").await;
+    for text in [
+        "Dr. &lt;Weber&gt;, 00:01:00 UTC",
+        "MAP above 65 &amp; warm",
+        "<small>NEW</small>",
+        "Heart rate (ECG) high 141: Dr. Weber, 01:00:00 UTC",
+    ] {
+        assert!(html.contains(text), "{text} is not in {html}");
+    }
+    page.post("read-notes", "").await;
+    assert_eq!(page.last(), taken(true));
+    page.post("read-notes", "").await;
+    assert!(page.recorded.try_recv().is_err(), "said once");
+    let html = page.get("/").await;
+    assert!(html.contains("you have read it"), "{html}");
+    let ours = v1::CrewEntry {
+        captured_at_us: Stopped.wall(),
+        event: Some(v1::CrewEvent {
+            event: Some(v1::crew_event::Event::Note("Two more hours".to_owned())),
+        }),
+        read: note.from.clone(),
+        ..v1::CrewEntry::default()
+    };
+    page.desk
+        .hear_notes(transfer.clone(), &told(&note, vec![ours]));
+    let html = page.get("/").await;
+    assert_eq!(html.matches("Two more hours").count(), 1, "{html}");
+    assert!(html.contains("read by Dr. &lt;Weber&gt;"), "{html}");
+    page.desk.hear_notes(transfer, b"");
+    assert!(!page.get("/").await.contains("MAP above"));
 }
 
 #[tokio::test]

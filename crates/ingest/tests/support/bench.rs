@@ -97,10 +97,12 @@ impl Bench {
         let stats = Arc::new(Stats::default());
         let (receipts, receipts_in) = mpsc::channel(16);
         let (commands, commands_in) = mpsc::channel(16);
+        let (notes, notes_in) = mpsc::channel(16);
         let parts = Parts {
             receipts: receipts_in,
             commands: commands_in,
             admits: self.admits.clone(),
+            notes: notes_in,
             handled: self.handled.subscribe(),
         };
         let clock = Arc::new(StoppedClock);
@@ -111,7 +113,11 @@ impl Bench {
             parts,
             Arc::clone(&stats),
         );
-        let senders = Senders { receipts, commands };
+        let senders = Senders {
+            receipts,
+            commands,
+            notes,
+        };
         let ingest = ingest.unwrap();
         until(|| load(&stats.subscribed) == 2).await;
         (ingest, stats, senders)
@@ -157,6 +163,7 @@ impl Bench {
 pub(crate) struct Senders {
     pub(crate) receipts: mpsc::Sender<(GatewayId, Vec<v1::StreamReceipt>)>,
     pub(crate) commands: mpsc::Sender<(GatewayId, v1::UseTransfer)>,
+    pub(crate) notes: mpsc::Sender<(GatewayId, TransferId, v1::Notes)>,
 }
 
 pub(crate) async fn hang_guard<T>(what: impl Future<Output = T>) -> T {

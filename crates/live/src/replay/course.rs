@@ -5,8 +5,8 @@ use crate::directory::Directory;
 use crate::engines::{Engines, Panicked, Slot, Step};
 use enroute_engine::Engine;
 use enroute_model::ids::{Position, TransferId};
+use enroute_model::notes::CrewEntry;
 use enroute_model::record::Record;
-use enroute_model::state::CrewEntry;
 use enroute_model::time::EngineTime;
 use std::collections::BTreeMap;
 

@@ -200,6 +200,8 @@ impl Survey {
                     RegistryAction::Put(_)
                     | RegistryAction::HandOverTo(_)
                     | RegistryAction::SetBaseline { .. }
+                    | RegistryAction::NoteToCrew(_)
+                    | RegistryAction::ReadNotes { .. }
                     | RegistryAction::Close
                     | RegistryAction::Reopen
                     | RegistryAction::SetLimits { .. }

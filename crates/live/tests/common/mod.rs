@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use enroute_journal::{Append, AppendError, Class, Classes, Journal};
 use enroute_live::{
-    Commands, Delivery, Ended, Live, Options, Receipts, Subscription, Update, Watch,
+    Commands, Delivery, Ended, Live, Notes, Options, Receipts, Subscription, Update, Watch,
 };
 use enroute_model::catalogue::catalogue;
 use enroute_model::frame::{Body, CrewEvent, Frame, Header, Metric, Numeric, Waveform};
@@ -75,6 +75,7 @@ pub(crate) struct Bench {
     pub(crate) live: Live,
     pub(crate) receipts: Receipts,
     pub(crate) commands: Commands,
+    pub(crate) notes: Notes,
     pub(crate) options: Options,
 }
 
@@ -133,6 +134,7 @@ impl Bench {
             live: started.live,
             receipts: started.receipts,
             commands: started.commands,
+            notes: started.notes,
             options,
         }
     }
@@ -145,13 +147,14 @@ impl Bench {
             live,
             receipts,
             commands,
+            notes,
             ..
         } = self;
         if clean {
             in_time(live.shutdown()).await;
         }
         let mut health = live.health();
-        drop((live, receipts, commands));
+        drop((live, receipts, commands, notes));
         let journal = journal.unwrap();
         tokio::task::spawn_blocking(move || journal.close().unwrap())
             .await
