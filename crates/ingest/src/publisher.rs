@@ -42,9 +42,9 @@ impl Publisher {
                     }
                     None => commands = false,
                 },
-                noted = parts.notes.recv(), if notes => match noted {
-                    Some((gateway, transfer, noted)) => {
-                        self.with(|outgoing, out| outgoing.notes(gateway, transfer, &noted, out));
+                word = parts.notes.recv(), if notes => match word {
+                    Some((gateway, transfer, word)) => {
+                        self.with(|outgoing, out| outgoing.notes(gateway, transfer, &word, out));
                     }
                     None => notes = false,
                 },

@@ -72,8 +72,10 @@ fn reading_what_is_not_there_is_refused() {
     let trace = "0 amb crew note tunnel\n1 registry has-read amb 0";
     let (mut engine, mut effects) = run(trace);
     assert!(engine.state().crew_log[0].read.is_some());
-    let mut sender = Sender::default();
-    sender.position = 77;
+    let mut sender = Sender {
+        position: 77,
+        ..Sender::default()
+    };
     let again = record(&mut sender, s(9), "registry has-read amb 0").unwrap();
     assert_eq!(
         engine.handle(&again, &mut effects),

@@ -4,7 +4,7 @@ import { Priority, Stream } from "../../gen/proto/enroute/v1/frame_pb";
 import tables from "../../gen/catalogue.json";
 import { idOf, quantity } from "../catalogue/catalogue";
 import { convert, digits, limit, type Units } from "../units/units";
-import { hasNumber } from "../values/values";
+import { decimal, hasNumber, ms } from "../values/values";
 import { text, isKey, type Key } from "../words/words";
 import type { Language } from "../words/languages";
 
@@ -26,6 +26,25 @@ export function level(priority: Priority): Level {
 
 /** The marks of IEC 60601-1-8, so that colour never stands alone. */
 export const MARK: Readonly<Record<Level, string>> = { high: "!!!", medium: "!!", low: "!", none: "" };
+
+/** What a person does about an alert. */
+export type AlertDeed =
+  | { readonly case: "acknowledge"; readonly value: Record<string, never> }
+  | { readonly case: "pauseS"; readonly value: number }
+  | { readonly case: "note"; readonly value: string };
+
+/** How long it has been unattended, in words; null: it is not yet. */
+export function escalated(alert: Alert): Key | null {
+  if (alert.escalation === 0 || alert.acknowledged) return null;
+  return alert.escalation === 1 ? "alert.escalated" : "alert.unattended";
+}
+
+/** The last value that there was, of an alert whose data stopped. */
+export function lastValue(alert: Alert, units: Units): { readonly value: string; readonly atMs: number } | null {
+  if (alert.value === undefined || alert.valueAtUs === undefined || !hasNumber(alert.state)) return null;
+  const amount = convert(decimal(alert.value, alert.decimals), alert.decimals, quantity(alert.code)?.unit ?? "", units);
+  return { value: `${digits(amount)} ${amount.unit}`.trim(), atMs: ms(alert.valueAtUs) };
+}
 
 /** What a quantity is called: by the catalogue of words, else by its source. */
 export function nameOf(language: Language, code: number, label: string): string {
@@ -91,7 +110,7 @@ function broke(alert: Alert, sign: string, units: Units): string {
   const ucum = quantity(alert.code)?.unit ?? "";
   const parts: string[] = [];
   if (alert.value !== undefined && hasNumber(alert.state)) {
-    const number = Number(alert.value) / 10 ** Math.min(alert.decimals, 9);
+    const number = decimal(alert.value, alert.decimals);
     parts.push(digits(convert(number, alert.decimals, ucum, units)));
   }
   if (alert.limit !== undefined) parts.push(`${sign} ${limit(alert.limit, ucum, units)}`);

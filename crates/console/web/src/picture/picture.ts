@@ -19,6 +19,9 @@ import { ms } from "../values/values";
  * time moves in ticks, and deadlines fire at their own time. */
 const SAME_TIME_MS = 2_000;
 
+/** As many finds of the past as the server keeps. */
+const RETROSPECTIVE_MAX = 64;
+
 /** Something to notice from across the room. */
 export interface Notice {
   readonly kind: "arrival" | "alert" | "link_lost" | "link_back" | "closed";
@@ -140,6 +143,9 @@ export class Picture {
     if (alert.phase !== AlertPhase.ENDED) {
       state.alert.push(alert);
       state.alert.sort(byUrgency);
+    }
+    if (alert.retrospective && !state.retrospective.some((one) => one.alertId === alert.alertId)) {
+      state.retrospective = [alert, ...state.retrospective].slice(0, RETROSPECTIVE_MAX);
     }
     if (raised(before, alert)) changes.notices.push({ kind: "alert", transfer: step.transfer, alert });
     changes.transfers.add(step.transfer);

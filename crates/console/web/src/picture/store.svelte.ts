@@ -63,8 +63,8 @@ class Store implements View {
     this.#follow.start();
   }
 
-  watch(patient: string | null): void {
-    this.#follow.watch({ patient });
+  watch(patient: string | null, role: number): void {
+    this.#follow.watch({ patient, role });
   }
 
   /** The server's clock right now, for what moves faster than once a second. */

@@ -1,6 +1,7 @@
 // What the reader has chosen; kept in this browser, nowhere else.
 import type { Units } from "../units/units";
 import type { Zone } from "../units/times";
+import { NAME_CHARS_MAX, roleOf, roles, type Role } from "../who/name";
 import { browserLanguage, languages, type Language } from "../words/languages";
 
 export type Theme = "auto" | "day" | "night";
@@ -14,6 +15,9 @@ interface Stored {
   pressure: Units["pressure"];
   temperature: Units["temperature"];
   pinned: string[];
+  /** Who acts here, by their own word; empty: nobody has said. */
+  name: string;
+  role: Role;
 }
 
 const KEY = "enroute-console";
@@ -39,11 +43,15 @@ function read(): Stored {
     pressure: one(kept.pressure, ["mmHg", "kPa"], "mmHg"),
     temperature: one(kept.temperature, ["C", "F"], "C"),
     pinned: pinned.slice(0, PINS_MAX),
+    name: typeof kept.name === "string" ? kept.name.slice(0, NAME_CHARS_MAX) : "",
+    role: one(kept.role, roles, "viewer"),
   };
 }
 
 class Settings {
   #kept = $state(read());
+  /** A screen on a wall has its role in its address. */
+  readonly #asked = typeof location === "undefined" ? null : roleOf(location.search);
 
   get language(): Language {
     return this.#kept.language;
@@ -59,6 +67,16 @@ class Settings {
   }
   get units(): Units {
     return { pressure: this.#kept.pressure, temperature: this.#kept.temperature };
+  }
+  get name(): string {
+    return this.#kept.name;
+  }
+  get role(): Role {
+    return this.#asked ?? this.#kept.role;
+  }
+  /** The address decides the role. */
+  get roleIsGiven(): boolean {
+    return this.#asked !== null;
   }
   get pinned(): readonly string[] {
     return this.#kept.pinned;

@@ -16,6 +16,8 @@ const RETRY_MS = [250, 500, 1_000, 2_000, 3_000] as const;
 export interface Filter {
   /** The patient whose samples are wanted too. */
   readonly patient: string | null;
+  /** As whom this screen looks, by the contract's number. */
+  readonly role: number;
 }
 
 export type Effect =
@@ -32,7 +34,7 @@ const NO_TOKEN = new Uint8Array();
 
 export class Connection {
   #state: State = { is: "idle" };
-  #filter: Filter = { patient: null };
+  #filter: Filter = { patient: null, role: 0 };
   #attempts = 0;
   #failures = 0;
   #token: Uint8Array = NO_TOKEN;
@@ -46,7 +48,7 @@ export class Connection {
   /** Watches what the page shows now. A changed filter is another stream, whose
    * snapshot holds all that stands; so the token is not taken along. */
   watch(filter: Filter, now: number): Effect[] {
-    const same = filter.patient === this.#filter.patient;
+    const same = filter.patient === this.#filter.patient && filter.role === this.#filter.role;
     if (same && this.#state.is !== "idle") return [];
     this.#filter = filter;
     if (!same) this.#token = NO_TOKEN;

@@ -77,6 +77,7 @@ export class Follow {
       waveforms: patient !== null,
       board: patient !== null,
       resumeToken: open.token,
+      role: open.filter.role,
     };
     let reason = "the server ended the stream";
     try {
