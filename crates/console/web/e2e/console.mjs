@@ -190,11 +190,83 @@ try {
     await page.screenshot({ path: join(pictures, "patient-stale.png") });
   });
 
-  await step("an alert is acknowledged, and its signals end", async () => {
+  await step("an alert is acknowledged in the name of who is asked once, and its signals end", async () => {
     const mine = page.locator(".acts button", { hasText: "Acknowledge" });
     await mine.first().click();
+    await page.waitForSelector("#who-name");
+    await accessible(page, "the question who acts");
+    await page.screenshot({ path: join(pictures, "who.png") });
+    await page.keyboard.press("Escape");
+    await page.waitForSelector("#who-name", { state: "detached" });
+    assert.equal(await page.locator("b.seen").count(), 0, "nobody acts without a name");
+    await mine.first().click();
+    await page.keyboard.type("Dr. Weber");
+    await page.keyboard.press("Enter");
     await page.waitForSelector("b.seen");
+    assert.match(await page.textContent("b.seen"), /acknowledged by Dr\. Weber/);
+    const shown = await page.evaluate(() => JSON.parse(localStorage.getItem("enroute-console")).name);
+    assert.equal(shown, "Dr. Weber");
     fleet.kill("SIGCONT");
+    await page.waitForSelector(".tile[data-id=hr] .value.reading");
+  });
+
+  await step("limits are set around the value of now, with who and why, and taken back", async () => {
+    await page.click(".limits button");
+    await accessible(page, "the limits");
+    await page.fill("dialog input >> nth=4", "stable like this");
+    await page.screenshot({ path: join(pictures, "limits.png") });
+    await page.click("dialog >> text=Around the value of now");
+    await page.waitForSelector("dialog", { state: "detached" });
+    await page.waitForFunction(() => /Dr\. Weber, .*stable like this/.test(document.querySelector(".limits li")?.textContent));
+    await page.click(".limits button");
+    await page.fill("dialog input >> nth=4", "over");
+    await page.click("dialog >> text=Back to the rule book");
+    await page.waitForFunction(() => /No limits/.test(document.querySelector(".limits li")?.textContent));
+  });
+
+  await step("notes go to the crew and come back, each with how far it has come, through an outage", async () => {
+    const before = page.url();
+    let box = await stack.gateway();
+    const crew = await open(browser, stack.crew, {}, TABLET);
+    await crew.waitForFunction(() => document.getElementById("transfer").textContent !== "none");
+    const transfer = await crew.textContent("#transfer");
+    await page.goto(`${stack.url}/#/patient/${transfer}`);
+    await page.waitForSelector(`article.patient[data-transfer="${transfer}"] .tile[data-id=hr] .value.reading`);
+    const send = async (text) => {
+      await page.fill("#note-text", text);
+      await page.click(".notes form button");
+      await page.waitForFunction((wanted) => [...document.querySelectorAll(".notes li p")].some((one) => one.textContent === wanted), text);
+    };
+    const way = (text, wanted) =>
+      page.waitForFunction(([text, wanted]) => [...document.querySelectorAll(".notes li")].some((one) => one.querySelector("p")?.textContent === text && one.dataset.way === wanted), [text, wanted]);
+    await send("MAP above 65, please");
+    await way("MAP above 65, please", "delivered");
+    await crew.waitForSelector("#notes .unread >> text=MAP above 65");
+    await accessible(crew, "the crew's page");
+    await crew.screenshot({ path: join(pictures, "crew-note.png"), fullPage: true });
+    await crew.click("text=I have read the notes");
+    await way("MAP above 65, please", "read");
+    // The box is gone for a while: what is written meanwhile waits for it.
+    box.kill("SIGKILL");
+    await send("Theatre is ready");
+    await way("Theatre is ready", "sent");
+    await page.screenshot({ path: join(pictures, "notes.png") });
+    box = await stack.gateway();
+    await way("Theatre is ready", "delivered");
+    await crew.goto(stack.crew);
+    await crew.waitForSelector("#notes .unread >> text=Theatre is ready");
+    await crew.fill("textarea[name=text]", "Two more hours");
+    await crew.click("text=Send note");
+    await way("Two more hours", "unread");
+    await crew.waitForFunction(() => [...document.querySelectorAll("#notes .ours")].some((one) => /at the hospital/.test(one.textContent)));
+    await accessible(page, "the notes");
+    await page.click(".notes .read");
+    await way("Two more hours", "read");
+    await crew.waitForFunction(() => [...document.querySelectorAll("#notes .ours")].some((one) => /read by Dr\. Weber/.test(one.textContent)));
+    await crew.screenshot({ path: join(pictures, "crew-read.png"), fullPage: true });
+    await crew.context().close();
+    box.kill("SIGKILL");
+    await page.goto(before);
     await page.waitForSelector(".tile[data-id=hr] .value.reading");
   });
 
@@ -236,6 +308,8 @@ try {
   console.log(`all held; pictures in ${pictures}`);
 } catch (error) {
   console.error(error);
+  const left = browser?.contexts().flatMap((context) => context.pages()) ?? [];
+  for (const [at, page] of left.entries()) await page.screenshot({ path: join(pictures, `failed-${at}.png`) }).catch(() => undefined);
   process.exitCode = 1;
 } finally {
   await browser?.close();

@@ -33,6 +33,7 @@ async function freePort() {
 
 export class Stack {
   #binary;
+  #page;
   #dir = mkdtempSync(join(tmpdir(), "enroute-console-"));
   #running = new Set();
 
@@ -54,6 +55,31 @@ export class Stack {
   async serve() {
     const child = this.#spawn(["serve", "--config", join(this.#dir, "server.toml")]);
     await this.#line(child, (line) => line === "ready");
+    return child;
+  }
+
+  /** A box on board with a patient of its own, and the crew's page at `crew`. */
+  async gateway(speed = 1) {
+    const port = (this.#page ??= await freePort());
+    const { hostname, port: mqtt } = new URL(this.broker);
+    const config = `[gateway]
+id = "gw-e2e"
+speed = ${speed}
+[gateway.broker]
+host = "${hostname}"
+port = ${mqtt}
+[gateway.spool]
+dir = ${JSON.stringify(join(this.#dir, "spool"))}
+[gateway.page]
+listen = "127.0.0.1:${port}"
+[source.simulator]
+seed = 11
+minutes = 240
+`;
+    writeFileSync(join(this.#dir, "gateway.toml"), config);
+    const child = this.#spawn(["gateway", "--config", join(this.#dir, "gateway.toml")]);
+    await this.#line(child, (line) => line.startsWith("the crew's page is at"));
+    this.crew = `http://127.0.0.1:${port}`;
     return child;
   }
 

@@ -5,6 +5,8 @@ import "uplot/dist/uPlot.min.css";
 export interface Mark {
   readonly atMs: number;
   readonly colour: string;
+  /** Found late: only outlined. */
+  readonly late: boolean;
 }
 
 export interface StripStyle {
@@ -48,13 +50,15 @@ export function strip(into: HTMLElement, width: number, height: number, style: S
     }
     for (const mark of marks) {
       const x = Math.round(plot.valToPos(mark.atMs / 1000, "x", true));
-      ctx.fillStyle = mark.colour;
-      ctx.fillRect(x - 1, bbox.top, 2, bbox.height);
+      ctx.fillStyle = ctx.strokeStyle = mark.colour;
+      if (!mark.late) ctx.fillRect(x - 1, bbox.top, 2, bbox.height);
       ctx.beginPath();
       ctx.moveTo(x - 6, bbox.top);
       ctx.lineTo(x + 6, bbox.top);
       ctx.lineTo(x, bbox.top + 9);
-      ctx.fill();
+      ctx.closePath();
+      if (mark.late) ctx.stroke();
+      else ctx.fill();
     }
     ctx.restore();
   };

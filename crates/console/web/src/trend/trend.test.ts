@@ -1,9 +1,28 @@
+import { create } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
+import { Priority } from "../../gen/proto/enroute/v1/frame_pb";
+import { AlertSchema } from "../../gen/proto/enroute/v1/live_pb";
 import { columns, lateStretches } from "./course";
+import { marksOf } from "./marks";
 import { Series, type Point } from "./series";
 import { path } from "./spark";
 
 const T = 1_700_000_000_000;
+
+test("every alert has one mark, and what was found late is told apart", () => {
+  const alert = (alertId: bigint, sinceUs: bigint, priority: Priority, retrospective = false) => create(AlertSchema, { alertId, sinceUs, priority, retrospective });
+  const marks = marksOf([
+    alert(1n, 9_000_000n, Priority.HIGH),
+    alert(2n, 1_000_000n, Priority.MEDIUM, true),
+    alert(1n, 9_000_000n, Priority.HIGH),
+    alert(1n, 5_000_000n, Priority.LOW),
+  ]);
+  expect(marks).toEqual([
+    { atMs: 1_000, level: "medium", late: true },
+    { atMs: 5_000, level: "low", late: false },
+    { atMs: 9_000, level: "high", late: false },
+  ]);
+});
 
 describe("series", () => {
   test("keeps least, greatest and last of each slot, in whatever order they come", () => {
