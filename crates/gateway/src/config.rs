@@ -190,6 +190,9 @@ pub struct PageConfig {
     /// `localhost`; other names are refused, so that no web page elsewhere can
     /// reach this one by a name of its own (DNS rebinding).
     pub names: Vec<String>,
+    /// What the crew types before it acts or sees more than the link, 4 to 12
+    /// digits; absent: nothing is asked.
+    pub pin: Option<String>,
     /// The hospital counts as receiving if a receipt came within these seconds.
     pub receiving_within_s: u32,
 }
@@ -199,6 +202,7 @@ impl Default for PageConfig {
         Self {
             listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 8090))),
             names: Vec::new(),
+            pin: None,
             receiving_within_s: 10,
         }
     }

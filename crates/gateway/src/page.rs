@@ -1,12 +1,12 @@
 //! The crew's page: plain HTML that works without scripts, and a JSON interface.
 //!
 //! Shows whether the hospital is receiving and what waits on board; takes what
-//! no monitor measures. There is no login yet: whoever reaches the address acts
-//! for the crew. Posts from other sites are refused, and names that are not
-//! ours. Bodies are bounded by [`BODY_BYTES_MAX`].
+//! no monitor measures. Without a PIN whoever reaches the address acts for the
+//! crew. Posts from other sites are refused, and names that are not ours. Bodies are bounded by [`BODY_BYTES_MAX`].
 
 mod actions;
 mod html;
+mod pin;
 mod state;
 
 use crate::config::{Config, PageConfig};
@@ -19,6 +19,7 @@ use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Json, Redirect, Response};
 use axum::routing::{get, post};
 use enroute_model::ids::GatewayId;
+use pin::Pin;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -31,12 +32,22 @@ const BODY_BYTES_MAX: usize = 32 * 1024;
 const CONTENT_POLICY: &str =
     "default-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
+/// Who has typed the PIN.
+const COOKIE: &str = "enroute-crew";
+
 /// What the handlers share.
 #[derive(Debug)]
 pub(crate) struct Page {
     desk: Arc<Desk>,
     gateway: GatewayId,
     config: PageConfig,
+    pin: Pin,
+}
+
+impl Page {
+    fn render(&self, error: Option<&str>) -> String {
+        html::render(&self.now(), self.pin.is_set(), error)
+    }
 }
 
 /// The page, and `more` beside it, which must not have its routes.
@@ -45,6 +56,7 @@ pub(crate) fn router(desk: Arc<Desk>, config: &Config, more: Router) -> Router {
         desk,
         gateway: config.id.clone(),
         config: config.page.clone(),
+        pin: Pin::new(config.page.pin.clone()),
     });
     Router::new()
         .route("/", get(show))
@@ -56,6 +68,8 @@ pub(crate) fn router(desk: Arc<Desk>, config: &Config, more: Router) -> Router {
             "/page.js",
             get(|| async { asset("text/javascript", include_str!("page/page.js")) }),
         )
+        .route("/pin", post(enter))
+        .route("/lock", post(leave))
         .route("/api/state", get(state))
         .route("/act/{action}", post(act_by_form))
         .route("/api/act/{action}", post(act_by_json))
@@ -84,7 +98,19 @@ async fn guard(State(page): State<Arc<Page>>, request: Request, next: Next) -> R
         let why = "Refused: this was sent by a page of another site.\n";
         return (StatusCode::FORBIDDEN, why).into_response();
     }
-    let mut response = next.run(request).await;
+    let open = page.pin.knows(cookie(headers)) || !needs_pin(request.uri().path());
+    let mut response = if open {
+        next.run(request).await
+    } else if request.uri().path().starts_with("/api/") {
+        let body = Json(serde_json::json!({ "error": "the PIN is needed" }));
+        (StatusCode::UNAUTHORIZED, body).into_response()
+    } else {
+        (
+            StatusCode::UNAUTHORIZED,
+            Html(html::locked(&page.now(), None)),
+        )
+            .into_response()
+    };
     let mut set = |name, value| {
         response
             .headers_mut()
@@ -128,8 +154,42 @@ fn asset(kind: &'static str, body: &'static str) -> Response {
     ([(header::CONTENT_TYPE, kind)], body).into_response()
 }
 
+/// What shows the patient or acts for the crew; not the page's looks, nor what
+/// stands beside it for machines.
+fn needs_pin(path: &str) -> bool {
+    path == "/" || path.starts_with("/api/") || path.starts_with("/act/")
+}
+
+fn cookie(headers: &HeaderMap) -> Option<&str> {
+    let all = text(headers, header::COOKIE)?.split(';');
+    all.filter_map(|one| one.trim().split_once('='))
+        .find_map(|(name, token)| (name == COOKIE).then_some(token))
+}
+
+async fn enter(
+    State(page): State<Arc<Page>>,
+    axum::Form(fields): axum::Form<BTreeMap<String, String>>,
+) -> Response {
+    let typed = fields.get("pin").map_or("", String::as_str);
+    match page.pin.enter(typed, page.desk.monotonic()) {
+        Ok(token) => {
+            let cookie = format!("{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict");
+            ([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response()
+        }
+        Err(why) => {
+            let page = html::locked(&page.now(), Some(&why));
+            (StatusCode::UNAUTHORIZED, Html(page)).into_response()
+        }
+    }
+}
+
+async fn leave(State(page): State<Arc<Page>>, headers: HeaderMap) -> Redirect {
+    page.pin.leave(cookie(&headers));
+    Redirect::to("/")
+}
+
 async fn show(State(page): State<Arc<Page>>) -> Html<String> {
-    Html(html::render(&page.now(), None))
+    Html(page.render(None))
 }
 
 async fn state(State(page): State<Arc<Page>>) -> Json<state::Shown> {
@@ -144,7 +204,7 @@ async fn act_by_form(
     match page.act(&action, &fields).await {
         Ok(()) => Redirect::to("/").into_response(),
         Err(why) => {
-            let page = html::render(&page.now(), Some(&why));
+            let page = page.render(Some(&why));
             (StatusCode::UNPROCESSABLE_ENTITY, Html(page)).into_response()
         }
     }

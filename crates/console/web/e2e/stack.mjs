@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 
 /** A guard against hanging, and no measure: machines are slow at times. */
-export const HANG_MS = 120_000;
+export const HANG_MS = Number(process.env.ENROUTE_HANG_MS ?? 120_000);
 
 const CHROMIUM = process.env.ENROUTE_CHROMIUM ?? "/usr/bin/chromium";
 const FLAGS = [

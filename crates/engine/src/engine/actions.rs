@@ -31,7 +31,7 @@ impl Engine {
             let refused = known.refused.clone();
             return refused.map_or(Verdict::Duplicate, Verdict::Refused);
         }
-        let verdict = self.act(actor, action, out);
+        let verdict = self.act((action_id, actor), action, out);
         let refused = match &verdict {
             Verdict::Refused(reason) => Some(reason.clone()),
             Verdict::Accepted { .. }
@@ -49,7 +49,12 @@ impl Engine {
         verdict
     }
 
-    fn act(&mut self, actor: &str, action: &RegistryAction, out: &mut Effects) -> Verdict {
+    fn act(
+        &mut self,
+        (id, actor): (&str, &str),
+        action: &RegistryAction,
+        out: &mut Effects,
+    ) -> Verdict {
         self.bound = Bound::Unknown;
         match action {
             RegistryAction::Put(info) => self.put(info, out),
@@ -66,7 +71,7 @@ impl Engine {
                 };
                 return self.put_baseline((*code, *value), from, reason, out);
             }
-            RegistryAction::NoteToCrew(text) => self.note_to_crew(action_id, actor, text, out),
+            RegistryAction::NoteToCrew(text) => self.note_to_crew(id, actor, text, out),
             RegistryAction::ReadNotes { gateway, through } => {
                 return self.read_notes(gateway, *through, actor, out);
             }

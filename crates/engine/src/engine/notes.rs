@@ -69,7 +69,7 @@ impl Engine {
             any = true;
         }
         if !any {
-            return Verdict::Refused("there is no unread note of this crew");
+            return Verdict::Refused("there is no unread note of this crew".into());
         }
         out.changed.crew_log = true;
         Verdict::Applied

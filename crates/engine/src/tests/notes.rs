@@ -79,6 +79,6 @@ fn reading_what_is_not_there_is_refused() {
     let again = record(&mut sender, s(9), "registry has-read amb 0").unwrap();
     assert_eq!(
         engine.handle(&again, &mut effects),
-        Verdict::Refused("there is no unread note of this crew")
+        Verdict::Refused("there is no unread note of this crew".into())
     );
 }

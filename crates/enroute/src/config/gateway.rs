@@ -154,6 +154,14 @@ fn check_gateway(gateway: &Spanned<enroute_gateway::Config>) -> Result<(), Wrong
             "give the bytes that the spool may take, such as 8_589_934_592 for 8 GiB",
         );
     }
+    let is_pin =
+        |pin: &String| (4..=12).contains(&pin.len()) && pin.bytes().all(|b| b.is_ascii_digit());
+    if !config.page.pin.as_ref().is_none_or(is_pin) {
+        return wrong(
+            "gateway.page.pin is not 4 to 12 digits",
+            "give digits in quotes, such as \"4711\"",
+        );
+    }
     Ok(())
 }
 

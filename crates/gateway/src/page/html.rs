@@ -5,7 +5,39 @@ use super::state::Shown;
 use std::fmt::Write as _;
 
 /// The page with what is known now, and what was wrong with the last entry.
-pub(super) fn render(shown: &Shown, error: Option<&str>) -> String {
+pub(super) fn render(shown: &Shown, lockable: bool, error: Option<&str>) -> String {
+    let transfer = shown.transfer.as_deref().unwrap_or("none");
+    let code = shown.short_code.as_deref().unwrap_or("–");
+    let lock = if lockable {
+        "<form method=post action=/lock><button>Lock this page</button></form>"
+    } else {
+        ""
+    };
+    let main = format!(
+        "<main>{notes}<section><h2>Transfer</h2><p class=code id=code>{code}</p>\
+<p>Transfer <span id=transfer>{transfer}</span>, gateway {gateway}</p>{transfer_forms}</section>{entry_forms}</main>{lock}\
+<script src=/page.js defer></script>",
+        gateway = escape(&shown.gateway),
+        transfer = escape(transfer),
+        code = escape(code),
+        notes = notes(shown),
+        transfer_forms = transfer_forms(),
+        entry_forms = entry_forms(),
+    );
+    framed(shown, error, &main)
+}
+
+/// The page for who has not typed the PIN: whether the hospital receives, and keys
+/// that a glove can press.
+pub(super) fn locked(shown: &Shown, error: Option<&str>) -> String {
+    let form = "<main><form method=post action=/pin class=pin><label>PIN \
+<input name=pin type=password inputmode=numeric autocomplete=off maxlength=12 required autofocus></label>\
+<button>Open</button></form></main>";
+    framed(shown, error, form)
+}
+
+/// What every page says: whether the hospital receives.
+fn framed(shown: &Shown, error: Option<&str>, main: &str) -> String {
     let headline = headline(shown);
     let good = shown.receiving && shown.failure.is_none();
     let class = if good { "good" } else { "bad" };
@@ -17,8 +49,6 @@ pub(super) fn render(shown: &Shown, error: Option<&str>) -> String {
     let error = error.map_or_else(String::new, |why| {
         format!("<p class=error role=alert>{}</p>", escape(why))
     });
-    let transfer = shown.transfer.as_deref().unwrap_or("none");
-    let code = shown.short_code.as_deref().unwrap_or("–");
     format!(
         "<!doctype html><html lang=en><meta charset=utf-8>\
 <meta name=viewport content=\"width=device-width, initial-scale=1\">\
@@ -27,17 +57,10 @@ pub(super) fn render(shown: &Shown, error: Option<&str>) -> String {
 <body>{exercise}<header class={class} id=receiving><h1 id=headline>{headline}</h1>\
 <p id=detail>{detail}</p></header>{error}\
 <p class=primary>The monitor at the patient is the primary alarm. This page only shows what the hospital receives.</p>\
-<main>{notes}<section><h2>Transfer</h2><p class=code id=code>{code}</p>\
-<p>Transfer <span id=transfer>{transfer}</span>, gateway {gateway}</p>{transfer_forms}</section>{entry_forms}</main>\
-<script src=/page.js defer></script></body></html>",
+{main}</body></html>",
         gateway = escape(&shown.gateway),
         headline = escape(headline),
         detail = escape(&detail(shown)),
-        transfer = escape(transfer),
-        code = escape(code),
-        notes = notes(shown),
-        transfer_forms = transfer_forms(),
-        entry_forms = entry_forms(),
     )
 }
 

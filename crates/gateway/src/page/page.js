@@ -35,6 +35,7 @@ function show(s) {
 async function poll() {
   try {
     const answer = await fetch("/api/state", { signal: AbortSignal.timeout(3000) });
+    if (answer.status === 401) return location.reload();
     if (!answer.ok) throw new Error(answer.statusText);
     show(await answer.json());
   } catch {

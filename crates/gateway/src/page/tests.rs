@@ -40,9 +40,14 @@ struct Box {
 }
 
 async fn start() -> Box {
+    start_with(None).await
+}
+
+async fn start_with(pin: Option<&str>) -> Box {
     let dir = tempfile::tempdir().unwrap();
     let mut config = Config::new(GatewayId::new("gw-1").unwrap());
     config.spool.dir = dir.path().to_owned();
+    config.page.pin = pin.map(ToOwned::to_owned);
     config.page.names = vec!["crew.example".to_owned()];
     let spool = Spool::open(&config.spool, None).unwrap();
     let (sender, recorded) = mpsc::channel(64);
@@ -183,6 +188,48 @@ async fn entries_are_recorded() {
         .unwrap();
     assert_eq!(page.desk.status().borrow().transfer, None);
     assert_eq!(page.desk.stats.dropped_after_end.get(), 1);
+}
+
+#[tokio::test]
+async fn with_a_pin_nobody_sees_or_acts_before_it_is_typed() {
+    let mut page = start_with(Some("4711")).await;
+    let locked = page.get("/").await;
+    assert!(locked.starts_with("HTTP/1.1 401"), "{locked}");
+    assert!(locked.contains("NO CONNECTION") && !locked.contains("id=notes"));
+    assert!(page.get("/api/state").await.starts_with("HTTP/1.1 401"));
+    assert!(page.get("/page.css").await.starts_with("HTTP/1.1 200"));
+    assert!(
+        page.post("note", "text=x")
+            .await
+            .starts_with("HTTP/1.1 401")
+    );
+    assert!(page.recorded.try_recv().is_err());
+    let form = |path: &str, more: &str| {
+        let host = page.addr;
+        format!(
+            "POST {path} HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}{more}\r\nContent-Type: application/x-www-form-urlencoded"
+        )
+    };
+    let wrong = page.ask(&form("/pin", ""), "pin=0000").await;
+    assert!(wrong.contains("This is not the PIN"), "{wrong}");
+    let right = page.ask(&form("/pin", ""), "pin=4711").await;
+    assert!(right.starts_with("HTTP/1.1 303"), "{right}");
+    assert!(right.contains("HttpOnly; SameSite=Strict"), "{right}");
+    let cookie = right.split("set-cookie: ").nth(1).unwrap();
+    let cookie = format!("\r\nCookie: a=b; {}", cookie.split(';').next().unwrap());
+    let inside = page
+        .ask(
+            &format!("GET / HTTP/1.1\r\nHost: {}{cookie}", page.addr),
+            "",
+        )
+        .await;
+    assert!(inside.contains("id=notes") && inside.contains("Lock this page"));
+    let done = page.ask(&form("/act/note", &cookie), "text=inside").await;
+    assert!(done.starts_with("HTTP/1.1 303"), "{done}");
+    page.ask(&form("/lock", &cookie), "").await;
+    let done = page.ask(&form("/act/note", &cookie), "text=outside").await;
+    assert!(done.starts_with("HTTP/1.1 401"), "{done}");
+    assert_eq!(page.last(), CrewEvent::Note("inside".to_owned()));
 }
 
 /// What the hospital says, as it comes over the broker.
