@@ -294,7 +294,8 @@ try {
   });
 
   await step("pictures of the other languages, lights and screens", async () => {
-    const patient = await page.getAttribute(".card", "data-transfer");
+    // One that sends now: others have lost their link or a sensor by this time.
+    const patient = await page.getAttribute(".card:has(.link[data-state=up]):has(.vital[data-id=hr] .reading):has(.vital[data-id=spo2] .reading)", "data-transfer");
     const there = `${stack.url}/#/patient/${patient}`;
     const day = { language: "zh", theme: "day" };
     await picture(browser, stack.url, "board-day-zh", day, WIDE, listed);
