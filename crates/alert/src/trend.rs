@@ -17,6 +17,8 @@ pub const WINDOW: Span = Span::from_secs(600);
 const BUCKET: Span = Span::from_secs(30);
 /// Fewer points give no slope.
 const POINTS_MIN: usize = 3;
+/// No window has more.
+pub(crate) const POINTS_MAX: usize = 32;
 
 /// One bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -113,11 +115,11 @@ impl Trend {
     fn fresh_slope(&self) -> Option<f64> {
         let newest = self.newest;
         let points = self.points.iter();
-        let points: Vec<(f64, f64)> = points
-            .map(|p| (Span(p.at.saturating_sub(newest)).as_secs_f64(), p.value))
-            .collect();
+        let points = points.map(|p| (Span(p.at.saturating_sub(newest)).as_secs_f64(), p.value));
+        let mut places = [(0.0, 0.0); POINTS_MAX];
+        let points = filled(&mut places, points);
         (points.len() >= POINTS_MIN)
-            .then(|| repeated_median(&points))
+            .then(|| repeated_median(points))
             .flatten()
     }
 }
@@ -127,15 +129,32 @@ impl Trend {
 /// Points at the same time have no slope between them; `None` if no two differ.
 #[must_use]
 pub fn repeated_median(points: &[(f64, f64)]) -> Option<f64> {
-    let mut slopes = Vec::with_capacity(points.len());
-    let mut medians = Vec::with_capacity(points.len());
-    for (t, x) in points {
-        slopes.clear();
+    // As many as a window has need no memory but the stack's.
+    let mut few = [[0.0; POINTS_MAX]; 2];
+    let mut many: [Vec<f64>; 2];
+    let (slopes, medians): (&mut [f64], &mut [f64]) = if points.len() <= POINTS_MAX {
+        let [slopes, medians] = &mut few;
+        (slopes, medians)
+    } else {
+        many = [vec![0.0; points.len()], vec![0.0; points.len()]];
+        let [slopes, medians] = &mut many;
+        (slopes, medians)
+    };
+    let of_points = points.iter().filter_map(|(t, x)| {
         let others = points.iter().filter(|(u, _)| (u - t).abs() > 0.0);
-        slopes.extend(others.map(|(u, y)| (y - x) / (u - t)));
-        medians.extend(median(&mut slopes));
+        median(filled(slopes, others.map(|(u, y)| (y - x) / (u - t))))
+    });
+    median(filled(medians, of_points)).map(|per_second| per_second * 60.0)
+}
+
+/// The part of `places` that `values` fill.
+pub(crate) fn filled<T>(places: &mut [T], values: impl Iterator<Item = T>) -> &mut [T] {
+    let mut count = 0;
+    for (place, value) in places.iter_mut().zip(values) {
+        *place = value;
+        count += 1;
     }
-    median(&mut medians).map(|per_second| per_second * 60.0)
+    places.get_mut(..count).unwrap_or_default()
 }
 
 /// The middle value, or the mean of the two.

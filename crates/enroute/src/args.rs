@@ -1,6 +1,7 @@
 //! The command line. The help texts are pages for people: what the command
 //! does, an example, what its exit code means.
 
+mod bench;
 mod export;
 mod import;
 mod replay;
@@ -8,6 +9,7 @@ mod report;
 mod rules;
 mod typed;
 
+pub(crate) use bench::{BenchArgs, BenchKind, EngineArgs, RestartArgs};
 use clap::{Args, Parser, Subcommand};
 pub(crate) use export::{ExportArgs, FormatArg};
 pub(crate) use import::ImportArgs;
@@ -449,47 +451,6 @@ pub(crate) struct RestoreArgs {
     /// Only read the file and say whether it is whole
     #[arg(long, conflicts_with_all = ["data", "replace"])]
     pub(crate) check: bool,
-}
-
-/// Measure this build on this machine. For whoever works on enroute.
-#[derive(Debug, Args)]
-#[command(after_long_help = "\
-Examples:
-  enroute bench restart --transfers 1000
-  enroute bench restart --transfers 200 --waveforms --json
-
-Exit codes: 0 measured; 1 the disk or the journal failed; 2 wrong arguments.")]
-pub(crate) struct BenchArgs {
-    /// What to measure.
-    #[command(subcommand)]
-    pub(crate) kind: BenchKind,
-}
-
-/// What can be measured.
-#[derive(Debug, Subcommand)]
-pub(crate) enum BenchKind {
-    /// How long a server takes to come back after its power was cut
-    Restart(RestartArgs),
-}
-
-/// The journal to come back from.
-#[derive(Debug, Args)]
-pub(crate) struct RestartArgs {
-    /// Active transfers
-    #[arg(long, default_value_t = 1_000, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub(crate) transfers: u16,
-    /// How long they have been under way, 12 numerics each second
-    #[arg(long, default_value_t = 9, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=600))]
-    pub(crate) minutes: u16,
-    /// With three waveforms at 250 Hz as well
-    #[arg(long)]
-    pub(crate) waveforms: bool,
-    /// Keep the journal here, and use the one that is there
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data: Option<PathBuf>,
-    /// One JSON object
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 /// `mqtt://HOST:PORT`.

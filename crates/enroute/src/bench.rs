@@ -1,4 +1,4 @@
-//! `enroute bench restart`: how long a server with many active transfers takes to
+//! `enroute bench`. `restart`: how long a server with many active transfers takes to
 //! come back after its power was cut.
 //!
 //! The journal is written by the real live view, snapshots at its own pace, on a
@@ -6,6 +6,8 @@
 //! opened as a server opens it, until the live view answers. All transfers begin
 //! in the same second, so that their snapshots fall due together: the tail to be
 //! run again is the longest that the pace allows.
+
+mod engine;
 
 use crate::args::{BenchArgs, BenchKind, RestartArgs};
 use crate::clock::SystemClock;
@@ -53,11 +55,18 @@ const SAMPLES: u16 = 250;
 pub(crate) async fn run(args: BenchArgs, log: Option<&str>) -> Result<ExitCode> {
     // The live view says that its journal has ended: that is meant here.
     log::start(log, None, Some("error,enroute_live=off"), Screen::Free)?;
-    let BenchKind::Restart(args) = args.kind;
+    match args.kind {
+        BenchKind::Restart(args) => restart(&args).await?,
+        BenchKind::Engine(args) => engine::run(&args)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn restart(args: &RestartArgs) -> Result<()> {
     let data = Data::at(args.data.as_deref(), "enroute-bench")?;
     let journal = data.path().join("journal");
     if !journal.exists() {
-        write(&journal, &args).await?;
+        write(&journal, args).await?;
     }
     let measured = measure(&journal).await?;
     if args.json {
@@ -67,7 +76,7 @@ pub(crate) async fn run(args: BenchArgs, log: Option<&str>) -> Result<ExitCode> 
             out::line(line)?;
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// What came out.

@@ -6,7 +6,7 @@
 //! greatest, and counts the rest. So an outlier is one point of many, and a
 //! window costs the same whatever the rate of its values.
 
-use crate::trend::repeated_median;
+use crate::trend::{POINTS_MAX, filled, median, repeated_median};
 use enroute_model::time::{EngineTime, Span};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -93,9 +93,10 @@ impl Window {
         let newest = self.points.back()?.at;
         let points = self.points.iter();
         let points = points.map(|p| (p.at.since(newest).as_secs_f64(), p.first));
-        let points: Vec<(f64, f64)> = points.collect();
+        let mut places = [(0.0, 0.0); POINTS_MAX];
+        let points = filled(&mut places, points);
         (points.len() >= POINTS_MIN)
-            .then(|| repeated_median(&points))
+            .then(|| repeated_median(points))
             .flatten()
     }
 
@@ -108,13 +109,8 @@ impl Window {
         if !enough(count.sum(), part, interval) {
             return None;
         }
-        let mut firsts: [f64; 32] = [f64::INFINITY; 32];
-        let mut len = 0;
-        for (place, point) in firsts.iter_mut().zip(self.points.iter().filter(old)) {
-            *place = point.first;
-            len += 1;
-        }
-        crate::trend::median(firsts.get_mut(..len)?)
+        let firsts = self.points.iter().filter(old).map(|p| p.first);
+        median(filled(&mut [0.0; POINTS_MAX], firsts))
     }
 
     /// The least value.

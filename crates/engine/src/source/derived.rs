@@ -20,6 +20,8 @@ use std::sync::LazyLock;
 /// Between two computations while values keep coming; what the crew enters by
 /// hand counts at once.
 const EVERY: Span = Span::from_secs(5);
+/// Vital signs and findings that scores are made of.
+const ITEMS: usize = 8;
 /// A score of which less is known is not shown: it would say nothing.
 const ITEMS_MIN: usize = 2;
 
@@ -56,7 +58,7 @@ struct Codes {
     qsofa: Code,
     shock_index: Code,
     /// For each item, the vital signs that give it, the best one first.
-    items: Vec<(Item, Vec<Metric>)>,
+    items: [(Item, Vec<Metric>); ITEMS],
     fio2: Metric,
 }
 
@@ -75,7 +77,7 @@ static CODES: LazyLock<Codes> = LazyLock::new(|| {
         mews: code("mews"),
         qsofa: code("qsofa"),
         shock_index: code("shock_index"),
-        items: vec![
+        items: [
             from(Item::Respiration, &["rr_co2", "vent_rr", "rr_imp"]),
             from(Item::Saturation, &["spo2"]),
             from(Item::Oxygen, &["o2_supp"]),
@@ -95,16 +97,19 @@ pub(crate) fn is_derived(code: Code) -> bool {
     [codes.news2, codes.mews, codes.qsofa, codes.shock_index].contains(&code)
 }
 
-/// The inputs at one moment, with the origin of the oldest one.
+/// The inputs at one moment, in the order of [`Codes::items`], with the origin of
+/// the oldest one.
+#[derive(Default)]
 struct Inputs {
-    values: Vec<(Item, f64)>,
+    values: [Option<f64>; ITEMS],
     oldest: Option<Origin>,
 }
 
 impl Inputs {
     fn get(&self, item: Item) -> Option<f64> {
-        let found = self.values.iter().find(|(known, _)| *known == item);
-        found.map(|(_, value)| *value)
+        let mut known = CODES.items.iter().zip(&self.values);
+        let found = known.find(|((known, _), _)| *known == item);
+        found.and_then(|(_, value)| *value)
     }
 }
 
@@ -148,16 +153,13 @@ impl Source {
 
     fn inputs(&self) -> Inputs {
         let codes = &*CODES;
-        let mut inputs = Inputs {
-            values: Vec::with_capacity(codes.items.len()),
-            oldest: None,
-        };
-        for (item, metrics) in &codes.items {
+        let mut inputs = Inputs::default();
+        for ((item, metrics), place) in codes.items.iter().zip(&mut inputs.values) {
             let mut slots = metrics.iter().filter_map(|metric| self.values.get(metric));
             let found = slots.find_map(|slot| Some((slot, slot.usable()?)));
             let found = found.or_else(|| self.oxygen_by_fraction(*item));
             if let Some((slot, value)) = found {
-                inputs.values.push((*item, value));
+                *place = Some(value);
                 let older = |known: &Origin| known.captured_at <= slot.origin.captured_at;
                 inputs.oldest = inputs.oldest.filter(older).or(Some(slot.origin));
             }

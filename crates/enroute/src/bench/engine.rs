@@ -1,0 +1,273 @@
+//! `enroute bench engine`: what a frame costs behind the wire, as a ratio to
+//! decoding the same frame with `prost` alone.
+//!
+//! One engine by the built-in rule book, an adult with every overlay: twelve
+//! numerics a second, or three waveforms of a second. A record of the journal is
+//! decoded, checked and handled as the live view does it. Yardstick and subject
+//! take turns every few frames, so that whatever else the machine does falls on
+//! both. `crates/engine/tests/allocations.rs` counts what the engine allocates.
+
+use super::{Vehicle, numerics, vehicles, waveform};
+use crate::args::EngineArgs;
+use crate::clock::SystemClock;
+use crate::out;
+use anyhow::{Context, Result, bail};
+use bytes::Bytes;
+use enroute_alert::book::RuleBook;
+use enroute_engine::{Effects, Engine};
+use enroute_model::frame::Body;
+use enroute_model::ids::{Position, Stream};
+use enroute_model::record::{Entry, Record};
+use enroute_model::registry::{AgeBand, Population, RegistryAction, TransferInfo};
+use enroute_model::state::Verdict;
+use enroute_model::time::{Clock, EngineTime, ServerTime};
+use enroute_wire::{record, v1};
+use prost::Message;
+use serde::Serialize;
+use std::hint::black_box;
+
+/// Frames of a round.
+const FRAMES: usize = 2_000;
+/// Frames before yardstick and subject change places.
+const TURN: usize = 250;
+/// Frames before the first round: every window of the rule book is full.
+const BEFORE: i64 = 4_000;
+
+/// Runs the command.
+pub(super) fn run(args: &EngineArgs) -> Result<()> {
+    for (name, stream, body) in KINDS {
+        let cost = measure(name, stream, body, args.rounds)?;
+        if args.json {
+            out::line(serde_json::to_string(&cost)?)?;
+        } else {
+            for line in cost.lines() {
+                out::line(line)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+type Kind = (&'static str, Stream, fn(i64) -> Body);
+const KINDS: [Kind; 2] = [
+    ("12 numerics", Stream::Numerics, numerics),
+    ("3 waveforms at 250 Hz", Stream::Waveforms, waveform),
+];
+
+/// Nanoseconds per frame: least, median, greatest of all rounds.
+#[derive(Debug, Serialize)]
+struct Spread {
+    least: f64,
+    median: f64,
+    greatest: f64,
+}
+
+/// What came out.
+#[derive(Debug, Serialize)]
+struct Cost {
+    frames: &'static str,
+    bytes: usize,
+    rounds: u16,
+    prost_ns: Spread,
+    decode_ns: Spread,
+    engine_ns: Spread,
+    /// Of all that the live view does with a record to the yardstick.
+    ratio: Spread,
+    /// Of the engine alone to the yardstick.
+    engine_ratio: Spread,
+}
+
+impl Cost {
+    fn lines(&self) -> Vec<String> {
+        let line = |what: &str, unit: &str, figures: &Spread| {
+            let Spread {
+                least,
+                median,
+                greatest,
+            } = figures;
+            format!("  {what:<34}{median:>8.2} {unit}  ({least:.2} to {greatest:.2})")
+        };
+        vec![
+            format!(
+                "{}, {} bytes, {} rounds of {FRAMES}: median (least to greatest)",
+                self.frames, self.bytes, self.rounds
+            ),
+            line("prost decode of the frame", "ns", &self.prost_ns),
+            line("decode and checks of the record", "ns", &self.decode_ns),
+            line("order, state and alerts", "ns", &self.engine_ns),
+            line("all of it to prost decode", "x ", &self.ratio),
+            line("order, state and alerts to it", "x ", &self.engine_ratio),
+        ]
+    }
+}
+
+/// The times of one round.
+#[derive(Default)]
+struct Round {
+    prost: i64,
+    decode: i64,
+    engine: i64,
+}
+
+/// One engine and what it is fed.
+struct Bench {
+    clock: SystemClock,
+    engine: Engine,
+    out: Effects,
+    vehicle: Vehicle,
+    stream: Stream,
+    body: fn(i64) -> Body,
+    second: i64,
+}
+
+fn measure(name: &'static str, stream: Stream, body: fn(i64) -> Body, rounds: u16) -> Result<Cost> {
+    let vehicle = vehicles(1)?.pop().context("no vehicle")?;
+    let mut bench = Bench {
+        clock: SystemClock::new(),
+        engine: Engine::new(vehicle.transfer.clone()),
+        out: Effects::default(),
+        vehicle,
+        stream,
+        body,
+        second: 0,
+    };
+    bench.admit()?;
+    bench.round(BEFORE)?;
+    let frames = i64::try_from(FRAMES)?;
+    let rounds: Vec<Round> = (0..rounds)
+        .map(|_| bench.round(frames))
+        .collect::<Result<_>>()?;
+    let (_, frame) = bench.frame(bench.second);
+    Ok(Cost {
+        frames: name,
+        bytes: frame.len(),
+        rounds: u16::try_from(rounds.len())?,
+        prost_ns: spread(&rounds, |r| per_frame(r.prost)),
+        decode_ns: spread(&rounds, |r| per_frame(r.decode)),
+        engine_ns: spread(&rounds, |r| per_frame(r.engine)),
+        ratio: spread(&rounds, |r| {
+            over(r.decode.saturating_add(r.engine), r.prost)
+        }),
+        engine_ratio: spread(&rounds, |r| over(r.engine, r.prost)),
+    })
+}
+
+impl Bench {
+    /// An adult with every overlay that the book has for one.
+    fn admit(&mut self) -> Result<()> {
+        let book = RuleBook::built_in();
+        let info = TransferInfo {
+            hospital: "bench".to_owned(),
+            population: Population {
+                age_band: Some(AgeBand::Adult),
+                weight_g: None,
+            },
+            conditions: book.overlays().iter().map(|o| o.name.clone()).collect(),
+            ..TransferInfo::default()
+        };
+        let entry = Entry::Registry {
+            action_id: "admit".to_owned(),
+            actor: "bench".to_owned(),
+            action: RegistryAction::Put(info),
+            happened_unrecorded: None,
+        };
+        let record = self.record(EngineTime(super::START), entry);
+        match self.engine.handle(&record, &mut self.out) {
+            Verdict::Applied => Ok(()),
+            other => bail!("the engine refuses its patient: {other:?}"),
+        }
+    }
+
+    fn record(&self, at: EngineTime, entry: Entry) -> Record {
+        Record {
+            position: Position(1),
+            at,
+            received_at: ServerTime(at.0),
+            transfer: self.vehicle.transfer.clone(),
+            entry,
+        }
+    }
+
+    /// The journal's payload, and the frame in it as its gateway wrote it.
+    fn frame(&self, second: i64) -> (Bytes, Bytes) {
+        let append = self
+            .vehicle
+            .record(self.stream, second, (self.body)(second));
+        let record = v1::Record::decode(append.payload.clone()).ok();
+        let frame = match record.and_then(|record| record.entry) {
+            Some(v1::record::Entry::Frame(received)) => received.frame,
+            _ => Bytes::new(),
+        };
+        (append.payload, frame)
+    }
+
+    fn round(&mut self, frames: i64) -> Result<Round> {
+        let mut round = Round::default();
+        let last = self.second.saturating_add(frames);
+        while self.second < last {
+            let turn = self.second..self.second.saturating_add(i64::try_from(TURN)?);
+            let made: Vec<(i64, (Bytes, Bytes))> =
+                turn.map(|second| (second, self.frame(second))).collect();
+            round.prost += self.timed(|_| {
+                for (_, (_, frame)) in &made {
+                    black_box(v1::Frame::decode(black_box(frame.clone()))?);
+                }
+                Ok(())
+            })?;
+            let mut decoded = Vec::with_capacity(TURN);
+            round.decode += self.timed(|_| {
+                for (_, (payload, _)) in &made {
+                    decoded.push(record::decode(black_box(payload))?);
+                }
+                Ok(())
+            })?;
+            let at = |second: i64| EngineTime(super::START.saturating_add(second * 1_000_000));
+            let records: Vec<Record> = made
+                .iter()
+                .zip(decoded)
+                .map(|((second, _), entry)| self.record(at(*second), entry))
+                .collect();
+            round.engine += self.timed(|bench| {
+                for record in &records {
+                    bench.out.clear();
+                    let verdict = bench.engine.handle(record, &mut bench.out);
+                    if !matches!(verdict, Verdict::Accepted { late: false }) {
+                        bail!("the engine says {verdict:?}");
+                    }
+                    black_box(&bench.out);
+                }
+                Ok(())
+            })?;
+            self.second = self.second.saturating_add(i64::try_from(TURN)?);
+        }
+        Ok(round)
+    }
+
+    /// Microseconds that `step` takes.
+    fn timed(&mut self, step: impl FnOnce(&mut Self) -> Result<()>) -> Result<i64> {
+        let began = self.clock.monotonic();
+        step(self)?;
+        Ok(self.clock.monotonic().0.saturating_sub(began.0))
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "microseconds of a few seconds")]
+fn per_frame(us: i64) -> f64 {
+    us as f64 * 1_000.0 / FRAMES as f64
+}
+
+#[expect(clippy::cast_precision_loss, reason = "microseconds of a few seconds")]
+fn over(us: i64, yardstick: i64) -> f64 {
+    us as f64 / yardstick.max(1) as f64
+}
+
+fn spread(rounds: &[Round], of: impl Fn(&Round) -> f64) -> Spread {
+    let mut figures: Vec<f64> = rounds.iter().map(of).collect();
+    figures.sort_by(f64::total_cmp);
+    let at = |place: usize| figures.get(place).copied().unwrap_or(f64::NAN);
+    Spread {
+        least: at(0),
+        median: at(figures.len() / 2),
+        greatest: at(figures.len().saturating_sub(1)),
+    }
+}
