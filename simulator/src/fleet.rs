@@ -1,6 +1,7 @@
 //! A fleet: who is transferred, from where to where, in which vehicles, with
 //! which illness, monitor and radio link.
 
+use crate::battery::Battery;
 use crate::course::{ALERT, Course, Entry, Script};
 use crate::geo::{Route, metres_between};
 use crate::monitor::DeviceClock;
@@ -82,6 +83,12 @@ pub struct LegPlan {
 }
 
 impl LegPlan {
+    /// What the box on board runs on.
+    #[must_use]
+    pub fn battery(&self) -> Battery {
+        Battery::of_seed(self.aboard.seed.wrapping_add(self.aboard.number.into()))
+    }
+
     /// What the monitor, the receiver of positions and the crew give, in order
     /// of `due`, which counts from [`Self::starts`].
     #[must_use]

@@ -11,6 +11,7 @@
 //! Start with [`fleet::fleet`] (who travels where) and
 //! [`fleet::LegPlan::emissions`] (what one gateway's surroundings give).
 
+pub mod battery;
 pub mod course;
 pub mod fleet;
 mod geo;

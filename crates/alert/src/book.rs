@@ -15,11 +15,14 @@
 
 mod check;
 mod file;
+mod scores;
 mod shelf;
 mod text;
+mod whole;
 
 use crate::condition::Rules;
 use crate::profile::{LimitRule, Manner, Profile, Terms};
+use crate::score::Scores;
 use enroute_model::frame::{Code, Priority};
 use enroute_model::ids::BookHash;
 use enroute_model::registry::AgeBand;
@@ -95,6 +98,27 @@ pub struct RuleBook {
     /// In the order in which they are laid on.
     overlays: Vec<Overlay>,
     conditions: BTreeMap<AgeBand, Arc<Rules>>,
+    scores: Arc<Scores>,
+    escalation: Escalation,
+}
+
+/// When an alert of high priority that nobody acknowledges is passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Escalation {
+    /// To those on call, counted from its demand for attention.
+    pub on_call_after: Span,
+    /// When an alert of its own says that nobody sees to it, counted the same.
+    pub unattended_after: Span,
+}
+
+impl Default for Escalation {
+    /// Of a book that says nothing of it.
+    fn default() -> Self {
+        Self {
+            on_call_after: Span::from_secs(60),
+            unattended_after: Span::from_secs(180),
+        }
+    }
 }
 
 /// What is different for patients with a condition.
@@ -151,6 +175,8 @@ impl RuleBook {
                 populations: parts.populations,
                 overlays: parts.overlays,
                 conditions: parts.conditions,
+                scores: parts.scores,
+                escalation: parts.escalation,
             }),
             Some(_) | None => {
                 problems.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
@@ -213,6 +239,18 @@ impl RuleBook {
     pub fn conditions(&self, band: Option<AgeBand>) -> Arc<Rules> {
         let band = band.unwrap_or(AgeBand::Adult);
         self.conditions.get(&band).cloned().unwrap_or_default()
+    }
+
+    /// The tables of its scores; where it has none of its own, the built-in ones.
+    #[must_use]
+    pub fn scores(&self) -> &Arc<Scores> {
+        &self.scores
+    }
+
+    /// When alerts that nobody acknowledges are passed on.
+    #[must_use]
+    pub fn escalation(&self) -> Escalation {
+        self.escalation
     }
 
     /// The overlays that apply to a patient of this age with these conditions,

@@ -6,15 +6,13 @@
 //! rounded as a monitor shows them before they are looked up, so that the score
 //! is the one a nurse adds up from the screen.
 //!
-//! The tables are in `data/`: NEWS2 (Royal College of Physicians, 2017), MEWS
-//! (Subbe 2001), qSOFA (Sepsis-3, 2016), REMS (Olsson 2004).
-
-mod table;
+//! The tables belong to the rule book (`rules/scores.toml` is the built-in one):
+//! NEWS2 (Royal College of Physicians, 2017), MEWS (Subbe 2001), qSOFA (Sepsis-3,
+//! 2016), REMS (Olsson 2004). [`crate::book`] reads and checks them.
 
 use enroute_model::reading::Decimal;
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
-use std::sync::LazyLock;
 
 /// What a score asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -44,7 +42,7 @@ pub enum Item {
 
 impl Item {
     /// Decimal places shown by monitors.
-    fn decimals(self) -> u8 {
+    pub(crate) fn decimals(self) -> u8 {
         match self {
             Self::Temperature => 1,
             Self::Respiration
@@ -157,52 +155,53 @@ impl Score {
 }
 
 /// One range of an item.
-#[derive(Clone, Debug)]
-struct Row {
-    /// Only on oxygen (1) or only on air (0).
-    oxygen: Option<bool>,
-    range: RangeInclusive<f64>,
-    points: u8,
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Row {
+    /// Only on oxygen or only on air.
+    pub(crate) oxygen: Option<bool>,
+    pub(crate) range: RangeInclusive<f64>,
+    pub(crate) points: u8,
 }
 
 /// One item of a score.
-#[derive(Clone, Debug)]
-struct Judged {
-    item: Item,
-    rows: Vec<Row>,
-    /// Points of a value outside all ranges; `None`: it is as unknown.
-    otherwise: Option<u8>,
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Judged {
+    pub(crate) item: Item,
+    pub(crate) rows: Vec<Row>,
 }
 
 /// The table of one score.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Table {
-    items: Vec<Judged>,
+    pub(crate) items: Vec<Judged>,
+}
+
+/// The tables of a rule book.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Scores {
+    pub(crate) news2: Table,
+    /// The saturation by the second scale, all else as in `news2`.
+    pub(crate) news2_scale2: Table,
+    pub(crate) mews: Table,
+    pub(crate) qsofa: Table,
+    pub(crate) rems: Table,
+}
+
+impl Scores {
+    /// One of them.
+    #[must_use]
+    pub fn table(&self, kind: Kind) -> &Table {
+        match kind {
+            Kind::News2(SaturationScale::One) => &self.news2,
+            Kind::News2(SaturationScale::Two) => &self.news2_scale2,
+            Kind::Mews => &self.mews,
+            Kind::Qsofa => &self.qsofa,
+            Kind::Rems => &self.rems,
+        }
+    }
 }
 
 impl Table {
-    /// The built-in table.
-    #[must_use]
-    pub fn of(kind: Kind) -> &'static Self {
-        static TABLES: LazyLock<[Table; 5]> = LazyLock::new(|| {
-            [
-                table::news2("spo2_scale1"),
-                table::news2("spo2_scale2"),
-                table::other("MEWS"),
-                table::other("qSOFA"),
-                table::other("REMS"),
-            ]
-        });
-        let [one, two, mews, qsofa, rems] = &*TABLES;
-        match kind {
-            Kind::News2(SaturationScale::One) => one,
-            Kind::News2(SaturationScale::Two) => two,
-            Kind::Mews => mews,
-            Kind::Qsofa => qsofa,
-            Kind::Rems => rems,
-        }
-    }
-
     /// What it asks for.
     pub fn items(&self) -> impl Iterator<Item = Item> {
         self.items.iter().map(|rows| rows.item)
@@ -244,12 +243,7 @@ impl Judged {
             high: points,
         };
         let found = self.rows.iter().filter(fits).map(|row| certain(row.points));
-        // Where only what scores is listed, everything else is 0.
-        let rest = self.otherwise.filter(|_| value.is_none()).map(certain);
-        match found.chain(rest).reduce(Points::either) {
-            Some(points) => points,
-            None => self.otherwise.map_or_else(|| self.any(), certain),
-        }
+        found.reduce(Points::either).unwrap_or_else(|| self.any())
     }
 
     /// A value that the table does not know.

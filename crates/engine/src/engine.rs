@@ -263,6 +263,7 @@ impl Engine {
             open: self.phase == Phase::Open,
             profile: self.rules.profile(),
             conditions: self.rules.conditions(),
+            scores: self.rules.scores(),
             marks: &self.info.conditions,
             baselines: &self.baselines,
             patient: Patient::of(&self.info),

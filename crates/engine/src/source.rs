@@ -19,6 +19,7 @@ use derived::Patient;
 use enroute_alert::condition::{Conditions, Rule, Rules};
 use enroute_alert::limit::Side;
 use enroute_alert::profile::Profile;
+use enroute_alert::score::Scores;
 use enroute_alert::technical::LinkCondition;
 use enroute_model::frame::{ClockOffsets, Code, DeviceAlarm, Header, LinkReport, Metric};
 use enroute_model::ids::{Epoch, GatewayId, Lane, Stream};
@@ -42,6 +43,7 @@ pub(crate) struct Ctx<'a> {
     pub(crate) open: bool,
     pub(crate) profile: &'a Profile,
     pub(crate) conditions: &'a Rules,
+    pub(crate) scores: &'a Scores,
     /// What the transfer is marked with.
     pub(crate) marks: &'a [String],
     pub(crate) baselines: &'a BTreeMap<Code, Baseline>,

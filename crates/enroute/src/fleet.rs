@@ -5,10 +5,11 @@
 use crate::metrics::gateway::pages;
 use crate::stop::Stop;
 use anyhow::{Context, Result};
-use enroute_gateway::{Config, Gateway, Left, Source, Stats};
+use enroute_gateway::{Config, Gateway, Gauge, Left, Source, Stats};
 use enroute_model::frame::Emission;
 use enroute_model::ids::{GatewayId, Stream};
-use enroute_model::time::Clock;
+use enroute_model::time::{Clock, Span};
+use enroute_simulator::battery::Battery;
 use enroute_simulator::fleet::{LegPlan, Scenario};
 use enroute_simulator::radio::{LinkState, Proxy};
 use enroute_simulator::source::{Detail, Emissions};
@@ -26,11 +27,35 @@ const SPOOL_BYTES_MAX: u64 = 512 << 20;
 const NEVER: Duration = Duration::from_hours(30 * 24);
 
 /// The simulator as a gateway's source.
-pub(crate) struct Simulated(pub(crate) Emissions);
+pub(crate) struct Simulated {
+    emissions: Emissions,
+    battery: Battery,
+    gauge: Gauge,
+}
+
+impl Simulated {
+    /// The box that reads them runs on this battery.
+    pub(crate) fn new(emissions: Emissions, battery: Battery) -> Self {
+        let gauge = Gauge::default();
+        gauge.set(Some(battery.percent_after(Span::ZERO)));
+        Self {
+            emissions,
+            battery,
+            gauge,
+        }
+    }
+}
 
 impl Source for Simulated {
     fn next(&mut self) -> Option<Emission> {
-        self.0.next()
+        let emission = self.emissions.next()?;
+        let percent = self.battery.percent_after(emission.due);
+        self.gauge.set(Some(percent));
+        Some(emission)
+    }
+
+    fn battery(&self) -> Option<Gauge> {
+        Some(self.gauge.clone())
     }
 
     fn is_exercise(&self) -> bool {
@@ -189,7 +214,7 @@ impl Running {
         config.spool.dir = spool(&self.ground.spools, id);
         config.spool.bytes_max = SPOOL_BYTES_MAX;
         config.page.listen = Some(free_addr(self.page));
-        let source = Simulated(self.leg.emissions(Detail::Waveforms));
+        let source = Simulated::new(self.leg.emissions(Detail::Waveforms), self.leg.battery());
         let clock = Arc::clone(&self.ground.clock);
         let gateway = Gateway::start_with(config, Box::new(source), clock, pages)
             .await

@@ -10,6 +10,7 @@ use crate::{config, out, stop};
 use anyhow::{Context, Result, anyhow, bail};
 use enroute_gateway::{Gateway, Source, WfdbSource};
 use enroute_model::time::{Clock, ServerTime, Span};
+use enroute_simulator::battery::Battery;
 use enroute_simulator::course::Course;
 use enroute_simulator::fleet::{self, Options};
 use enroute_simulator::source::Detail;
@@ -102,5 +103,7 @@ fn source(config: &SourceConfig, clock: &dyn Clock) -> Result<Box<dyn Source>> {
     } else {
         Detail::Numerics
     };
-    Ok(Box::new(Simulated(leg.emissions(detail))))
+    let battery = simulator.battery_percent.as_ref();
+    let battery = battery.map_or_else(|| leg.battery(), |percent| Battery::new(*percent.get_ref()));
+    Ok(Box::new(Simulated::new(leg.emissions(detail), battery)))
 }

@@ -34,6 +34,13 @@ pub struct Config {
     /// The crew's page.
     #[serde(default)]
     pub page: PageConfig,
+    /// Where Linux tells of batteries and mains.
+    #[serde(default = "power_supply")]
+    pub power_supply: PathBuf,
+}
+
+fn power_supply() -> PathBuf {
+    PathBuf::from("/sys/class/power_supply")
 }
 
 impl Config {
@@ -49,6 +56,7 @@ impl Config {
             spool: SpoolConfig::default(),
             uplink: UplinkConfig::default(),
             page: PageConfig::default(),
+            power_supply: power_supply(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A running gateway: its parts, how they start and how they stop.
 
+use crate::battery::Battery;
 use crate::config::Config;
 use crate::desk::{Desk, Item, Status};
 use crate::heal;
@@ -145,9 +146,12 @@ impl Gateway {
             exercise,
         );
         let (ending, ended) = watch::channel(false);
+        let own = || Battery::Own(config.power_supply.clone());
+        let battery = source.battery().map_or_else(own, Battery::Played);
         let mut others = vec![Task::spawn(report(
             Arc::clone(&desk),
             config.uplink.link_report_s,
+            battery,
         ))];
         others.push(Task::spawn(heal::run(
             Arc::clone(&desk),
@@ -270,7 +274,7 @@ impl Gateway {
 /// Records a link report in each interval while a transfer goes on, and whenever
 /// the live connection has come: the server then learns at once which lives of
 /// the spool are left.
-async fn report(desk: Arc<Desk>, interval_s: u32) {
+async fn report(desk: Arc<Desk>, interval_s: u32, battery: Battery) {
     if interval_s == 0 {
         return;
     }
@@ -284,7 +288,8 @@ async fn report(desk: Arc<Desk>, interval_s: u32) {
         }
         let mut level = status.borrow().link.level;
         if let Ok(streams) = desk.spool(|spool| Ok(spool.streams())).await {
-            let report = link_report(&desk, streams);
+            let mut report = link_report(&desk, streams);
+            report.battery_percent = percent(&battery).await;
             level = report.degradation_level;
             let body = Body::Link(report);
             let observed_at = None;
@@ -295,6 +300,13 @@ async fn report(desk: Arc<Desk>, interval_s: u32) {
             drop(tokio::time::timeout(interval, change(&mut status, level)).await);
         }
     }
+}
+
+/// Reading it is reading files.
+async fn percent(battery: &Battery) -> Option<u32> {
+    let battery = battery.clone();
+    let read = tokio::task::spawn_blocking(move || battery.percent());
+    read.await.ok().flatten()
 }
 
 /// The live connection stands and there is a transfer to report for.

@@ -13,6 +13,7 @@
 //! a state machine without I/O; [`simulation`] lends it and the spool to tests
 //! that drive a whole system under a virtual clock.
 
+mod battery;
 pub mod config;
 mod desk;
 pub mod gateway;
@@ -27,6 +28,7 @@ mod spool;
 pub mod stats;
 mod uplink;
 
+pub use battery::Gauge;
 pub use config::Config;
 pub use gateway::{Gateway, Left, StartError};
 pub use readings::{Monitor, Readings};

@@ -1,5 +1,6 @@
 //! Where readings come from.
 
+use crate::battery::Gauge;
 use enroute_model::frame::Emission;
 
 pub mod wfdb;
@@ -16,4 +17,9 @@ pub trait Source: Send {
     /// Whether the content is simulated or a recording published again. It is
     /// marked so in every frame and on every screen.
     fn is_exercise(&self) -> bool;
+
+    /// A battery that it plays; absent: the box's own is told.
+    fn battery(&self) -> Option<Gauge> {
+        None
+    }
 }

@@ -5,6 +5,7 @@
 //! Not here: sockets, files, clocks. Start with [`frame::decode`].
 
 pub mod batch;
+mod event_codes;
 mod events;
 pub mod frame;
 pub mod limits;

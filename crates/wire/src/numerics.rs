@@ -42,30 +42,31 @@ pub(crate) fn numerics_from(columns: v1::Numerics) -> Result<Vec<Numeric>, Refus
         _ => None,
     };
     let mut described = columns.described;
+    // Of the size that is needed: this is the largest part of decoding.
+    let mut numerics = Vec::with_capacity(count);
     let cells = columns.code.iter().zip(&columns.value).enumerate();
-    cells
-        .map(|(index, (code, value))| {
-            let of_column = |d: &v1::Description| usize::try_from(d.index) == Ok(index);
-            let description = described
-                .iter_mut()
-                .find(|d| of_column(d))
-                .map(std::mem::take);
-            let description = description.unwrap_or_default();
-            let vital = catalogue().vital(Code(*code));
-            let interval = shared_interval.or_else(|| columns.interval_ms.get(index).copied());
-            let decimals = columns.decimals.get(index).copied().unwrap_or(0);
-            Ok(Numeric {
-                metric: metric(*code, description.label, vital.is_some())?,
-                unit: text("unit", description.unit, LABEL_CHARS_MAX)?,
-                reading: reading_from(
-                    *value,
-                    decimals,
-                    columns.state.get(index).copied().unwrap_or(0),
-                )?,
-                interval: interval_from(interval, vital.map(|v| v.interval))?,
-            })
-        })
-        .collect()
+    for (index, (code, value)) in cells {
+        let of_column = |d: &v1::Description| usize::try_from(d.index) == Ok(index);
+        let description = described
+            .iter_mut()
+            .find(|d| of_column(d))
+            .map(std::mem::take);
+        let description = description.unwrap_or_default();
+        let vital = catalogue().vital(Code(*code));
+        let interval = shared_interval.or_else(|| columns.interval_ms.get(index).copied());
+        let decimals = columns.decimals.get(index).copied().unwrap_or(0);
+        numerics.push(Numeric {
+            metric: metric(*code, description.label, vital.is_some())?,
+            unit: text("unit", description.unit, LABEL_CHARS_MAX)?,
+            reading: reading_from(
+                *value,
+                decimals,
+                columns.state.get(index).copied().unwrap_or(0),
+            )?,
+            interval: interval_from(interval, vital.map(|v| v.interval))?,
+        });
+    }
+    Ok(numerics)
 }
 
 fn interval_from(millis: Option<u32>, typical: Option<Span>) -> Result<Span, Refusal> {

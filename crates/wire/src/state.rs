@@ -333,7 +333,7 @@ pub fn alert_to(alert: &AlertState) -> v1::Alert {
         rule,
         retrospective: alert.is_retrospective(),
         until_us: alert.until.map(|t| t.0),
-        event_code: 0,
+        event_code: crate::event_codes::of(&alert.kind),
         escalation: match alert.escalation {
             Escalation::None => 0,
             Escalation::OnCall => 1,

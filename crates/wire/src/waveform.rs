@@ -34,11 +34,11 @@ pub(crate) fn waveform_from(waveform: v1::Waveform) -> Result<Waveform, Refusal>
 
 fn samples_from(delta: &[i32], missing: &[u32]) -> Result<Vec<Option<i32>>, Refusal> {
     let mut last = 0i32;
-    let mut samples = Vec::with_capacity(delta.len());
-    for step in delta {
+    let steps = delta.iter().map(|step| {
         last = last.wrapping_add(*step);
-        samples.push(Some(last));
-    }
+        Some(last)
+    });
+    let mut samples: Vec<_> = steps.collect();
     let mut free = 0;
     for run in missing.chunks(2) {
         let &[start, length] = run else {

@@ -1,11 +1,13 @@
 //! From the tables of a book's files to limits, with everything that is wrong.
 
 use super::file::{File, HeadTable, LimitTable, MannerTable, PriorityWord, SideTable};
+use super::scores::ScoreName;
 use super::{BookFile, Change, FILE_BYTES_MAX, FILES_MAX, Head, MannerChange, Overlay, Problem};
-use super::{Side, file};
+use super::{Escalation, Side, file};
 use crate::condition::Rules;
 use crate::condition::row::Row;
 use crate::profile::{LimitRule, Profile, Terms};
+use crate::score::{Scores, Table};
 use enroute_model::catalogue::{VitalSign, catalogue};
 use enroute_model::frame::{Code, Priority};
 use enroute_model::registry::AgeBand;
@@ -35,32 +37,36 @@ pub(super) struct Parts {
     pub(super) populations: BTreeMap<AgeBand, Arc<Profile>>,
     pub(super) overlays: Vec<Overlay>,
     pub(super) conditions: BTreeMap<AgeBand, Arc<Rules>>,
+    pub(super) scores: Arc<Scores>,
+    pub(super) escalation: Escalation,
 }
 
 /// One file and what is found wrong in it.
-struct Page<'a> {
+pub(super) struct Page<'a> {
     file: &'a BookFile,
-    problems: Vec<Problem>,
+    pub(super) problems: Vec<Problem>,
 }
 
 /// Where something stands.
 #[derive(Clone)]
-struct Place {
+pub(super) struct Place {
     file: String,
     line: usize,
 }
 
 /// Everything that the files say, before it is put together.
 #[derive(Default)]
-struct Said {
-    head: Option<Head>,
-    order: Vec<(String, Place)>,
-    likes: BTreeMap<AgeBand, AgeBand>,
-    limits: BTreeMap<AgeBand, BTreeMap<Code, (LimitRule, Place)>>,
-    overlays: BTreeMap<String, (Overlay, Place)>,
-    places: BTreeMap<(String, Code), Place>,
-    conditions: Vec<Row>,
-    condition_places: Vec<Place>,
+pub(super) struct Said {
+    pub(super) head: Option<Head>,
+    pub(super) order: Vec<(String, Place)>,
+    pub(super) likes: BTreeMap<AgeBand, AgeBand>,
+    pub(super) limits: BTreeMap<AgeBand, BTreeMap<Code, (LimitRule, Place)>>,
+    pub(super) overlays: BTreeMap<String, (Overlay, Place)>,
+    pub(super) places: BTreeMap<(String, Code), Place>,
+    pub(super) conditions: Vec<Row>,
+    pub(super) condition_places: Vec<Place>,
+    pub(super) scores: BTreeMap<ScoreName, (Table, Place)>,
+    pub(super) escalation: Option<(Escalation, Place)>,
 }
 
 /// Reads all files.
@@ -74,14 +80,7 @@ pub(super) fn book(files: &[BookFile]) -> (Option<Parts>, Vec<Problem>) {
     }
     let (mut said, mut problems) = (Said::default(), Vec::new());
     for file in files {
-        let mut page = Page {
-            file,
-            problems: Vec::new(),
-        };
-        if let Some(tables) = page.tables() {
-            page.read(tables, &mut said);
-        }
-        problems.append(&mut page.problems);
+        problems.append(&mut Page::new(file).read_all(&mut said));
     }
     // What is missing is only said when all of it could be read.
     if !problems.is_empty() {
@@ -91,7 +90,7 @@ pub(super) fn book(files: &[BookFile]) -> (Option<Parts>, Vec<Problem>) {
     (parts, problems)
 }
 
-fn whole(reason: impl Into<String>) -> Problem {
+pub(super) fn whole(reason: impl Into<String>) -> Problem {
     Problem {
         file: String::new(),
         line: None,
@@ -100,7 +99,7 @@ fn whole(reason: impl Into<String>) -> Problem {
 }
 
 impl Place {
-    fn wrong(&self, reason: impl Into<String>) -> Problem {
+    pub(super) fn wrong(&self, reason: impl Into<String>) -> Problem {
         Problem {
             file: self.file.clone(),
             line: Some(self.line),
@@ -109,8 +108,21 @@ impl Place {
     }
 }
 
-impl Page<'_> {
-    fn place(&self, span: &Range<usize>) -> Place {
+impl<'a> Page<'a> {
+    pub(super) fn new(file: &'a BookFile) -> Self {
+        let problems = Vec::new();
+        Self { file, problems }
+    }
+
+    /// Adds what the file says to all else. Gives what is wrong with it.
+    pub(super) fn read_all(mut self, said: &mut Said) -> Vec<Problem> {
+        if let Some(tables) = self.tables() {
+            self.read(tables, said);
+        }
+        self.problems
+    }
+
+    pub(super) fn place(&self, span: &Range<usize>) -> Place {
         let before = self.file.text.get(..span.start).unwrap_or(&self.file.text);
         Place {
             file: self.file.name.clone(),
@@ -118,7 +130,7 @@ impl Page<'_> {
         }
     }
 
-    fn wrong(&mut self, span: &Range<usize>, reason: impl Into<String>) {
+    pub(super) fn wrong(&mut self, span: &Range<usize>, reason: impl Into<String>) {
         let problem = self.place(span).wrong(reason);
         self.problems.push(problem);
     }
@@ -171,6 +183,12 @@ impl Page<'_> {
         for row in tables.condition {
             said.condition_places.push(self.place(&row.id.span()));
             said.conditions.push(row);
+        }
+        for (name, table) in &tables.score {
+            self.score(name, table, said);
+        }
+        if let Some(table) = &tables.escalation {
+            self.escalation(table, said);
         }
     }
 
@@ -429,138 +447,7 @@ impl LimitTable {
     }
 }
 
-impl Said {
-    fn put_together(mut self, problems: &mut Vec<Problem>) -> Option<Parts> {
-        let overlays = self.in_order(problems);
-        let populations = self.populations(problems);
-        self.stay_apart(&populations, &overlays, problems);
-        let conditions = self.conditions(problems);
-        if self.head.is_none() {
-            problems.push(whole(
-                "no file has a [book] table with name, version and author",
-            ));
-        }
-        Some(Parts {
-            head: self.head?,
-            populations,
-            overlays,
-            conditions,
-        })
-    }
-
-    fn conditions(&self, problems: &mut Vec<Problem>) -> BTreeMap<AgeBand, Arc<Rules>> {
-        let mut conditions = BTreeMap::new();
-        for (_, band) in BANDS {
-            match Rules::of(&self.conditions, Some(band)) {
-                Ok(rules) => {
-                    conditions.insert(band, Arc::new(rules));
-                }
-                Err(error) => {
-                    let place = self.condition_places.get(error.row);
-                    problems.extend(place.map(|place| place.wrong(error.what.clone())));
-                }
-            }
-        }
-        conditions
-    }
-
-    fn in_order(&mut self, problems: &mut Vec<Problem>) -> Vec<Overlay> {
-        let mut ordered: Vec<Overlay> = Vec::new();
-        for (name, place) in &self.order {
-            match self.overlays.remove(name) {
-                Some((overlay, _)) => ordered.push(overlay),
-                None if ordered.iter().any(|known| known.name == *name) => {
-                    problems.push(place.wrong(format!("{name} is named twice")));
-                }
-                None => problems.push(place.wrong(format!("there is no [overlay.{name}]"))),
-            }
-        }
-        for (name, (_, place)) in &self.overlays {
-            let reason = format!("[book] does not name {name} in the order of its overlays");
-            problems.push(place.wrong(reason));
-        }
-        ordered
-    }
-
-    fn populations(&self, problems: &mut Vec<Problem>) -> BTreeMap<AgeBand, Arc<Profile>> {
-        let mut populations = BTreeMap::new();
-        for (name, band) in BANDS {
-            let like = self.likes.get(&band);
-            let likes_itself = like.is_some_and(|like| self.likes.contains_key(like));
-            let groups = like.into_iter().chain([&band]);
-            let mut profile = Profile::default();
-            for (rule, _) in groups
-                .filter_map(|band| self.limits.get(band))
-                .flat_map(BTreeMap::values)
-            {
-                profile.put(*rule);
-            }
-            if likes_itself {
-                let reason = format!("{name} is like a population that is itself like another one");
-                problems.push(whole(reason));
-            } else if profile.rules().next().is_none() {
-                problems.push(whole(format!(
-                    "there are no limits for the population {name}"
-                )));
-            }
-            populations.insert(band, Arc::new(profile));
-        }
-        populations
-    }
-
-    /// Whatever overlays lie on a population, in any mixture, low stays below
-    /// high: each low side is held against each high side.
-    fn stay_apart(
-        &self,
-        populations: &BTreeMap<AgeBand, Arc<Profile>>,
-        overlays: &[Overlay],
-        problems: &mut Vec<Problem>,
-    ) {
-        for (name, band) in BANDS {
-            let base = populations.get(&band);
-            for (overlay, code, change) in changes(overlays, band) {
-                let Some(place) = self.places.get(&(overlay.name.clone(), code)) else {
-                    continue;
-                };
-                let base = base.and_then(|profile| profile.rule(code));
-                let base = base.map(|rule| ("its limits", sides(rule)));
-                let others = changes(overlays, band)
-                    .filter(|(_, other, _)| *other == code)
-                    .map(|(other, _, change)| (other.name.as_str(), (change.low, change.high)));
-                for (other, (low, high)) in base.into_iter().chain(others) {
-                    let met = [(change.low, high), (low, change.high)];
-                    let mut pairs = met.into_iter().filter_map(|(low, high)| low.zip(high));
-                    if pairs.any(|(low, high)| !are_apart(low, high)) {
-                        let reason = format!(
-                            "for the population {name} this meets {other}: a high limit at or below a low one"
-                        );
-                        problems.push(place.wrong(reason));
-                    }
-                }
-            }
-        }
-    }
-}
-
-fn changes(overlays: &[Overlay], band: AgeBand) -> impl Iterator<Item = (&Overlay, Code, &Change)> {
-    let overlays = overlays.iter();
-    let overlays = overlays.filter(move |overlay| overlay.bands.contains(&band));
-    overlays.flat_map(|overlay| {
-        let changes = overlay.changes.iter();
-        changes.map(move |(code, change)| (overlay, *code, change))
-    })
-}
-
-fn sides(rule: &LimitRule) -> (Option<Side>, Option<Side>) {
-    let limits = rule.in_force();
-    let side = |warn, crit| Some(Side { warn, crit });
-    (
-        side(limits.warn_low, limits.crit_low),
-        side(limits.warn_high, limits.crit_high),
-    )
-}
-
-fn are_apart(low: Side, high: Side) -> bool {
+pub(super) fn are_apart(low: Side, high: Side) -> bool {
     let low = low.warn.or(low.crit);
     let high = high.warn.or(high.crit);
     low.zip(high).is_none_or(|(low, high)| low < high)

@@ -15,6 +15,8 @@ pub(super) struct File {
     pub(super) limits: BTreeMap<Spanned<String>, BTreeMap<Spanned<String>, LimitTable>>,
     pub(super) overlay: BTreeMap<Spanned<String>, OverlayTable>,
     pub(super) condition: Vec<Row>,
+    pub(super) score: BTreeMap<Spanned<String>, ScoreTable>,
+    pub(super) escalation: Option<Spanned<EscalationTable>>,
 }
 
 /// `[book]`.
@@ -98,4 +100,41 @@ pub(super) struct OverlayTable {
     pub(super) confidence: String,
     #[serde(default)]
     pub(super) limits: BTreeMap<Spanned<String>, LimitTable>,
+}
+
+/// `[score.news2]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ScoreTable {
+    #[expect(dead_code, reason = "for who reads the file")]
+    pub(super) basis: String,
+    #[expect(dead_code, reason = "for who reads the file")]
+    pub(super) confidence: String,
+    #[expect(dead_code, reason = "for who reads the file")]
+    pub(super) note: Option<String>,
+    #[serde(default)]
+    pub(super) items: BTreeMap<Spanned<String>, Vec<Spanned<ScoreRow>>>,
+}
+
+/// `{ from = 9, to = 11, points = 1 }`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ScoreRow {
+    pub(super) from: Option<f64>,
+    pub(super) to: Option<f64>,
+    pub(super) is: Option<String>,
+    pub(super) on: Option<String>,
+    pub(super) points: u8,
+}
+
+/// `[escalation]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EscalationTable {
+    pub(super) on_call_after_s: u32,
+    pub(super) unattended_after_s: u32,
+    #[expect(dead_code, reason = "for who reads the file")]
+    pub(super) basis: String,
+    #[expect(dead_code, reason = "for who reads the file")]
+    pub(super) confidence: String,
 }

@@ -244,6 +244,7 @@ fn what_is_wrong_is_said_with_file_and_line() {
     let adult = |from: &str, to: &str| refused("adult.toml", from, to);
     let head = |from: &str, to: &str| refused("book.toml", from, to);
     let overlay = |from: &str, to: &str| refused("overlays.toml", from, to);
+    let score = |from: &str, to: &str| refused("scores.toml", from, to);
     let told = [
         ("a typo in a key", adult("hysteresis = 3", "hystersis = 3")),
         ("a typo in a priority", adult("\"medium\"", "\"medum\"")),
@@ -327,6 +328,65 @@ fn what_is_wrong_is_said_with_file_and_line() {
                 "low = { crit = 60, warn = 65 }",
                 "low = { crit = 60, warn = 115 }",
             ),
+        ),
+        (
+            "no score",
+            score(
+                "[score.mews]",
+                "[score.muse]\nbasis = \"\"\nconfidence = \"\"\n[score.mews]",
+            ),
+        ),
+        (
+            "no item of a score",
+            score("respiration = [", "breathing = ["),
+        ),
+        (
+            "a gap between ranges",
+            score("{ from = 12, to = 20", "{ from = 13, to = 20"),
+        ),
+        (
+            "ranges that overlap",
+            score("{ from = 12, to = 20", "{ from = 11, to = 20"),
+        ),
+        (
+            "a range without an end for what is higher",
+            score("{ from = 25, points", "{ from = 25, to = 60, points"),
+        ),
+        (
+            "a range that ends before it begins",
+            score("{ from = 12, to = 20", "{ from = 20, to = 12"),
+        ),
+        (
+            "finer than a monitor shows",
+            score("{ from = 9, to = 11,", "{ from = 8.5, to = 11,"),
+        ),
+        (
+            "too many points",
+            score("{ to = 8, points = 3", "{ to = 8, points = 30"),
+        ),
+        ("no such word", score("is = \"oxygen\"", "is = \"helium\"")),
+        (
+            "a number for a word",
+            score("is = \"A\", points", "from = 1, points"),
+        ),
+        (
+            "no row for oxygen",
+            score("    { is = \"oxygen\", points = 2 },\n", ""),
+        ),
+        (
+            "a second scale of something else",
+            score(
+                "[score.news2_scale2.items]\nsaturation",
+                "[score.news2_scale2.items]\npulse",
+            ),
+        ),
+        (
+            "called before they are asked",
+            head("unattended_after_s = 180", "unattended_after_s = 60"),
+        ),
+        (
+            "called at once",
+            head("on_call_after_s = 60", "on_call_after_s = 1"),
         ),
         (
             "a population like none",

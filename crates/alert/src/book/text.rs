@@ -75,6 +75,7 @@ pub(super) fn built_in() -> Vec<BookFile> {
         ("infant.toml", include_str!("../../rules/infant.toml")),
         ("neonate.toml", include_str!("../../rules/neonate.toml")),
         ("overlays.toml", include_str!("../../rules/overlays.toml")),
+        ("scores.toml", include_str!("../../rules/scores.toml")),
     ]
     .into_iter()
     .map(|(name, text)| BookFile {

@@ -1,6 +1,7 @@
 //! The worked cases of the reference, and what not knowing means.
 
 use super::*;
+use crate::book::RuleBook;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -11,6 +12,10 @@ fn records(table: &str) -> Vec<BTreeMap<String, String>> {
     reader.deserialize().map(Result::unwrap).collect()
 }
 
+fn table(kind: Kind) -> Table {
+    RuleBook::built_in().scores().table(kind).clone()
+}
+
 fn letter(text: &str) -> f64 {
     f64::from(
         "ACVPU"
@@ -18,6 +23,117 @@ fn letter(text: &str) -> f64 {
             .map(|n| u32::try_from(n).unwrap())
             .unwrap(),
     )
+}
+
+/// Every row of the reference gives its points at both of its ends, and the
+/// built-in tables ask for nothing else.
+#[test]
+fn the_built_in_tables_are_the_reference() {
+    let item = |name: &str| match name {
+        "rr" => Some(Item::Respiration),
+        "spo2" | "spo2_scale1" | "spo2_scale2" => Some(Item::Saturation),
+        "o2" => Some(Item::Oxygen),
+        "sbp" => Some(Item::Systolic),
+        "pulse" | "hr" => Some(Item::Pulse),
+        "acvpu" | "avpu" => Some(Item::Consciousness),
+        "gcs" => Some(Item::ComaScale),
+        "temp" => Some(Item::Temperature),
+        "map" => Some(Item::MeanPressure),
+        "age" => Some(Item::Age),
+        _ => None,
+    };
+    let kind = |row: &BTreeMap<String, String>| match row.get("score").map(String::as_str) {
+        Some("MEWS") => vec![Kind::Mews],
+        Some("REMS") => vec![Kind::Rems],
+        Some("qSOFA") => vec![Kind::Qsofa],
+        Some("SIRS" | "ShockIndex" | "MSI" | "SIPA") => vec![],
+        _ => match row["parameter"].as_str() {
+            "spo2_scale1" => vec![Kind::News2(SaturationScale::One)],
+            "spo2_scale2" => vec![Kind::News2(SaturationScale::Two)],
+            _ => vec![
+                Kind::News2(SaturationScale::One),
+                Kind::News2(SaturationScale::Two),
+            ],
+        },
+    };
+    let mut rows = 0;
+    let news2 = records(include_str!("../../data/news2.csv"));
+    let others = records(include_str!("../../data/scores_other.csv"));
+    // The score of NEWS2's rows is their points.
+    let news2 = news2.into_iter().map(|mut row| {
+        let points = row.remove("score").unwrap();
+        row.insert("points".into(), points);
+        row
+    });
+    for row in news2.chain(others) {
+        for kind in kind(&row) {
+            let name = row.get("parameter").or(row.get("item")).unwrap();
+            let item = item(name).unwrap();
+            let condition = row.get("condition").map_or("", String::as_str);
+            let ends = ["lo_inclusive", "hi_inclusive"].map(|end| row[end].as_str());
+            let words = [condition, ends[0]];
+            let values: Vec<f64> = match item {
+                Item::Consciousness => {
+                    let word = words
+                        .iter()
+                        .find(|word| "ACVPU".contains(**word) && !word.is_empty());
+                    vec![letter(word.unwrap())]
+                }
+                Item::Oxygen => vec![f64::from(u8::from(condition == "oxygen"))],
+                _ => ends.iter().filter_map(|end| end.parse().ok()).collect(),
+            };
+            let oxygen = f64::from(u8::from(condition == "oxygen"));
+            for value in values {
+                let known = |asked: Item| match asked {
+                    _ if asked == item => Some(value),
+                    Item::Oxygen => Some(oxygen),
+                    _ => None,
+                };
+                let points = table(kind).points(item, known).unwrap();
+                let wanted = row["points"].parse().unwrap();
+                let wanted = Points {
+                    low: wanted,
+                    high: wanted,
+                };
+                assert_eq!(points, wanted, "{kind:?} {value} {row:?}");
+                rows += 1;
+            }
+        }
+    }
+    assert!(rows > 150, "{rows}");
+    let asked = |kind| table(kind).items().count();
+    let news2 = asked(Kind::News2(SaturationScale::One));
+    assert_eq!((news2, asked(Kind::News2(SaturationScale::Two))), (7, 7));
+    assert_eq!(
+        (asked(Kind::Mews), asked(Kind::Qsofa), asked(Kind::Rems)),
+        (5, 3, 6)
+    );
+}
+
+/// A book that says nothing of scores and escalation, as those recorded before
+/// they could, has the built-in ones; what it says of one score leaves the others.
+#[test]
+fn a_book_without_scores_has_the_built_in_ones() {
+    let built_in = RuleBook::built_in();
+    let mut files = built_in.files().to_vec();
+    files.retain(|file| file.name != "scores.toml");
+    for file in &mut files {
+        let end = file.text.find("[escalation]").unwrap_or(file.text.len());
+        file.text.truncate(end);
+    }
+    let old = RuleBook::parse(files.clone()).unwrap();
+    assert_eq!(old.scores(), built_in.scores());
+    assert_eq!(old.escalation(), built_in.escalation());
+    let own = "[score.qsofa]\nbasis = \"\"\nconfidence = \"\"\n[score.qsofa.items]\n\
+               systolic = [{ to = 90, points = 2 }, { from = 91, points = 0 }]\n\
+               coma_scale = [{ to = 14, points = 1 }, { from = 15, points = 0 }]\n";
+    files[0].text.push_str(own);
+    let new = RuleBook::parse(files).unwrap();
+    let known = |item: Item| (item == Item::Systolic).then_some(90.0);
+    let score = new.scores().table(Kind::Qsofa).score(known);
+    assert_eq!((score.points.low, score.points.high), (2, 3));
+    let news2 = Kind::News2(SaturationScale::Two);
+    assert_eq!(new.scores().table(news2), built_in.scores().table(news2));
 }
 
 #[test]
@@ -46,7 +162,7 @@ fn the_worked_cases_of_news2() {
             "1" => SaturationScale::One,
             _ => SaturationScale::Two,
         };
-        let (table, name) = (Table::of(Kind::News2(scale)), &case["name"]);
+        let (table, name) = (table(Kind::News2(scale)), &case["name"]);
         let lookup = |item: Item| known.get(&item).copied();
         for (item, _, column) in columns.iter().filter(|c| !case[c.2].is_empty()) {
             let points = table.points(*item, lookup).unwrap();
@@ -95,7 +211,7 @@ fn the_worked_cases_of_the_others() {
                 continue;
             }
         };
-        let score = Table::of(kind).score(|item| {
+        let score = table(kind).score(|item| {
             let name = match item {
                 Item::Respiration => "rr",
                 Item::Saturation => "spo2",
@@ -125,7 +241,7 @@ fn the_worked_cases_of_the_others() {
 
 #[test]
 fn oxygen_unknown_leaves_scale_two_open() {
-    let table = Table::of(Kind::News2(SaturationScale::Two));
+    let table = table(Kind::News2(SaturationScale::Two));
     let known = |item: Item| (item == Item::Saturation).then_some(97.0);
     let points = table.points(Item::Saturation, known).unwrap();
     assert_eq!((points.low, points.high), (0, 3));
@@ -133,7 +249,7 @@ fn oxygen_unknown_leaves_scale_two_open() {
 
 #[test]
 fn new_confusion_is_no_letter_of_mews() {
-    let table = Table::of(Kind::Mews);
+    let table = table(Kind::Mews);
     let known = |item: Item| (item == Item::Consciousness).then_some(1.0);
     let points = table.points(Item::Consciousness, known).unwrap();
     assert_eq!((points.low, points.high), (0, 3));
@@ -141,7 +257,7 @@ fn new_confusion_is_no_letter_of_mews() {
 
 #[test]
 fn what_is_missing_in_qsofa_may_be_nothing() {
-    let score = Table::of(Kind::Qsofa).score(|_| None);
+    let score = table(Kind::Qsofa).score(|_| None);
     assert_eq!(
         (score.points.low, score.points.high, score.missing),
         (0, 3, 3)
@@ -152,7 +268,7 @@ proptest! {
     /// To learn a value never widens the range nor leaves it.
     #[test]
     fn knowing_more_narrows(values in prop::collection::vec(prop::option::of(0.0..250.0f64), 7), hidden in 0..7usize) {
-        let table = Table::of(Kind::News2(SaturationScale::Two));
+        let table = table(Kind::News2(SaturationScale::Two));
         let items: Vec<Item> = table.items().collect();
         let known = |with: bool| {
             table.score(|item| {

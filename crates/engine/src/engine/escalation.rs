@@ -1,29 +1,26 @@
 //! What becomes of a high-priority alert that nobody sees to, and the way that
 //! each demand for attention took. Deadlines follow from records alone (I1): from
-//! when it was raised, whether somebody acknowledged it, until when it rests.
+//! when it was raised, whether somebody acknowledged it, until when it rests, and
+//! the times of the rule book.
 
 use super::Engine;
 use crate::effects::Effects;
+use enroute_alert::book::Escalation as Times;
 use enroute_model::frame::Priority;
 use enroute_model::state::{AlertKind, AlertState, Escalation, ValuePath};
-use enroute_model::time::{EngineTime, Span};
-
-/// After this time those on call are given it too.
-const ON_CALL_AFTER: Span = Span::from_secs(60);
-/// After this time nobody has seen to it, and an alert of its own says so.
-const UNATTENDED_AFTER: Span = Span::from_secs(180);
+use enroute_model::time::EngineTime;
 
 /// What comes next for an alert, and when. Somebody who lets it rest has seen it:
 /// the time counts anew from the end of the rest.
-fn next(alert: &AlertState) -> Option<(Escalation, EngineTime)> {
+fn next(alert: &AlertState, times: Times) -> Option<(Escalation, EngineTime)> {
     let waits = alert.priority == Priority::High
         && alert.acknowledged.is_none()
         && alert.kind != AlertKind::NotAttended;
     let raised_at = alert.path.raised_at;
     let from = { alert.paused_until }.map_or(raised_at, |until| until.max(raised_at));
     let (step, after) = match alert.escalation {
-        Escalation::None => (Escalation::OnCall, ON_CALL_AFTER),
-        Escalation::OnCall => (Escalation::Unattended, UNATTENDED_AFTER),
+        Escalation::None => (Escalation::OnCall, times.on_call_after),
+        Escalation::OnCall => (Escalation::Unattended, times.unattended_after),
         Escalation::Unattended => return None,
     };
     waits.then(|| (step, from.plus(after)))
@@ -35,7 +32,9 @@ impl Engine {
         if self.exercise {
             return None;
         }
-        let due = self.alerts.open().filter_map(next);
+        let times = self.rules.escalation();
+        let due = self.alerts.open();
+        let due = due.filter_map(|alert| next(alert, times));
         due.map(|(_, at)| at).min()
     }
 
@@ -44,8 +43,9 @@ impl Engine {
         if self.escalation_at().is_none_or(|due| due > self.now) {
             return;
         }
+        let times = self.rules.escalation();
         let due = self.alerts.open().filter_map(|alert| {
-            let (step, at) = next(alert)?;
+            let (step, at) = next(alert, times)?;
             (at <= self.now).then_some((alert.alert_id, step))
         });
         for (alert_id, step) in due.collect::<Vec<_>>() {

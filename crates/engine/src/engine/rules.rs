@@ -5,9 +5,10 @@
 use super::{Bound, Engine, RestoreError};
 use crate::effects::Effects;
 use enroute_alert::auto;
-use enroute_alert::book::{Books, RuleBook};
+use enroute_alert::book::{Books, Escalation, RuleBook};
 use enroute_alert::condition::Rules as Conditions;
 use enroute_alert::profile::{Profile, is_ordered};
+use enroute_alert::score::Scores;
 use enroute_model::catalogue::catalogue;
 use enroute_model::frame::{Code, Priority};
 use enroute_model::ids::BookHash;
@@ -67,6 +68,15 @@ impl Rules {
 
     pub(super) fn conditions(&self) -> &Arc<Conditions> {
         &self.conditions
+    }
+
+    pub(super) fn scores(&self) -> &Scores {
+        self.book.scores()
+    }
+
+    /// When alerts that nobody acknowledges are passed on.
+    pub(super) fn escalation(&self) -> Escalation {
+        self.book.escalation()
     }
 
     /// Lays them on top of each other anew.

@@ -8,7 +8,7 @@
 
 use super::{Ctx, Source};
 use crate::value::{Incoming, Origin, Slot};
-use enroute_alert::score::{Item, Kind, SaturationScale, Score, Table, shock_index};
+use enroute_alert::score::{Item, Kind, SaturationScale, Score, shock_index};
 use enroute_model::catalogue::catalogue;
 use enroute_model::frame::{Code, Metric};
 use enroute_model::reading::{Decimal, NoValue, Reading};
@@ -134,7 +134,7 @@ impl Source {
             (codes.mews, Kind::Mews),
             (codes.qsofa, Kind::Qsofa),
         ] {
-            let table = Table::of(kind);
+            let table = ctx.scores.table(kind);
             let known = table.items().filter(|i| inputs.get(*i).is_some()).count();
             let score = table.score(|item| inputs.get(item));
             let score = Some(score).filter(|_| adult && known >= ITEMS_MIN);

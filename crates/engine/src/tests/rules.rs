@@ -9,7 +9,8 @@ use enroute_model::ids::BookHash;
 use enroute_model::state::Verdict;
 use std::sync::{Arc, LazyLock};
 
-/// The built-in book, and *strict*: HR above 100 for 10 s, over after 20 s below.
+/// The built-in book, and *strict*: HR above 100 for 10 s, over after 20 s below; on
+/// call after 20 s, unattended after 40 s; a pulse of 91 to 110 is red in NEWS2.
 pub(super) static BOOKS: LazyLock<Books> = LazyLock::new(|| {
     let books = Books::default();
     let built_in = RuleBook::built_in();
@@ -18,7 +19,13 @@ pub(super) static BOOKS: LazyLock<Books> = LazyLock::new(|| {
         let strict = "high = { warn = 100, crit = 150 }\nwarn = { priority = \"medium\", on_delay_s = 10, off_delay_s = 20 }";
         BookFile {
             name: file.name.clone(),
-            text: file.text.replacen(hr, strict, 1).replace("name = \"enroute\"", "name = \"strict\""),
+            text: file
+                .text
+                .replacen(hr, strict, 1)
+                .replace("name = \"enroute\"", "name = \"strict\"")
+                .replace("on_call_after_s = 60", "on_call_after_s = 20")
+                .replace("unattended_after_s = 180", "unattended_after_s = 40")
+                .replace("from = 91, to = 110, points = 1", "from = 91, to = 110, points = 3"),
         }
     });
     books.put(Arc::new(RuleBook::parse(files.collect()).unwrap()));
@@ -76,6 +83,39 @@ fn the_same_book_again_changes_nothing() {
          21 book built-in
          21..40 amb hr=130",
     );
+}
+
+#[test]
+fn a_book_says_when_an_alert_is_passed_on() {
+    check(
+        "rules_escalation",
+        "0 book strict
+         1..60 amb hr=30",
+    );
+    // Of an alert that stands, the times of the new book count too.
+    check(
+        "rules_escalation_later",
+        "0..50 amb spo2=80
+         51 book strict
+         51..60 amb spo2=80",
+    );
+}
+
+#[test]
+fn a_book_has_its_own_points() {
+    let red = |trace: &str| {
+        let (engine, _) = verdicts(trace);
+        let scores = engine.state().sources[0].scores.clone();
+        let code = catalogue().vital_by_id("news2").unwrap().code;
+        let news2 = scores.iter().find(|score| score.code == code).unwrap();
+        (news2.low, news2.single_red)
+    };
+    let built_in = red("0..9 amb hr=100 rr_co2=16");
+    assert_eq!(built_in, (1, false));
+    assert_eq!(red("0 book strict\n1..9 amb hr=100 rr_co2=16"), (3, true));
+    // The next computation goes by it.
+    let later = "0..9 amb hr=100 rr_co2=16\n10 book strict\n11..19 amb hr=100 rr_co2=16";
+    assert_eq!(red(later), (3, true));
 }
 
 #[test]

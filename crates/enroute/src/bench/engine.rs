@@ -4,8 +4,8 @@
 //! One engine by the built-in rule book, an adult with every overlay: twelve
 //! numerics a second, or three waveforms of a second. A record of the journal is
 //! decoded, checked and handled as the live view does it. Yardstick and subject
-//! take turns every few frames, so that whatever else the machine does falls on
-//! both. `crates/engine/tests/allocations.rs` counts what the engine allocates.
+//! take turns every few frames; a round's figure is the median of its turns, so
+//! that what else the machine does stays out of it. `crates/engine/tests/allocations.rs` counts what the engine allocates.
 
 use super::{Vehicle, numerics, vehicles, waveform};
 use crate::args::EngineArgs;
@@ -29,7 +29,7 @@ use std::hint::black_box;
 /// Frames of a round.
 const FRAMES: usize = 2_000;
 /// Frames before yardstick and subject change places.
-const TURN: usize = 250;
+const TURN: usize = 100;
 /// Frames before the first round: every window of the rule book is full.
 const BEFORE: i64 = 4_000;
 
@@ -101,9 +101,8 @@ impl Cost {
     }
 }
 
-/// The times of one round.
-#[derive(Default)]
-struct Round {
+/// The times of one turn, microseconds.
+struct Turn {
     prost: i64,
     decode: i64,
     engine: i64,
@@ -134,7 +133,7 @@ fn measure(name: &'static str, stream: Stream, body: fn(i64) -> Body, rounds: u1
     bench.admit()?;
     bench.round(BEFORE)?;
     let frames = i64::try_from(FRAMES)?;
-    let rounds: Vec<Round> = (0..rounds)
+    let rounds: Vec<Vec<Turn>> = (0..rounds)
         .map(|_| bench.round(frames))
         .collect::<Result<_>>()?;
     let (_, frame) = bench.frame(bench.second);
@@ -201,21 +200,21 @@ impl Bench {
         (append.payload, frame)
     }
 
-    fn round(&mut self, frames: i64) -> Result<Round> {
-        let mut round = Round::default();
+    fn round(&mut self, frames: i64) -> Result<Vec<Turn>> {
+        let mut round = Vec::new();
         let last = self.second.saturating_add(frames);
         while self.second < last {
             let turn = self.second..self.second.saturating_add(i64::try_from(TURN)?);
             let made: Vec<(i64, (Bytes, Bytes))> =
                 turn.map(|second| (second, self.frame(second))).collect();
-            round.prost += self.timed(|_| {
+            let prost = self.timed(|_| {
                 for (_, (_, frame)) in &made {
                     black_box(v1::Frame::decode(black_box(frame.clone()))?);
                 }
                 Ok(())
             })?;
             let mut decoded = Vec::with_capacity(TURN);
-            round.decode += self.timed(|_| {
+            let decode = self.timed(|_| {
                 for (_, (payload, _)) in &made {
                     decoded.push(record::decode(black_box(payload))?);
                 }
@@ -227,7 +226,7 @@ impl Bench {
                 .zip(decoded)
                 .map(|((second, _), entry)| self.record(at(*second), entry))
                 .collect();
-            round.engine += self.timed(|bench| {
+            let engine = self.timed(|bench| {
                 for record in &records {
                     bench.out.clear();
                     let verdict = bench.engine.handle(record, &mut bench.out);
@@ -238,6 +237,11 @@ impl Bench {
                 }
                 Ok(())
             })?;
+            round.push(Turn {
+                prost,
+                decode,
+                engine,
+            });
             self.second = self.second.saturating_add(i64::try_from(TURN)?);
         }
         Ok(round)
@@ -253,7 +257,7 @@ impl Bench {
 
 #[expect(clippy::cast_precision_loss, reason = "microseconds of a few seconds")]
 fn per_frame(us: i64) -> f64 {
-    us as f64 * 1_000.0 / FRAMES as f64
+    us as f64 * 1_000.0 / TURN as f64
 }
 
 #[expect(clippy::cast_precision_loss, reason = "microseconds of a few seconds")]
@@ -261,13 +265,21 @@ fn over(us: i64, yardstick: i64) -> f64 {
     us as f64 / yardstick.max(1) as f64
 }
 
-fn spread(rounds: &[Round], of: impl Fn(&Round) -> f64) -> Spread {
-    let mut figures: Vec<f64> = rounds.iter().map(of).collect();
-    figures.sort_by(f64::total_cmp);
-    let at = |place: usize| figures.get(place).copied().unwrap_or(f64::NAN);
+fn spread(rounds: &[Vec<Turn>], of: impl Fn(&Turn) -> f64) -> Spread {
+    let median = |figures: &[f64]| figures.get(figures.len() / 2).copied();
+    let mut figures: Vec<f64> = rounds
+        .iter()
+        .filter_map(|turns| median(&sorted(turns.iter().map(&of).collect())))
+        .collect();
+    figures = sorted(figures);
     Spread {
-        least: at(0),
-        median: at(figures.len() / 2),
-        greatest: at(figures.len().saturating_sub(1)),
+        least: figures.first().copied().unwrap_or(f64::NAN),
+        median: median(&figures).unwrap_or(f64::NAN),
+        greatest: figures.last().copied().unwrap_or(f64::NAN),
     }
+}
+
+fn sorted(mut figures: Vec<f64>) -> Vec<f64> {
+    figures.sort_by(f64::total_cmp);
+    figures
 }

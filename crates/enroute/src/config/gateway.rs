@@ -50,6 +50,9 @@ pub(crate) struct SimulatorConfig {
     /// Minutes from door to door.
     #[serde(default = "default_minutes")]
     pub(crate) minutes: Spanned<u32>,
+    /// How full the box's battery is at the start; absent: the seed decides.
+    #[serde(default)]
+    pub(crate) battery_percent: Option<Spanned<u32>>,
 }
 
 fn default_shutdown_s() -> Spanned<u64> {
@@ -84,6 +87,15 @@ impl SimulatorConfig {
                 course.span(),
                 format!("course {:?} is not known", course.get_ref()),
                 format!("choose one of {}", known.join(", ")),
+            ));
+        }
+        if let Some(percent) = &self.battery_percent
+            && *percent.get_ref() > 100
+        {
+            return Err(Wrong::at(
+                percent.span(),
+                format!("battery_percent = {} is out of range", percent.get_ref()),
+                "give a number from 0 to 100",
             ));
         }
         if !(1..=1_440).contains(self.minutes.get_ref()) {

@@ -5,6 +5,7 @@ use enroute_alert::profile::{LimitRule, Manner, Profile};
 use enroute_model::catalogue::catalogue;
 use enroute_model::frame::{Code, Priority};
 use enroute_model::registry::AgeBand;
+use enroute_model::time::Span;
 use std::fmt::Write;
 
 /// Name, version, author and approval of a book.
@@ -47,6 +48,16 @@ pub(super) fn table(book: &RuleBook, band: Option<AgeBand>, conditions: &[String
             );
         }
     }
+    let times = book.escalation();
+    let seconds = |span: Span| span.0 / 1_000_000;
+    line(
+        &mut text,
+        format_args!(
+            "nobody acknowledges: to those on call after {} s, told as unattended after {} s",
+            seconds(times.on_call_after),
+            seconds(times.unattended_after)
+        ),
+    );
     line(&mut text, format_args!(""));
     line(&mut text, format_args!("{HEADING}"));
     for rule in book.profile(band, conditions).rules() {
@@ -95,7 +106,7 @@ fn told(manner: Manner) -> String {
         Priority::Medium => "medium",
         Priority::Low => "low",
     };
-    let seconds = |span: enroute_model::time::Span| span.0 / 1_000_000;
+    let seconds = |span: Span| span.0 / 1_000_000;
     let latching = if manner.latching { ", latches" } else { "" };
     format!(
         "{priority}, {} s, {} s{latching}",
