@@ -135,6 +135,15 @@ impl LimitRule {
         &self.terms
     }
 
+    /// Whether a value is beyond none of the limits.
+    #[must_use]
+    pub fn is_inside(&self, value: f64) -> bool {
+        let low = [self.low.warn, self.low.crit].into_iter().flatten();
+        let high = [self.high.warn, self.high.crit].into_iter().flatten();
+        low.map(|level| level.limit).all(|limit| value >= limit)
+            && high.map(|level| level.limit).all(|limit| value <= limit)
+    }
+
     /// The limits as viewers see them.
     #[must_use]
     pub fn in_force(&self) -> LimitsInForce {

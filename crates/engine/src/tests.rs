@@ -14,6 +14,7 @@ mod scores;
 mod technical;
 mod timelines;
 mod travel;
+mod validity;
 
 use crate::{Effects, Engine};
 use enroute_model::catalogue::catalogue;

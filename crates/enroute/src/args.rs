@@ -17,7 +17,7 @@ pub(crate) use replay::{
     From, Order, Recorded, RecordingsAction, RecordingsArgs, ReplayArgs, Speed,
 };
 pub(crate) use report::{AlertsAction, AlertsArgs, ReevaluateArgs, ReportArgs};
-pub(crate) use rules::{LimitsArgs, RulesAction, RulesArgs};
+pub(crate) use rules::{BaselineArgs, LimitsArgs, RulesAction, RulesArgs};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -295,6 +295,8 @@ pub(crate) enum TransferAction {
     Alert(AlertArgs),
     /// Set a patient's own limits, or limits around the current values
     Limits(LimitsArgs),
+    /// Say what is usual for a patient: changes are counted from it
+    Baseline(BaselineArgs),
 }
 
 /// What to do about which alert.

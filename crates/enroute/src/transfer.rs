@@ -3,11 +3,12 @@
 mod limits;
 
 use crate::args::{
-    Age, AlertArgs, Grams, InfoArgs, LegArg, LimitsArgs, PlaceArg, TransferAction, TransferArgs,
+    Age, AlertArgs, BaselineArgs, Grams, InfoArgs, LegArg, LimitsArgs, PlaceArg, TransferAction,
+    TransferArgs,
 };
 use crate::client::{self, RESPONSE_BYTES_MAX};
 use crate::log::{self, Screen};
-use crate::watch::{account, json, words};
+use crate::watch::{account, json, rules, words};
 use crate::{out, utc};
 use anyhow::{Context, Result, anyhow};
 use enroute_wire::v1;
@@ -51,6 +52,7 @@ pub(crate) async fn run(args: TransferArgs, log: Option<&str>) -> Result<ExitCod
         }
         TransferAction::Alert(args) => server.attend(args).await?,
         TransferAction::Limits(args) => server.limits(args).await?,
+        TransferAction::Baseline(args) => server.baseline(args).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -149,6 +151,11 @@ impl Server {
 
     async fn limits(&self, args: LimitsArgs) -> Result<()> {
         let (action, done) = limits::action(&args)?;
+        self.act_as(&args.transfer, action, &done, args.actor).await
+    }
+
+    async fn baseline(&self, args: BaselineArgs) -> Result<()> {
+        let (action, done) = limits::baseline(&args)?;
         self.act_as(&args.transfer, action, &done, args.actor).await
     }
 
@@ -360,7 +367,7 @@ fn show_lines(state: &v1::TransferState) -> Vec<String> {
             travel.eta_us.map(utc::rfc3339).unwrap_or_default(),
         );
     }
-    for line in limits::lines(state.rules.as_ref()) {
+    for line in rules::lines(state) {
         say("rules", line);
     }
     for alert in &state.alert {

@@ -9,6 +9,7 @@ mod data;
 pub(crate) mod json;
 pub(crate) mod patient;
 pub(crate) mod picture;
+pub(crate) mod rules;
 pub(crate) mod screen;
 mod tiles;
 mod wave;

@@ -51,7 +51,8 @@ fn the_built_in_book_is_the_reference() {
         let profile = book.population(Some(band));
         let mut rows = 0;
         for row in reference().filter(|row| row["population"] == population) {
-            // A conditional rule: no limit of a vital sign.
+            // A conditional rule: no limit of a vital sign. A course of the engine
+            // has its figures.
             if row["param"] == "spo2_hi_on_o2" {
                 continue;
             }
@@ -94,9 +95,11 @@ fn the_built_in_book_is_the_reference() {
 fn basis_and_note_of_the_reference_stand_in_the_files() {
     let book = RuleBook::built_in();
     let all: String = book.files().iter().map(|file| file.text.as_str()).collect();
-    for row in reference().filter(|row| row["param"] != "spo2_hi_on_o2") {
-        for column in ["basis", "confidence", "note"] {
-            assert!(all.contains(&row[column]), "{column} of {row:?}");
+    for row in reference() {
+        let conditional = row["param"] == "spo2_hi_on_o2";
+        let columns = if conditional { 2 } else { 3 };
+        for column in ["basis", "confidence", "note"].iter().take(columns) {
+            assert!(all.contains(&row[*column]), "{column} of {row:?}");
         }
     }
 }

@@ -92,6 +92,7 @@ pub(super) enum Clause {
     },
     /// An earlier rule is raised.
     Raised(usize),
+    UnlessRaised(usize),
     Not(Box<Clause>),
     All(Vec<Clause>),
     Any(Vec<Clause>),
@@ -253,6 +254,10 @@ impl Clause {
             Self::Raised(rule) => {
                 let rule = at.earlier.get(*rule);
                 rule.map_or(TOO_LITTLE, RuleState::as_clause)
+            }
+            Self::UnlessRaised(rule) => {
+                let rule = at.earlier.get(*rule);
+                plain(holds(!rule.is_some_and(|rule| rule.machine.is_raised())))
             }
             Self::Not(clause) => {
                 let asked = clause.ask(memory, at);

@@ -145,11 +145,8 @@ impl Builder<'_> {
                 before: seconds((*before_s).into())?,
                 after: seconds((*after_s).into())?,
             },
-            Ask::Raised(id) => {
-                let place = self.rules.list.iter().position(|rule| rule.id == *id);
-                let here = place.ok_or_else(|| format!("no condition {id} before this one"))?;
-                Clause::Raised(here)
-            }
+            Ask::Raised(id) => Clause::Raised(self.earlier(id)?),
+            Ask::UnlessRaised(id) => Clause::UnlessRaised(self.earlier(id)?),
             Ask::Not(ask) => Clause::Not(Box::new(self.clause(ask)?)),
             Ask::All(asks) => Clause::All(self.several(asks)?),
             Ask::Any(asks) => Clause::Any(self.several(asks)?),
@@ -171,6 +168,11 @@ impl Builder<'_> {
                 }
             }
         })
+    }
+
+    fn earlier(&self, id: &str) -> Result<usize, String> {
+        let place = self.rules.list.iter().position(|rule| rule.id == id);
+        place.ok_or_else(|| format!("no condition {id} before this one"))
     }
 
     fn several(&mut self, asks: &[Ask]) -> Built<Vec<Clause>> {

@@ -214,6 +214,9 @@ pub enum Ask {
     },
     /// An earlier rule of the book is raised.
     Raised(String),
+    /// No alert of that earlier rule stands, also while too little is known to
+    /// raise one: for what would say the same twice.
+    UnlessRaised(String),
     /// It does not hold.
     Not(Box<Ask>),
     /// All of them.

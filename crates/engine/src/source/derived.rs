@@ -123,8 +123,9 @@ impl Source {
         }
         self.derived_at = Some(ctx.at);
         let inputs = self.inputs();
-        let oldest = inputs.oldest?;
         let codes = &*CODES;
+        // Of nothing at all no score is left either.
+        let oldest = inputs.oldest.or_else(|| self.derived_before())?;
         let index = inputs.get(Item::Pulse).zip(inputs.get(Item::Systolic));
         let index = index.and_then(|(pulse, systolic)| shock_index(pulse, systolic));
         let mut due = self.put_derived(codes.shock_index, index, oldest, ctx);
@@ -144,6 +145,13 @@ impl Source {
                 .min();
         }
         due
+    }
+
+    /// The origin of what was computed before.
+    fn derived_before(&self) -> Option<Origin> {
+        let mut derived = self.values.iter();
+        let derived = derived.find(|(metric, _)| is_derived(metric.code));
+        derived.map(|(_, slot)| slot.origin)
     }
 
     /// The scores as viewers see them.

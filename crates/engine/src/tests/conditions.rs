@@ -240,3 +240,53 @@ fn a_baseline_is_checked_and_kept() {
     let restored = Engine::restore(&engine.snapshot()).unwrap();
     assert_eq!(restored.state(), engine.state());
 }
+
+#[test]
+fn heart_rate_and_pressure_that_move_apart_are_told_before_any_limit() {
+    let mut trace = String::new();
+    for minute in 0..14 {
+        let (from, to) = (minute * 60, minute * 60 + 59);
+        let (hr, sys) = (72 + 2 * minute, 128 - 2 * minute);
+        writeln!(trace, "{from}..{to} amb hr={hr} abp_sys={sys}").unwrap();
+    }
+    // It stays like this: nothing moves any more.
+    trace.push_str("840..1700 amb hr=100 abp_sys=102\n");
+    check("shock_developing", &trace);
+    // One of them alone is no shock.
+    let alone = trace.replace("abp_sys=1", "nibp_dia=7");
+    assert!(!told(&alone).contains("shock_developing"));
+}
+
+#[test]
+fn one_red_item_is_told_and_the_score_itself_says_more() {
+    check(
+        "news2_red",
+        "0 amb crew enters acvpu=0
+         0 amb crew enters o2_supp=0
+         1..3700 amb hr=80 spo2=91 rr_co2=16 nibp_sys=125@300 temp1=37
+         3701..3800 amb hr=115 spo2=91 rr_co2=22 nibp_sys=125@300 temp1=37
+         3801..4000 amb hr=80 spo2=96 rr_co2=16 nibp_sys=125@300 temp1=37",
+    );
+}
+
+#[test]
+fn a_neonate_has_too_much_saturation_only_on_oxygen() {
+    check(
+        "spo2_hi_on_o2",
+        "0 amb crew neonate
+         1..120 amb spo2=98
+         121 amb crew enters o2_supp=1
+         122..240 amb spo2=98
+         241..250 amb spo2=95
+         251..260 amb spo2=94",
+    );
+    let on_oxygen = "0 amb crew neonate\n1..120 amb spo2=98 fio2=30";
+    assert!(told(on_oxygen).contains("spo2_hi_on_o2"));
+    for not in ["fio2=21", "temp1=37"] {
+        assert!(!told(&on_oxygen.replace("fio2=30", not)).contains("spo2_hi_on_o2"));
+    }
+    let at_term = format!("0 registry mark term_neonate\n{on_oxygen}");
+    assert!(!told(&at_term).contains("spo2_hi_on_o2"));
+    let of_unknown_age = on_oxygen.replace("amb crew neonate", "tick");
+    assert!(!told(&of_unknown_age).contains("spo2_hi_on_o2"));
+}

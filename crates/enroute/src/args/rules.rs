@@ -96,3 +96,36 @@ pub(crate) struct LimitsArgs {
     #[arg(long = "as", value_name = "NAME", default_value = "")]
     pub(crate) actor: String,
 }
+
+/// What is usual for a patient.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  enroute transfer baseline 4K7-Q2M abp_sys 105 --reason 'on beta blockers' --as 'Dr. Weber'
+  enroute transfer baseline 4K7-Q2M abp_sys --clear --reason 'not any more' --as 'Dr. Weber'
+
+Conditions of the rule book that speak of a change, such as a fall of 20 %, count it from
+this value instead of the patient's own last minutes.")]
+pub(crate) struct BaselineArgs {
+    /// Id or short code of the transfer
+    pub(crate) transfer: String,
+    /// A vital sign, such as hr, abp_sys
+    #[arg(value_name = "VITAL")]
+    pub(crate) vital: String,
+    /// Its usual value, in the unit of the vital sign
+    #[arg(
+        value_name = "NUMBER",
+        allow_negative_numbers = true,
+        required_unless_present = "clear"
+    )]
+    pub(crate) value: Option<f64>,
+    /// The patient's own last minutes count again
+    #[arg(long, conflicts_with = "value")]
+    pub(crate) clear: bool,
+    /// Why; must not identify the patient
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
+    /// Who you are; recorded as unverified
+    #[arg(long = "as", value_name = "NAME", default_value = "")]
+    pub(crate) actor: String,
+}

@@ -171,10 +171,11 @@ impl Bench {
             happened_unrecorded: None,
         };
         let record = self.record(EngineTime(super::START), entry);
-        match self.engine.handle(&record, &mut self.out) {
-            Verdict::Applied => Ok(()),
-            other => bail!("the engine refuses its patient: {other:?}"),
+        let verdict = self.engine.handle(&record, &mut self.out);
+        if verdict != Verdict::Applied {
+            bail!("the engine refuses its patient: {verdict:?}");
         }
+        Ok(())
     }
 
     fn record(&self, at: EngineTime, entry: Entry) -> Record {

@@ -1,10 +1,10 @@
-//! A patient's own limits: what people type, and what is shown of them.
+//! A patient's own limits, and what is usual for the patient: what people type.
 
-use crate::args::LimitsArgs;
-use crate::utc;
+use crate::args::{BaselineArgs, LimitsArgs};
+use crate::watch::rules::figures;
 use anyhow::{Context, Result, bail};
 use enroute_model::catalogue::catalogue;
-use enroute_model::frame::Code;
+use enroute_model::reading::Decimal;
 use enroute_wire::v1;
 use enroute_wire::v1::registry_action::Action;
 
@@ -57,71 +57,25 @@ fn code(id: &str) -> Result<u32> {
     Ok(vital.code.0)
 }
 
-fn figures(limits: &v1::Limits) -> String {
-    let all = [
-        ("crit below", limits.crit_low),
-        ("warn below", limits.warn_low),
-        ("warn above", limits.warn_high),
-        ("crit above", limits.crit_high),
-    ];
-    let all = all.into_iter();
-    let told: Vec<_> = all
-        .filter_map(|(word, limit)| Some(format!("{word} {}", limit?)))
-        .collect();
-    if told.is_empty() {
-        return "no limits".to_owned();
-    }
-    told.join(", ")
-}
-
-/// Where the limits in force come from.
-pub(super) fn lines(rules: Option<&v1::Rules>) -> Vec<String> {
-    let Some(rules) = rules.filter(|rules| !rules.book_name.is_empty()) else {
-        return Vec::new();
+/// What is usual for a patient, and what to say when it is done.
+pub(super) fn baseline(args: &BaselineArgs) -> Result<(Action, String)> {
+    let (code, id, reason) = (code(&args.vital)?, &args.vital, args.reason.clone());
+    let vital = catalogue().vital_by_id(id);
+    let places = vital.map_or(0, |vital| vital.decimals);
+    let value = args.value.map(|value| {
+        let shown = Decimal::from_f64(value, places);
+        shown.with_context(|| format!("{value} is no value of {id}"))
+    });
+    let value = value.transpose()?;
+    let done = match value {
+        Some(value) => format!("{} is usual for {id}", value.value()),
+        None => format!("{id} has no baseline but its own last minutes"),
     };
-    let mut lines = vec![book(rules)];
-    if !rules.missing_book_hash.is_empty() {
-        lines.push("another rule book was to be used, which this server does not have".to_owned());
-    }
-    if !rules.overlay.is_empty() {
-        lines.push(format!("with {}", rules.overlay.join(", then ")));
-    }
-    lines.extend(rules.own.iter().map(own));
-    lines
-}
-
-/// Name, version, approval and the beginning of its hash.
-fn book(rules: &v1::Rules) -> String {
-    let head = rules.book_hash.first_chunk().copied().unwrap_or_default();
-    let hash = format!("{:08x}", u32::from_be_bytes(head));
-    let approved = if rules.approved_by.is_empty() {
-        "not approved".to_owned()
-    } else {
-        format!("approved by {} on {}", rules.approved_by, rules.approved_on)
+    let set = v1::SetBaseline {
+        code,
+        value: value.map(Decimal::mantissa),
+        decimals: value.map_or(0, |value| value.decimals().into()),
+        reason,
     };
-    let (name, version) = (&rules.book_name, &rules.book_version);
-    format!("{name} {version} ({hash}), {approved}")
-}
-
-fn own(own: &v1::OwnLimits) -> String {
-    let vital = catalogue().vital(Code(own.code));
-    let id = vital.map_or("?", |vital| vital.id.as_str());
-    let limits = own.limits.unwrap_or_default();
-    let around = if own.automatic {
-        "around the value, "
-    } else {
-        ""
-    };
-    let from = own.from.clone().unwrap_or_default();
-    let by = if from.by.is_empty() {
-        "somebody"
-    } else {
-        &from.by
-    };
-    format!(
-        "{id} {}: {around}set by {by} at {}: {}",
-        figures(&limits),
-        utc::rfc3339(from.at_us),
-        own.reason
-    )
+    Ok((Action::SetBaseline(set), done))
 }

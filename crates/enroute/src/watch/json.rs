@@ -76,6 +76,7 @@ pub(crate) fn transfer(state: &v1::TransferState) -> Value {
         "info": state.info.as_ref().map(info),
         "travel": state.travel.as_ref().map(travel),
         "alerts": state.alert.iter().map(alert).collect::<Vec<_>>(),
+        "rules": super::rules::object(state),
         "retrospective": state.retrospective.iter().map(alert).collect::<Vec<_>>(),
         "unsearched_frames": state.unsearched_frames,
         "sources": state.source.iter().map(source).collect::<Vec<_>>(),

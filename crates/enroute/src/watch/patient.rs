@@ -5,7 +5,7 @@ use super::attend::Attend;
 use super::chrome::{self, DIM};
 use super::picture::{Picture, Transfer};
 use super::wave::{Channel, Trace};
-use super::{account, board, data, tiles, words};
+use super::{account, board, data, rules, tiles, words};
 use crate::utc;
 use enroute_model::time::Span;
 use enroute_wire::v1;
@@ -293,6 +293,9 @@ fn alert_panel(
     }
     let past = state.retrospective.iter();
     lines.extend(past.map(|alert| Line::styled(words::past(alert), Style::new().fg(DIM))));
+    let unavailable = state.source.iter().filter_map(account::unavailable);
+    let by = unavailable.chain(rules::lines(state));
+    lines.extend(by.map(|line| Line::styled(line, Style::new().fg(DIM))));
     listed(frame, area, "Alerts", lines);
 }
 
