@@ -247,7 +247,6 @@ fn what_is_wrong_is_said_with_file_and_line() {
     let adult = |from: &str, to: &str| refused("adult.toml", from, to);
     let head = |from: &str, to: &str| refused("book.toml", from, to);
     let overlay = |from: &str, to: &str| refused("overlays.toml", from, to);
-    let score = |from: &str, to: &str| refused("scores.toml", from, to);
     let told = [
         ("a typo in a key", adult("hysteresis = 3", "hystersis = 3")),
         ("a typo in a priority", adult("\"medium\"", "\"medum\"")),
@@ -333,6 +332,20 @@ fn what_is_wrong_is_said_with_file_and_line() {
             ),
         ),
         (
+            "a population like none",
+            refused("infant.toml", "like = \"child\"", "like = \"kid\""),
+        ),
+    ];
+    let told = told.map(|(what, told)| format!("{what}:\n{told}\n"));
+    insta::assert_snapshot!(told.join("\n"));
+}
+
+#[test]
+fn what_is_wrong_with_scores_and_escalation_is_said_too() {
+    let head = |from: &str, to: &str| refused("book.toml", from, to);
+    let score = |from: &str, to: &str| refused("scores.toml", from, to);
+    let told = [
+        (
             "no score",
             score(
                 "[score.mews]",
@@ -390,10 +403,6 @@ fn what_is_wrong_is_said_with_file_and_line() {
         (
             "called at once",
             head("on_call_after_s = 60", "on_call_after_s = 1"),
-        ),
-        (
-            "a population like none",
-            refused("infant.toml", "like = \"child\"", "like = \"kid\""),
         ),
     ];
     let told = told.map(|(what, told)| format!("{what}:\n{told}\n"));

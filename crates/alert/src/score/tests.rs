@@ -72,22 +72,20 @@ fn the_built_in_tables_are_the_reference() {
             let condition = row.get("condition").map_or("", String::as_str);
             let ends = ["lo_inclusive", "hi_inclusive"].map(|end| row[end].as_str());
             let words = [condition, ends[0]];
-            let values: Vec<f64> = match item {
-                Item::Consciousness => {
-                    let word = words
-                        .iter()
-                        .find(|word| "ACVPU".contains(**word) && !word.is_empty());
-                    vec![letter(word.unwrap())]
-                }
-                Item::Oxygen => vec![f64::from(u8::from(condition == "oxygen"))],
-                _ => ends.iter().filter_map(|end| end.parse().ok()).collect(),
+            let values: Vec<f64> = if item == Item::Consciousness {
+                let mut words = words.iter();
+                let word = words.find(|word| "ACVPU".contains(**word) && !word.is_empty());
+                vec![letter(word.unwrap())]
+            } else if item == Item::Oxygen {
+                vec![f64::from(u8::from(condition == "oxygen"))]
+            } else {
+                ends.iter().filter_map(|end| end.parse().ok()).collect()
             };
             let oxygen = f64::from(u8::from(condition == "oxygen"));
             for value in values {
-                let known = |asked: Item| match asked {
-                    _ if asked == item => Some(value),
-                    Item::Oxygen => Some(oxygen),
-                    _ => None,
+                let known = |asked: Item| {
+                    let oxygen = (asked == Item::Oxygen).then_some(oxygen);
+                    if asked == item { Some(value) } else { oxygen }
                 };
                 let points = table(kind).points(item, known).unwrap();
                 let wanted = row["points"].parse().unwrap();

@@ -109,7 +109,7 @@ this value instead of the patient's own last minutes.")]
 pub(crate) struct BaselineArgs {
     /// Id or short code of the transfer
     pub(crate) transfer: String,
-    /// A vital sign, such as hr, abp_sys
+    /// A vital sign, such as hr or spo2
     #[arg(value_name = "VITAL")]
     pub(crate) vital: String,
     /// Its usual value, in the unit of the vital sign

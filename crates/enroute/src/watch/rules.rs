@@ -199,9 +199,9 @@ mod tests {
         let wanted = [
             "ward 3 (abababab), approved by Dr. Rossi on 2026-03-01",
             "with ventilated, then sepsis",
-            "spo2 crit below 84, warn below 88: set by Dr. Weber at 1970-01-01T00:00:00Z: COPD",
-            "hr no limits: around the value, set by somebody at 1970-01-01T00:01:00Z: stable",
-            "abp_sys 105.5 is usual, set by Dr. Weber at 1970-01-01T00:02:00Z: on beta blockers",
+            "spo2 crit below 84, warn below 88: set by Dr. Weber at 1970-01-01T00:00:00.000Z: COPD",
+            "hr no limits: around the value, set by somebody at 1970-01-01T00:01:00.000Z: stable",
+            "abp_sys 105.5 is usual, set by Dr. Weber at 1970-01-01T00:02:00.000Z: on beta blockers",
         ];
         assert_eq!(lines(&state()), wanted);
         assert!(lines(&v1::TransferState::default()).is_empty());
