@@ -43,7 +43,7 @@ mod tests {
     #[test]
     fn it_runs_down_and_never_below_nothing() {
         let battery = Battery::new(100);
-        let after = |hours| battery.percent_after(Span::from_secs(hours * 3_600));
+        let after = |hours: i64| battery.percent_after(Span::from_secs(hours * 3_600));
         assert_eq!([0, 1, 2, 4, 9].map(after), [100, 75, 50, 0, 0]);
         assert_eq!(battery.percent_after(Span(i64::MIN)), 100);
         assert_eq!(battery.percent_after(Span(i64::MAX)), 0);
