@@ -60,13 +60,13 @@ const delays = (page, selector, ms) =>
     [selector, ms],
   );
 
-/** Frames drawn, how long each took, and the share of time that the page was busy. */
+/** Frames drawn, how long each took, and the share of processor time of the page. */
 async function frames(page) {
   const session = await page.context().newCDPSession(page);
   await session.send("Performance.enable");
   const busy = async () => {
     const { metrics } = await session.send("Performance.getMetrics");
-    return metrics.find((one) => one.name === "TaskDuration").value;
+    return metrics.find((one) => one.name === "ThreadTime").value;
   };
   const before = await busy();
   const spans = await page.evaluate(
@@ -87,7 +87,7 @@ async function frames(page) {
   const worked = (await busy()) - before;
   const whole = spans.reduce((sum, span) => sum + span, 0);
   const slow = spans.filter((span) => span > 34).length;
-  return `${((spans.length / whole) * 1000).toFixed(1)} frames/s, ms between them ${summary(spans, 1)}, ${slow} above 34 ms; main thread busy ${((worked / (whole / 1000)) * 100).toFixed(0)} %`;
+  return `${((spans.length / whole) * 1000).toFixed(1)} frames/s, ms between them ${summary(spans, 1)}, ${slow} above 34 ms; main thread at work for ${((worked / (whole / 1000)) * 100).toFixed(0)} % of the time`;
 }
 
 async function heap(page) {

@@ -12,7 +12,7 @@ const crew = (gateway: string, at: number, text: string, read = false) => ({
 });
 
 const state = create(TransferStateSchema, {
-  crewLog: [crew("amb", 10, "tunnel", true), crew("amb", 20, "out"), crew("amb", 30, "in"), crew("jet", 25, "up"), { gateway: "jet", capturedAtUs: 1n, event: { event: { case: "end", value: {} } } }],
+  crewLog: [crew("amb", 10, "tunnel", true), crew("amb", 30, "in"), crew("amb", 20, "out"), crew("jet", 25, "up"), { gateway: "jet", capturedAtUs: 1n, event: { event: { case: "end", value: {} } } }],
   noteToCrew: [
     { id: "a", from: by("Weber", 12), text: "warm" },
     { id: "b", from: by("Weber", 13), text: "slow", delivered: { gateway: "amb", atUs: 14_000_000n } },
