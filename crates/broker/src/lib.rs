@@ -4,16 +4,23 @@
 //! forgets everything when it stops. That is enough because nothing is called
 //! delivered before a receipt (I3).
 //!
-//! What it is not: authenticated, encrypted, or made for a network. Anyone who
-//! reaches the address may publish, so it belongs on the loopback interface; the
-//! binary sees to that. In production an external broker takes its place.
+//! [`Broker::start_guarded`] is for a network: TLS with certificates of clients, and
+//! a [`Guard`] that decides by the certificate's name what each may publish and
+//! subscribe. [`Broker::start`] lets in anybody, so it belongs on the loopback
+//! interface; the binary sees to that.
 //!
-//! Limits: [`Limits`]. Start reading at [`Broker::start`].
+//! Limits: [`Limits`].
 
+mod gate;
+
+use enroute_tls::Acceptor;
+use gate::Gate;
 use mqtt5::broker::config::{StorageBackend, StorageConfig};
 use mqtt5::broker::{BrokerConfig, BrokerShutdownHandle, MqttBroker};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 /// What clients may ask of the broker. The library's own defaults are far wider.
@@ -67,6 +74,28 @@ pub struct Config {
     pub limits: Limits,
 }
 
+/// What a client asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access<'a> {
+    /// To connect; the Last Will is published by the broker without another question.
+    Connect {
+        /// A second connection under the same one ends the first.
+        client_id: &'a str,
+        /// Topic of the Last Will, if there is one.
+        will: Option<&'a str>,
+    },
+    /// To publish under this topic.
+    Publish(&'a str),
+    /// To subscribe this filter.
+    Subscribe(&'a str),
+}
+
+/// Decides what the bearer of a certificate may do.
+pub trait Guard: Send + Sync {
+    /// Whether the client of this name may; asked for every packet, so no waiting.
+    fn may(&self, name: &str, access: Access<'_>) -> bool;
+}
+
 /// Why the broker did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -78,6 +107,9 @@ pub enum StartError {
         /// The library's words.
         reason: String,
     },
+    /// The system gives no random numbers.
+    #[error("the system gives no random numbers: {0}")]
+    Random(getrandom::Error),
     /// It ended before it was ready.
     #[error("the broker on {listen} ended before it was ready")]
     NotReady {
@@ -86,13 +118,17 @@ pub enum StartError {
     },
 }
 
-/// A running broker. Dropped without [`Broker::shutdown`], it stops as soon as
+/// A running broker; its `Debug` shows the server's own password to nobody. Dropped without [`Broker::shutdown`], it stops as soon as
 /// its task is next run.
-#[derive(Debug)]
 pub struct Broker {
+    /// Where its clients connect.
     addr: SocketAddr,
+    /// Where the library listens.
+    inside: SocketAddr,
+    own: Option<(String, String)>,
     stop: Stop,
     task: JoinHandle<()>,
+    carrying: Option<JoinHandle<()>>,
 }
 
 /// Stops the broker when dropped.
@@ -104,25 +140,69 @@ impl Drop for Stop {
     }
 }
 
-impl std::fmt::Debug for Stop {
+impl std::fmt::Debug for Broker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Stop")
+        f.debug_struct("Broker")
+            .field("addr", &self.addr)
+            .finish_non_exhaustive()
     }
 }
 
 impl Broker {
     /// Binds, starts in tasks of the current Tokio runtime, and returns when
-    /// clients can connect.
+    /// clients can connect. Lets in anybody.
     ///
     /// # Errors
     /// When the address cannot be bound or a limit is out of the library's range.
     pub async fn start(config: Config) -> Result<Self, StartError> {
+        Self::start_library(&config, config.listen, None).await
+    }
+
+    /// The same with TLS: a client needs a certificate that `acceptor` accepts, and
+    /// may do what `guard` allows its name. The server's own client connects to
+    /// [`Broker::inside`] with [`Broker::own`].
+    ///
+    /// # Errors
+    /// As [`Broker::start`]; or when there are no random numbers for a password.
+    pub async fn start_guarded(
+        config: Config,
+        acceptor: Arc<Acceptor>,
+        guard: Arc<dyn Guard>,
+    ) -> Result<Self, StartError> {
+        let listen = config.listen;
+        let failed = |error: std::io::Error| StartError::Start {
+            listen,
+            reason: error.to_string(),
+        };
+        let listener = TcpListener::bind(listen).await.map_err(failed)?;
+        let addr = listener.local_addr().map_err(failed)?;
+        let gate = Arc::new(Gate::new(guard, password()?));
+        let inside = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let mut broker = Self::start_library(&config, inside, Some(Arc::clone(&gate))).await?;
+        let limits = enroute_tls::Limits {
+            connections_max: config.limits.connections_max,
+        };
+        broker.addr = addr;
+        broker.own = Some(gate.own());
+        let carrying = gate::carry_all(listener, acceptor, limits, broker.inside, gate);
+        broker.carrying = Some(tokio::spawn(carrying));
+        Ok(broker)
+    }
+
+    async fn start_library(
+        config: &Config,
+        inside: SocketAddr,
+        gate: Option<Arc<Gate>>,
+    ) -> Result<Self, StartError> {
         let listen = config.listen;
         let failed = |reason: String| StartError::Start { listen, reason };
-        let library = library_config(&config);
+        let library = library_config(inside, &config.limits);
         let mut broker = MqttBroker::with_config(library)
             .await
             .map_err(|error| failed(error.to_string()))?;
+        if let Some(gate) = gate {
+            broker = broker.with_auth_provider(gate);
+        }
         let addr = broker
             .local_addr()
             .ok_or_else(|| failed("no address".to_owned()))?;
@@ -137,13 +217,33 @@ impl Broker {
         if !is_ready {
             return Err(StartError::NotReady { listen });
         }
-        Ok(Self { addr, stop, task })
+        Ok(Self {
+            addr,
+            inside: addr,
+            own: None,
+            stop,
+            task,
+            carrying: None,
+        })
     }
 
     /// Where it listens.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Where the server's own client connects, on this machine and without TLS.
+    #[must_use]
+    pub fn inside(&self) -> SocketAddr {
+        self.inside
+    }
+
+    /// User name and password of the server's own client; `None` where anybody is
+    /// let in.
+    #[must_use]
+    pub fn own(&self) -> Option<&(String, String)> {
+        self.own.as_ref()
     }
 
     /// Whether it ended by itself: the one-machine server is of no use then.
@@ -155,16 +255,26 @@ impl Broker {
     /// Ends every connection and stops listening; takes at most about 5 s.
     pub async fn shutdown(self) {
         drop(self.stop);
+        if let Some(carrying) = self.carrying {
+            carrying.abort();
+        }
         if let Err(error) = self.task.await {
             tracing::error!(%error, "the embedded broker's task failed");
         }
     }
 }
 
-fn library_config(config: &Config) -> BrokerConfig {
-    let limits = &config.limits;
+/// 256 bits that nobody can guess.
+fn password() -> Result<String, StartError> {
+    let mut bytes = [0_u8; 32];
+    getrandom::fill(&mut bytes).map_err(StartError::Random)?;
+    let hex = bytes.iter().map(|byte| format!("{byte:02x}"));
+    Ok(hex.collect::<Vec<_>>().concat())
+}
+
+fn library_config(inside: SocketAddr, limits: &Limits) -> BrokerConfig {
     let mut library = BrokerConfig::new()
-        .with_bind_address(config.listen)
+        .with_bind_address(inside)
         .with_max_clients(limits.connections_max)
         .with_max_packet_size(limits.packet_bytes_max)
         .with_session_expiry(limits.session_expiry_max)

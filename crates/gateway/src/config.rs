@@ -1,5 +1,6 @@
 //! The gateway's configuration. Every field has a default but `id`.
 
+use enroute_tls::ClientFiles;
 use enroute_model::ids::{GatewayId, TransferId};
 use serde::{Deserialize, Deserializer, de};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -107,6 +108,9 @@ pub struct BrokerConfig {
     /// Seconds between pings, at least 5; after twice as long without an answer
     /// the connection is made anew.
     pub keep_alive_s: u16,
+    /// TLS: whom to trust, and the certificate whose common name is the gateway's
+    /// id. Absent: a plain connection.
+    pub tls: Option<ClientFiles>,
 }
 
 impl Default for BrokerConfig {
@@ -115,6 +119,7 @@ impl Default for BrokerConfig {
             host: "127.0.0.1".to_owned(),
             port: 1883,
             keep_alive_s: 5,
+            tls: None,
         }
     }
 }

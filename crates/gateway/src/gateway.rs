@@ -15,6 +15,8 @@ use crate::uplink::{Phase, Uplink};
 use enroute_model::frame::{Body, LinkReport, StreamReport};
 use enroute_model::ids::TransferId;
 use enroute_model::time::{Clock, Span};
+use enroute_mqtt::Connector;
+use enroute_tls::TlsError;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +33,9 @@ pub enum StartError {
     /// The spool.
     #[error("failed to open the spool: {0}")]
     Spool(#[from] SpoolError),
+    /// The certificates under `[broker.tls]`.
+    #[error("failed to prepare TLS: {0}")]
+    Tls(#[from] TlsError),
     /// The crew's page.
     #[error(
         "failed to listen on {addr} for the crew's page: {source}; choose another address in [page]"
@@ -123,6 +128,9 @@ impl Gateway {
             }
             None => None,
         };
+        let tls = { config.broker.tls.clone() }
+            .map(|files| Connector::new(files, &[]).map(Arc::new))
+            .transpose()?;
         let spool = {
             let (spool, transfer) = (config.spool.clone(), config.transfer.clone());
             let opened =
@@ -144,6 +152,7 @@ impl Gateway {
             phases,
             through,
             exercise,
+            tls,
         );
         let (ending, ended) = watch::channel(false);
         let own = || Battery::Own(config.power_supply.clone());

@@ -26,7 +26,7 @@ use crate::desk::{Desk, Status};
 use crate::spool::{Spooled, Wanted};
 use enroute_model::ids::{Lane, Stream, TransferId};
 use enroute_model::time::{GatewayTime, Span};
-use enroute_mqtt::{Client, Event, Events, Options, Publish, PublishError, Will};
+use enroute_mqtt::{Client, Connector, Event, Events, Options, Publish, PublishError, Will};
 use enroute_wire::Message;
 use enroute_wire::topics::{self, Topic};
 use std::collections::BTreeMap;
@@ -82,10 +82,17 @@ impl Uplink {
         phase: watch::Receiver<Phase>,
         through: BTreeMap<Stream, u64>,
         exercise: bool,
+        tls: Option<Arc<Connector>>,
     ) -> Self {
         let started_at = desk.wall();
-        let (live, live_events) = Client::connect(live_options(config, exercise, started_at));
-        let (history, history_events) = Client::connect(options(config, "history"));
+        let (mut for_live, mut for_history) = (
+            live_options(config, exercise, started_at),
+            options(config, "history"),
+        );
+        for_live.tls.clone_from(&tls);
+        for_history.tls = tls;
+        let (live, live_events) = Client::connect(for_live);
+        let (history, history_events) = Client::connect(for_history);
         Self {
             core: Core::new(config, exercise, started_at, through),
             desk,

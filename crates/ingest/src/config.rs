@@ -1,8 +1,9 @@
 //! What ingest is started with.
 
 use enroute_model::time::EngineTime;
-use enroute_mqtt::Credentials;
+use enroute_mqtt::{Connector, Credentials};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Settings; [`Config::new`] gives the defaults named at the fields.
@@ -14,6 +15,8 @@ pub struct Config {
     pub port: u16,
     /// Default none.
     pub credentials: Option<Credentials>,
+    /// Default none: a plain connection.
+    pub tls: Option<Arc<Connector>>,
     /// The connections are `{client_id}-live` and `{client_id}-history`; the
     /// broker keeps the history session under that name, so it must not change.
     pub client_id: String,
@@ -54,6 +57,7 @@ impl Config {
             host: host.to_owned(),
             port,
             credentials: None,
+            tls: None,
             client_id: "enroute-ingest".to_owned(),
             data,
             engine_start,

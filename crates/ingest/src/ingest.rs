@@ -169,6 +169,7 @@ fn options(config: &Config, lane: &str, seed: u64) -> Options {
     let client_id = format!("{}-{lane}", config.client_id);
     let mut options = Options::new(&config.host, config.port, &client_id);
     options.credentials.clone_from(&config.credentials);
+    options.tls.clone_from(&config.tls);
     options.receive_maximum = config.receive_maximum;
     options.packet_bytes_max = u32::try_from(PUBLISH_BYTES_MAX + ENVELOPE).unwrap_or(u32::MAX);
     options.jitter_seed = config.jitter_seed.wrapping_add(seed);

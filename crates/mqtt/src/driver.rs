@@ -6,7 +6,7 @@ use crate::client::{Command, Shared, is_answered};
 use crate::connection::{Connection, Next};
 use crate::message::{Event, Qos};
 use crate::options::Options;
-use rumqttc::NetworkOptions;
+use rumqttc::{NetworkOptions, TlsConfiguration, Transport};
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{
     ConnectProperties, Filter, LastWill, Publish as PublishPacket, PublishProperties,
@@ -448,6 +448,10 @@ fn library_options(options: &Options) -> MqttOptions {
             max_packet_size: Some(options.packet_bytes_max),
             ..ConnectProperties::default()
         });
+    if let Some(tls) = &options.tls {
+        let config = TlsConfiguration::Rustls(tls.current());
+        library.set_transport(Transport::tls_with_config(config));
+    }
     if let Some(credentials) = &options.credentials {
         library.set_credentials(&credentials.username, &credentials.password);
     }

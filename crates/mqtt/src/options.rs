@@ -1,6 +1,8 @@
-//! What a connection is made with. Not yet: TLS.
+//! What a connection is made with.
 
 use bytes::Bytes;
+use enroute_tls::Connector;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Shortest keep-alive that the library takes.
@@ -51,6 +53,9 @@ pub struct Options {
     pub keep_alive: Duration,
     /// Default none.
     pub credentials: Option<Credentials>,
+    /// Files for TLS, read again for each connection. Default none: a plain
+    /// connection.
+    pub tls: Option<Arc<Connector>>,
     /// Last Will. Default none.
     pub will: Option<Will>,
     /// Most QoS 1 publishes that the broker may have under way to us. Default 64.
@@ -81,6 +86,7 @@ impl Options {
             session_expiry: Duration::ZERO,
             keep_alive: KEEP_ALIVE_MIN,
             credentials: None,
+            tls: None,
             will: None,
             receive_maximum: 64,
             inflight: 64,

@@ -1,0 +1,249 @@
+//! Handshakes between an acceptor and a client, with files made here.
+
+use crate::authority::{Authority, AuthorityError, Issued, Purpose};
+use crate::{Acceptor, ClientFiles, Connection, Connector, Limits, ServerFiles, listen};
+use rustls::pki_types::ServerName;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+/// A hospital, vehicles, and a server between them.
+struct Site {
+    dir: tempfile::TempDir,
+    vehicles: Authority,
+    hospital: Authority,
+    server: Issued,
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "certificates are checked against the wall clock"
+)]
+fn now() -> SystemTime {
+    SystemTime::now()
+}
+
+impl Site {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let hospital = Authority::open(&dir.path().join("hospital"), "hospital", now()).unwrap();
+        let vehicles = Authority::open(&dir.path().join("vehicles"), "vehicles", now()).unwrap();
+        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let server = hospital.issue("server", Purpose::Server(names)).unwrap();
+        Self {
+            dir,
+            vehicles,
+            hospital,
+            server,
+        }
+    }
+
+    fn acceptor(&self) -> Arc<Acceptor> {
+        let files = ServerFiles {
+            certificate: self.server.certificate.clone(),
+            key: self.server.key.clone(),
+            clients: Some(self.vehicles.certificate()),
+            revoked: Some(self.vehicles.revoked()),
+            protocols: Vec::new(),
+        };
+        Arc::new(Acceptor::new(files).unwrap())
+    }
+
+    fn client(&self, issued: Option<&Issued>) -> Connector {
+        let files = ClientFiles {
+            authority: self.hospital.certificate(),
+            certificate: issued.map(|i| i.certificate.clone()),
+            key: issued.map(|i| i.key.clone()),
+        };
+        Connector::new(files, &[]).unwrap()
+    }
+}
+
+struct Served {
+    at: std::net::SocketAddr,
+    connections: mpsc::Receiver<Connection>,
+}
+
+async fn serve(acceptor: &Arc<Acceptor>) -> Served {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let limits = Limits { connections_max: 8 };
+    let connections = listen(listener, Some(Arc::clone(acceptor)), limits);
+    Served { at, connections }
+}
+
+async fn connect(client: &Connector, served: &Served) -> std::io::Result<TlsStream<TcpStream>> {
+    let stream = TcpStream::connect(served.at).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    TlsConnector::from(client.current())
+        .connect(name, stream)
+        .await
+}
+
+/// With TLS 1.3 a client learns only by reading that it was not let in.
+async fn is_let_in(client: &Connector, served: &mut Served) -> bool {
+    let Ok(mut stream) = connect(client, served).await else {
+        return false;
+    };
+    let echo = async {
+        stream.write_all(b"x").await?;
+        stream.read_u8().await
+    };
+    let answer = async {
+        if let Some(mut connection) = served.connections.recv().await {
+            let byte = connection.read_u8().await.unwrap();
+            connection.write_u8(byte).await.unwrap();
+            connection.flush().await.unwrap();
+            // Until the other side has read.
+            drop(connection.read_u8().await);
+        }
+    };
+    tokio::select! {
+        heard = echo => heard.is_ok(),
+        () = answer => false,
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_of_the_authority_is_let_in_under_its_name() {
+    let site = Site::new();
+    let mut served = serve(&site.acceptor()).await;
+    let gateway = site.vehicles.issue("amb-12", Purpose::Client).unwrap();
+    let client = site.client(Some(&gateway));
+    let _stream = connect(&client, &served).await.unwrap();
+    let connection = served.connections.recv().await.unwrap();
+    let peer = connection.peer().unwrap();
+    assert_eq!(peer.name.as_deref(), Some("amb-12"));
+}
+
+#[tokio::test]
+async fn nobody_else_is() {
+    let site = Site::new();
+    let mut served = serve(&site.acceptor()).await;
+    assert!(
+        !is_let_in(&site.client(None), &mut served).await,
+        "without a certificate"
+    );
+    let other = site.hospital.issue("amb-12", Purpose::Client).unwrap();
+    let other = site.client(Some(&other));
+    assert!(!is_let_in(&other, &mut served).await, "another authority's");
+    let wrong = Purpose::Server(vec!["localhost".to_owned()]);
+    let server = site.vehicles.issue("a-server", wrong).unwrap();
+    let server = site.client(Some(&server));
+    assert!(!is_let_in(&server, &mut served).await, "for a server");
+    let gateway = site.vehicles.issue("amb-12", Purpose::Client).unwrap();
+    assert!(is_let_in(&site.client(Some(&gateway)), &mut served).await);
+}
+
+#[tokio::test]
+async fn a_server_of_another_authority_is_not_believed() {
+    let (site, other) = (Site::new(), Site::new());
+    let served = serve(&other.acceptor()).await;
+    let gateway = site.vehicles.issue("amb-12", Purpose::Client).unwrap();
+    let refused = connect(&site.client(Some(&gateway)), &served)
+        .await
+        .unwrap_err();
+    assert!(refused.to_string().contains("invalid peer certificate"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_revocation_ends_the_living_connection_and_only_that() {
+    let site = Site::new();
+    let acceptor = site.acceptor();
+    let mut served = serve(&acceptor).await;
+    let mut living = Vec::new();
+    for name in ["amb-12", "amb-13"] {
+        let gateway = site.vehicles.issue(name, Purpose::Client).unwrap();
+        let client = site.client(Some(&gateway));
+        let stream = connect(&client, &served).await.unwrap();
+        living.push((client, stream, served.connections.recv().await.unwrap()));
+    }
+    assert_eq!(acceptor.reload().unwrap(), 0);
+    site.vehicles.revoke("amb-12").unwrap();
+    assert_eq!(acceptor.reload().unwrap(), 1);
+    let (mut stays, mut ends) = (living.pop().unwrap(), living.pop().unwrap());
+    let ended = ends.2.read_u8().await.unwrap_err();
+    assert_eq!(ended.kind(), std::io::ErrorKind::ConnectionAborted);
+    stays.1.write_u8(7).await.unwrap();
+    assert_eq!(stays.2.read_u8().await.unwrap(), 7);
+    assert!(!is_let_in(&ends.0, &mut served).await, "nor comes back");
+    site.vehicles.revoke("amb-13").unwrap();
+    assert_eq!(acceptor.reload().unwrap(), 1, "the first stays on the list");
+    assert!(!is_let_in(&ends.0, &mut served).await);
+}
+
+#[tokio::test]
+async fn new_files_are_shown_to_new_connections_and_damaged_ones_change_nothing() {
+    let site = Site::new();
+    let acceptor = site.acceptor();
+    let mut served = serve(&acceptor).await;
+    let gateway = site.vehicles.issue("amb-12", Purpose::Client).unwrap();
+    let client = site.client(Some(&gateway));
+    let shown = |stream: &TlsStream<TcpStream>| {
+        let chain = stream.get_ref().1.peer_certificates().unwrap();
+        chain[0].clone().into_owned()
+    };
+    let first = shown(&connect(&client, &served).await.unwrap());
+    let names = vec!["localhost".to_owned()];
+    let renewed = site
+        .hospital
+        .issue("renewed", Purpose::Server(names))
+        .unwrap();
+    std::fs::rename(&renewed.certificate, &site.server.certificate).unwrap();
+    let halfway = acceptor.reload().unwrap_err().to_string();
+    assert!(halfway.contains("server.key"), "{halfway}");
+    assert_eq!(shown(&connect(&client, &served).await.unwrap()), first);
+    std::fs::rename(&renewed.key, &site.server.key).unwrap();
+    acceptor.reload().unwrap();
+    assert_ne!(shown(&connect(&client, &served).await.unwrap()), first);
+    std::fs::write(site.vehicles.certificate(), "rubbish").unwrap();
+    let damaged = acceptor.reload().unwrap_err().to_string();
+    assert!(damaged.contains("holds no certificate"), "{damaged}");
+    served.connections.close();
+    while served.connections.recv().await.is_some() {}
+}
+
+#[test]
+fn keys_are_for_their_owner_and_names_are_given_once() {
+    let site = Site::new();
+    for name in ["../x", "", ".hidden", "a b", "ca", "revoked"] {
+        let refused = site.vehicles.issue(name, Purpose::Client).unwrap_err();
+        assert!(matches!(refused, AuthorityError::Name(_)), "{name:?}");
+    }
+    let issued = site.vehicles.issue("amb-12", Purpose::Client).unwrap();
+    let again = site.vehicles.issue("amb-12", Purpose::Client).unwrap_err();
+    assert!(matches!(again, AuthorityError::Exists(_)));
+    #[cfg(unix)]
+    for key in [&issued.key, &site.dir.path().join("vehicles/ca.key")] {
+        let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(key).unwrap());
+        assert_eq!(mode & 0o777, 0o600, "{}", key.display());
+    }
+    let nobody = site.vehicles.revoke("amb-99").unwrap_err().to_string();
+    assert!(nobody.contains("amb-99.pem"), "{nobody}");
+}
+
+#[test]
+fn what_cannot_be_read_is_named() {
+    let site = Site::new();
+    let missing = ServerFiles {
+        certificate: Path::new("absent.pem").to_owned(),
+        key: site.server.key.clone(),
+        clients: None,
+        revoked: None,
+        protocols: Vec::new(),
+    };
+    let error = Acceptor::new(missing.clone()).unwrap_err().to_string();
+    assert!(error.contains("absent.pem: cannot be read"), "{error}");
+    let swapped = ServerFiles {
+        certificate: site.server.key.clone(),
+        key: site.server.certificate.clone(),
+        ..missing
+    };
+    let error = Acceptor::new(swapped).unwrap_err().to_string();
+    assert!(error.contains("holds no certificate"), "{error}");
+}
