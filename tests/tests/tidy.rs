@@ -16,21 +16,25 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which rooms each room may use; ARCHITECTURE.md has the same table.
-const MAY_USE: [(&str, &[&str]); 16] = [
+const MAY_USE: [(&str, &[&str]); 17] = [
     ("model", &[]),
     ("alert", &["model"]),
     ("engine", &["alert", "model"]),
     ("journal", &["model"]),
     ("wfdb", &[]),
     ("wire", &["model"]),
-    ("mqtt", &[]),
-    ("broker", &[]),
+    ("tls", &[]),
+    ("mqtt", &["tls"]),
+    ("broker", &["tls"]),
     ("console", &[]),
     ("simulator", &["model"]),
     ("live", &["alert", "engine", "journal", "model", "wire"]),
     ("ingest", &["journal", "model", "mqtt", "wire"]),
-    ("gateway", &["journal", "model", "mqtt", "wfdb", "wire"]),
-    ("feed", &["journal", "live", "model", "wire"]),
+    (
+        "gateway",
+        &["journal", "model", "mqtt", "tls", "wfdb", "wire"],
+    ),
+    ("feed", &["journal", "live", "model", "tls", "wire"]),
     ("export", &["model", "wfdb", "wire"]),
     (
         "enroute",
@@ -48,6 +52,7 @@ const MAY_USE: [(&str, &[&str]); 16] = [
             "model",
             "mqtt",
             "simulator",
+            "tls",
             "wfdb",
             "wire",
         ],

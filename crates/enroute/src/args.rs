@@ -2,6 +2,7 @@
 //! does, an example, what its exit code means.
 
 mod bench;
+mod certs;
 mod export;
 mod import;
 mod replay;
@@ -10,6 +11,7 @@ mod rules;
 mod typed;
 
 pub(crate) use bench::{BenchArgs, BenchKind, EngineArgs, RestartArgs};
+pub(crate) use certs::CertsArgs;
 use clap::{Args, Parser, Subcommand};
 pub(crate) use export::{ExportArgs, FormatArg};
 pub(crate) use import::ImportArgs;
@@ -36,6 +38,9 @@ use typed::{leg, weight};
     propagate_version = true,
     max_term_width = 100,
     after_help = "Start with: enroute demo\n\n\
+        A server with TLS (--server https://HOST:PORT) needs ENROUTE_TLS_AUTHORITY in the\n\
+        environment, the PEM file of whom to trust; where it asks for a certificate also\n\
+        ENROUTE_TLS_CERTIFICATE and ENROUTE_TLS_KEY.\n\n\
         Exit codes: 0 done; 1 failed, the last line says why; 2 wrong arguments or\n\
         configuration; 3 the command's check found a difference (demo, reevaluate,\n\
         recordings verify)."
@@ -79,6 +84,8 @@ pub(crate) enum Command {
     Export(ExportArgs),
     /// Make a data directory of a recording
     Import(ImportArgs),
+    /// Make certificates for a server, gateways and viewers
+    Certs(CertsArgs),
     /// Measure this build on this machine
     #[command(hide = true)]
     Bench(BenchArgs),

@@ -5,11 +5,12 @@ use anyhow::{Context, Result, bail};
 use enroute_model::ids::ShortCode;
 use enroute_wire::v1;
 use enroute_wire::v1::live_client::LiveClient;
+use std::path::Path;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tonic::Code;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
 /// A heartbeat comes each second; without a word for this long the stream is
 /// opened anew.
@@ -18,6 +19,13 @@ const WORD_WITHIN: Duration = Duration::from_secs(6);
 const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(2));
 /// A snapshot of a full board is larger than tonic's 4 MiB.
 pub(crate) const RESPONSE_BYTES_MAX: usize = 64 << 20;
+
+/// PEM file of the authority that signed the server's certificate.
+pub(crate) const AUTHORITY: &str = "ENROUTE_TLS_AUTHORITY";
+/// PEM file of the certificate to show to a server that asks for one.
+pub(crate) const CERTIFICATE: &str = "ENROUTE_TLS_CERTIFICATE";
+/// PEM file of that one's private key.
+pub(crate) const KEY: &str = "ENROUTE_TLS_KEY";
 
 /// What a followed stream says.
 #[derive(Debug)]
@@ -30,24 +38,53 @@ pub(crate) enum Heard {
     Refused(String),
 }
 
-/// Reads `http://HOST:PORT`, or `HOST:PORT`.
+/// Reads `https://HOST:PORT`, `http://HOST:PORT`, or `HOST:PORT`, which is http.
 pub(crate) fn endpoint(server: &str) -> Result<Endpoint> {
-    if server.starts_with("https://") {
-        bail!("{server}: TLS is not built yet; use http://HOST:PORT");
-    }
     let url = if server.contains("://") {
         server.to_owned()
     } else {
         format!("http://{server}")
     };
-    let form = || format!("{server:?} is no server address; use http://HOST:PORT");
-    if !url.starts_with("http://") || url.len() == "http://".len() {
+    let form = || format!("{server:?} is no server address; use https://HOST:PORT");
+    let host = { url.strip_prefix("http://") }.or_else(|| url.strip_prefix("https://"));
+    if host.is_none_or(str::is_empty) {
         bail!(form());
     }
-    let endpoint = Endpoint::from_shared(url).with_context(form)?;
+    let is_tls = url.starts_with("https://");
+    let mut endpoint = Endpoint::from_shared(url).with_context(form)?;
+    if is_tls {
+        endpoint = endpoint.tls_config(trust()?)?;
+    }
     Ok(endpoint
         .connect_timeout(Duration::from_secs(3))
         .tcp_nodelay(true))
+}
+
+/// Whom to trust and what to show, from the environment, so that it is said once and
+/// not at every command.
+fn trust() -> Result<ClientTlsConfig> {
+    let Some(authority) = named_file(AUTHORITY)? else {
+        bail!(
+            "TLS needs to know whom to trust: set {AUTHORITY} to the PEM file of the authority \
+             that signed the server's certificate"
+        );
+    };
+    let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(authority));
+    match (named_file(CERTIFICATE)?, named_file(KEY)?) {
+        (Some(certificate), Some(key)) => Ok(tls.identity(Identity::from_pem(certificate, key))),
+        (None, None) => Ok(tls),
+        (Some(_), None) | (None, Some(_)) => bail!("{CERTIFICATE} and {KEY} go together"),
+    }
+}
+
+/// What is in the file that a variable of the environment names.
+fn named_file(variable: &str) -> Result<Option<Vec<u8>>> {
+    let Some(file) = std::env::var_os(variable) else {
+        return Ok(None);
+    };
+    let read = std::fs::read(&file);
+    read.map(Some)
+        .with_context(|| format!("{variable}: cannot read {}", Path::new(&file).display()))
 }
 
 /// What a failed call says to a person: the status's own words, or that the server

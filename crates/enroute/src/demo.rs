@@ -9,6 +9,7 @@ use crate::clock::SystemClock;
 use crate::config::server::BrokerAt;
 use crate::fleet::{self, Fleet, Ground, TakenIn, Vehicle};
 use crate::log::{self, Screen};
+use crate::protection::Protection;
 use crate::reevaluate::DIFFERS;
 use crate::server::{Server, Setup};
 use crate::simulate::{DRAIN, Data, LENGTH, STATUS_EVERY, sleep_or_never, span};
@@ -84,6 +85,7 @@ impl Demo {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let usual = |port| fleet::free_addr(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
         let setup = Setup {
+            protection: Protection::default(),
             listen: args.listen.unwrap_or_else(|| usual(GRPC_PORT)),
             data: data.path().to_owned(),
             broker: BrokerAt::Embedded(usual(MQTT_PORT)),

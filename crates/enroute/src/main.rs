@@ -8,6 +8,7 @@ mod alerts;
 mod args;
 mod backup;
 mod bench;
+mod certs;
 mod client;
 mod clock;
 mod config;
@@ -22,6 +23,7 @@ mod latency;
 mod log;
 mod metrics;
 mod out;
+mod protection;
 mod recordings;
 mod reevaluate;
 mod replay;
@@ -79,6 +81,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Gateway(args) => gateway::run(args, log).await,
         Command::Simulate(args) => simulate::run(args, log).await,
         Command::Transfer(args) => transfer::run(args, log).await,
+        Command::Certs(args) => certs::run(&args),
         Command::Rules(args) => rules::run(args, log),
         Command::Watch(args) => watch::run(args, log).await,
     }

@@ -16,22 +16,22 @@ pub(crate) async fn run(args: ServeArgs, log: Option<&str>) -> Result<ExitCode> 
     let config: ServerConfig = config::load(&args.config)?;
     let filter = config.log.as_ref().map(|log| log.get_ref().as_str());
     log::start(log, filter, None, Screen::Free)?;
-    if config.allow_unprotected_network && !config.listen.get_ref().ip().is_loopback() {
+    if config.allow_unprotected_network {
         tracing::warn!(
-            listen = %config.listen.get_ref(),
-            "no TLS and no authentication: whoever reaches this address sees and changes everything"
+            "allow_unprotected_network is set: whoever reaches an address without TLS and \
+             certificates sees and changes everything"
         );
     }
     let (_stopper, mut stop) = stop::on_signals()?;
     let deadline = Duration::from_secs(*config.limits.shutdown_s.get_ref());
     let clock = Arc::new(SystemClock::new());
-    let mut server = Server::start(Setup::of(&config), clock).await?;
+    let mut server = Server::start(Setup::of(&config)?, clock).await?;
     let (host, port) = &server.broker_at;
-    out::line(format!(
-        "gRPC, gRPC-Web and HTTP on http://{}/",
-        server.listen
-    ))?;
-    out::line(format!("gateways: mqtt://{host}:{port}"))?;
+    let secure = |is: bool| if is { "s" } else { "" };
+    let (web, mqtt) = (secure(config.tls.is_some()), secure(config.is_broker_tls()));
+    let listen = server.listen;
+    out::line(format!("gRPC, gRPC-Web and HTTP on http{web}://{listen}/"))?;
+    out::line(format!("gateways: mqtt{mqtt}://{host}:{port}"))?;
     out::line("ready")?;
     let failed = tokio::select! {
         () = stop.asked() => None,

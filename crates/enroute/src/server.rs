@@ -8,6 +8,7 @@
 use crate::config::server::{BrokerAt, ServerConfig};
 use crate::latency::ServerTimes;
 use crate::metrics::server::ServerMetrics;
+use crate::protection::{self, OwnTopics, Protection};
 use crate::reevaluate::journal_dir;
 use crate::rules::keeper::{self, Keeper};
 use crate::{healthz, intake};
@@ -21,6 +22,7 @@ use enroute_journal::{Journal, Meter};
 use enroute_live::{Commands, Health, Latency, Live, Notes, Receipts};
 use enroute_model::ids::{GatewayId, TransferId};
 use enroute_model::time::{Clock, EngineTime};
+use enroute_mqtt::Credentials;
 use enroute_wire::v1;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -56,12 +58,18 @@ pub(crate) struct Setup {
     pub(crate) commit_interval: Duration,
     /// Where its rule book is; `None`: the built-in one.
     pub(crate) rules: Option<PathBuf>,
+    /// Certificates.
+    pub(crate) protection: Protection,
 }
 
 impl Setup {
     /// As configured.
-    pub(crate) fn of(config: &ServerConfig) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// When certificates are not in order.
+    pub(crate) fn of(config: &ServerConfig) -> Result<Self> {
+        Ok(Self {
+            protection: Protection::of(config)?,
             listen: *config.listen.get_ref(),
             data: config.data.get_ref().clone(),
             broker: config.broker.at(),
@@ -75,7 +83,7 @@ impl Setup {
             connections_max: *config.limits.connections_max.get_ref(),
             commit_interval: Duration::from_millis(*config.limits.commit_interval_ms.get_ref()),
             rules: config.rules.dir.as_ref().map(|dir| dir.get_ref().clone()),
-        }
+        })
     }
 }
 
@@ -111,6 +119,7 @@ impl Server {
             .with_context(|| format!("failed to listen on {}", setup.listen))?;
         let listen = listener.local_addr()?;
         let broker = start_broker(&setup).await?;
+        let acceptors = setup.protection.acceptors();
         let broker_at = match (&broker, setup.broker) {
             (Some(broker), _) => (broker.addr().ip().to_string(), broker.addr().port()),
             (None, BrokerAt::External { host, port }) => (host, port),
@@ -133,22 +142,23 @@ impl Server {
         let receipt_words = tokio::spawn(pass_receipts(started.receipts, receipts.0));
         let command_words = tokio::spawn(pass_commands(started.commands, commands.0));
         let note_words = tokio::spawn(pass_notes(started.notes, notes.0));
-        let (host, port) = &broker_at;
         // Ingest's engine time must be the live view's: same start, same clock.
         let engine_now = live.clock().now();
         let engine_start = EngineTime(engine_now.0.saturating_sub(clock.monotonic().0));
         let quarantine_dir = setup.data.join("quarantine");
-        let mut config = enroute_ingest::Config::new(
-            host,
-            *port,
-            setup.data,
-            engine_start,
-            journal.incarnation(),
-        );
+        let mut config = enroute_ingest::Config {
+            tls: setup.protection.broker,
+            ..ingest_config(
+                broker.as_ref(),
+                &broker_at,
+                setup.data,
+                engine_start,
+                &journal,
+            )
+        };
         if let Some(client_id) = setup.client_id {
             config.client_id = client_id;
         }
-        config.jitter_seed = journal.incarnation();
         // Both lanes.
         let publishes_max = config.in_flight_max.saturating_mul(2);
         let admission = live.admission();
@@ -170,6 +180,7 @@ impl Server {
             note_words,
             tokio::spawn(intake::log_refusals(Arc::clone(&stats))),
             tokio::spawn(keeper.run()),
+            tokio::spawn(protection::keep(acceptors)),
         ];
         let quarantine = ingest.quarantine().clone();
         let metrics = ServerMetrics {
@@ -186,8 +197,13 @@ impl Server {
             "/metrics",
             get(move || async move { metrics.scrape().await }),
         );
-        let feed = Feed::new(live.clone(), enroute_feed::Options::default());
-        let feed = tokio::spawn(feed.serve(listener, more, async {
+        let options = enroute_feed::Options {
+            // A browser opens a few for one viewer.
+            connections_max: setup.viewers_max.saturating_mul(2).saturating_add(1_024),
+            ..enroute_feed::Options::default()
+        };
+        let feed = Feed::new(live.clone(), options);
+        let feed = tokio::spawn(feed.serve(listener, setup.protection.viewers, more, async {
             // An error is as good as the word: nobody is left to say it.
             drop(closing.await);
         }));
@@ -297,8 +313,36 @@ async fn start_broker(setup: &Setup) -> Result<Option<Broker>> {
         connections_max: setup.connections_max,
         ..enroute_broker::Limits::default()
     };
-    let broker = Broker::start(enroute_broker::Config { listen, limits }).await;
+    let config = enroute_broker::Config { listen, limits };
+    let broker = match &setup.protection.gateways {
+        Some(acceptor) => {
+            Broker::start_guarded(config, Arc::clone(acceptor), Arc::new(OwnTopics)).await
+        }
+        None => Broker::start(config).await,
+    };
     Ok(Some(broker.context("failed to start the broker")?))
+}
+
+/// Ingest is a client of the broker as any other; of a guarded one in this process by
+/// a door of its own.
+fn ingest_config(
+    broker: Option<&Broker>,
+    broker_at: &(String, u16),
+    data: PathBuf,
+    engine_start: EngineTime,
+    journal: &Journal,
+) -> enroute_ingest::Config {
+    let (host, port) = broker.map(Broker::inside).map_or_else(
+        || broker_at.clone(),
+        |inside| (inside.ip().to_string(), inside.port()),
+    );
+    let own = broker.and_then(Broker::own).cloned();
+    let incarnation = journal.incarnation();
+    enroute_ingest::Config {
+        credentials: own.map(|(username, password)| Credentials { username, password }),
+        jitter_seed: incarnation,
+        ..enroute_ingest::Config::new(&host, port, data, engine_start, incarnation)
+    }
 }
 
 /// What the port serves besides gRPC.

@@ -9,6 +9,8 @@ pub struct Options {
     pub request_bytes_max: usize,
     /// Streams of one HTTP/2 connection at a time; more wait at the client.
     pub streams_max: u32,
+    /// Connections at a time; further ones wait in the system's queue. Default 4,096.
+    pub connections_max: usize,
     /// A connection that does not answer for this long after a ping is closed.
     pub keepalive: Duration,
     /// Frames in one message of a history.
@@ -22,6 +24,7 @@ impl Default for Options {
         Self {
             request_bytes_max: 256 << 10,
             streams_max: 256,
+            connections_max: 4_096,
             keepalive: Duration::from_secs(20),
             history_frames_max: 256,
             history_bytes_max: 1 << 20,

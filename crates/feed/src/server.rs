@@ -7,19 +7,22 @@ use crate::replay_service::ReplayService;
 use crate::transfers_service::TransfersService;
 use axum::routing::get;
 use enroute_live::{Health, Live};
+use enroute_tls::Acceptor;
 use enroute_wire::DESCRIPTORS;
 use enroute_wire::v1::admin_server::AdminServer;
 use enroute_wire::v1::live_server::LiveServer;
 use enroute_wire::v1::replay_server::ReplayServer;
 use enroute_wire::v1::transfers_server::TransfersServer;
 use std::future::Future;
+use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio_stream::Stream;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, StreamExt as _};
 use tonic::service::Routes;
 use tonic::transport::Server;
-use tonic::transport::server::{Connected, TcpIncoming};
+use tonic::transport::server::Connected;
 use tonic_health::server::HealthReporter;
 use tonic_web::GrpcWebLayer;
 
@@ -108,18 +111,24 @@ impl Feed {
     }
 
     /// Serves on `listener` until `shutdown` resolves; then ends every watch
-    /// (each viewer has its token) and waits for running requests.
+    /// (each viewer has its token) and waits for running requests. With an acceptor
+    /// every connection is TLS, and at most `connections_max` are open.
     ///
     /// # Errors
     /// When the network refuses.
     pub async fn serve(
         self,
         listener: TcpListener,
+        tls: Option<Arc<Acceptor>>,
         more: axum::Router,
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<(), ServeError> {
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-        self.serve_incoming(incoming, more, shutdown).await
+        let limits = enroute_tls::Limits {
+            connections_max: self.options.connections_max,
+        };
+        let connections = ReceiverStream::new(enroute_tls::listen(listener, tls, limits));
+        self.serve_incoming(connections.map(std::io::Result::Ok), more, shutdown)
+            .await
     }
 
     /// As [`Feed::serve`], on any connections: an in-memory duplex in tests.

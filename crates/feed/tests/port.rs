@@ -90,7 +90,7 @@ impl Bench {
         );
         let served = tokio::spawn(async move {
             let stopped = async { drop(stopped.await) };
-            feed.serve(listener, more, stopped).await.unwrap();
+            feed.serve(listener, None, more, stopped).await.unwrap();
         });
         Self {
             journal: Some(journal),

@@ -116,7 +116,7 @@ async fn serve(dir: &TempDir) -> ReplayClient<Channel> {
         // The journal lives as long as the server.
         let _journal = journal;
         let never = std::future::pending();
-        feed.serve(listener, axum::Router::new(), never)
+        feed.serve(listener, None, axum::Router::new(), never)
             .await
             .unwrap();
     }));

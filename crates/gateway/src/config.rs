@@ -1,7 +1,7 @@
 //! The gateway's configuration. Every field has a default but `id`.
 
-use enroute_tls::ClientFiles;
 use enroute_model::ids::{GatewayId, TransferId};
+use enroute_tls::ClientFiles;
 use serde::{Deserialize, Deserializer, de};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;

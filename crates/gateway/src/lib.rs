@@ -36,6 +36,7 @@ pub use source::Source;
 pub use source::wfdb::{WfdbConfig, WfdbSource};
 pub use spool::SpoolError;
 pub use stats::Stats;
+pub use uplink::client_ids;
 
 /// The pure parts, for simulations: the caller does the I/O.
 #[doc(hidden)]

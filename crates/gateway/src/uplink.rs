@@ -24,7 +24,7 @@ use self::io::{Input, LinkView, Now, Output};
 use crate::config::Config;
 use crate::desk::{Desk, Status};
 use crate::spool::{Spooled, Wanted};
-use enroute_model::ids::{Lane, Stream, TransferId};
+use enroute_model::ids::{GatewayId, Lane, Stream, TransferId};
 use enroute_model::time::{GatewayTime, Span};
 use enroute_mqtt::{Client, Connector, Event, Events, Options, Publish, PublishError, Will};
 use enroute_wire::Message;
@@ -323,8 +323,18 @@ impl Uplink {
     }
 }
 
+/// The MQTT client ids of a gateway's two connections.
+#[must_use]
+pub fn client_ids(gateway: &GatewayId) -> [String; 2] {
+    ["live", "history"].map(|lane| client_id(gateway, lane))
+}
+
+fn client_id(gateway: &GatewayId, lane: &str) -> String {
+    format!("enroute-gw-{gateway}-{lane}")
+}
+
 fn options(config: &Config, lane: &str) -> Options {
-    let client_id = format!("enroute-gw-{}-{lane}", config.id);
+    let client_id = client_id(&config.id, lane);
     Options {
         keep_alive: Duration::from_secs(config.broker.keep_alive_s.into()),
         jitter_seed: client_id

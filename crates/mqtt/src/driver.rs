@@ -6,12 +6,12 @@ use crate::client::{Command, Shared, is_answered};
 use crate::connection::{Connection, Next};
 use crate::message::{Event, Qos};
 use crate::options::Options;
-use rumqttc::{NetworkOptions, TlsConfiguration, Transport};
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{
     ConnectProperties, Filter, LastWill, Publish as PublishPacket, PublishProperties,
 };
 use rumqttc::v5::{AsyncClient, ConnectionError, EventLoop, MqttOptions};
+use rumqttc::{NetworkOptions, TlsConfiguration, Transport};
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::atomic::Ordering;

@@ -38,5 +38,6 @@ mod message;
 mod options;
 
 pub use client::{Client, PublishError};
+pub use enroute_tls::Connector;
 pub use message::{AckToken, Event, Events, Incoming, Publish, Qos};
 pub use options::{Credentials, Options, Will};

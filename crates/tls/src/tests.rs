@@ -148,7 +148,10 @@ async fn a_server_of_another_authority_is_not_believed() {
     let refused = connect(&site.client(Some(&gateway)), &served)
         .await
         .unwrap_err();
-    assert!(refused.to_string().contains("invalid peer certificate"), "{refused}");
+    assert!(
+        refused.to_string().contains("invalid peer certificate"),
+        "{refused}"
+    );
 }
 
 #[tokio::test]

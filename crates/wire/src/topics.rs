@@ -90,6 +90,26 @@ impl Topic {
     }
 }
 
+impl Topic {
+    /// Whether this gateway, and nobody else, publishes here.
+    #[must_use]
+    pub fn is_published_by(&self, by: &GatewayId) -> bool {
+        match self {
+            Self::Frames { gateway, .. } | Self::Status(gateway) => gateway == by,
+            Self::Receipt(_) | Self::Command(_) => false,
+        }
+    }
+
+    /// Whether this gateway, and no other, is spoken to here.
+    #[must_use]
+    pub fn is_meant_for(&self, reader: &GatewayId) -> bool {
+        match self {
+            Self::Receipt(gateway) | Self::Command(gateway) => gateway == reader,
+            Self::Frames { .. } | Self::Status(_) => false,
+        }
+    }
+}
+
 impl std::fmt::Display for Topic {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

@@ -1,5 +1,6 @@
 //! Configuration of `enroute gateway`.
 
+use super::server::is_this_machine;
 use super::{Checked, Wrong};
 use enroute_gateway::WfdbConfig;
 use enroute_simulator::course::Course;
@@ -16,6 +17,9 @@ pub(crate) struct GatewayFile {
     /// Seconds that a shutdown waits for the server to confirm what is spooled.
     #[serde(default = "default_shutdown_s")]
     pub(crate) shutdown_s: Spanned<u64>,
+    /// To a broker over the network without TLS all the same.
+    #[serde(default)]
+    pub(crate) allow_unprotected_network: bool,
     /// The box itself.
     pub(crate) gateway: Spanned<enroute_gateway::Config>,
     /// What it reads; exactly one kind.
@@ -123,7 +127,7 @@ impl Checked for GatewayFile {
                 "give a number from 1 to 3600",
             ));
         }
-        check_gateway(&self.gateway)?;
+        check_gateway(&self.gateway, self.allow_unprotected_network)?;
         let source = self.source.get_ref();
         match (&source.simulator, &source.wfdb) {
             (Some(simulator), None) => simulator.get_ref().check(),
@@ -142,11 +146,22 @@ impl Checked for GatewayFile {
     }
 }
 
-fn check_gateway(gateway: &Spanned<enroute_gateway::Config>) -> Result<(), Wrong> {
+fn check_gateway(
+    gateway: &Spanned<enroute_gateway::Config>,
+    allow_unprotected_network: bool,
+) -> Result<(), Wrong> {
     let config = gateway.get_ref();
     let wrong = |wrong: &str, help: &str| Err(Wrong::at(gateway.span(), wrong, help));
     if config.broker.host.is_empty() {
         return wrong("gateway.broker.host is empty", "name the broker's host");
+    }
+    let is_protected = config.broker.tls.is_some() || is_this_machine(&config.broker.host);
+    if !is_protected && !allow_unprotected_network {
+        return wrong(
+            "gateway.broker.host is reached over the network, and there is no TLS",
+            "add [gateway.broker.tls] with authority, certificate and key, or set \
+             allow_unprotected_network = true on a network that only trusted people reach",
+        );
     }
     if config.broker.port == 0 {
         return wrong("gateway.broker.port is 0", "MQTT's port is 1883");

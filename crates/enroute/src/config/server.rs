@@ -2,8 +2,9 @@
 
 use super::{Checked, Wrong};
 use crate::args::MQTT_PORT;
+use enroute_tls::{ClientFiles, ServerFiles};
 use serde::Deserialize;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use toml::Spanned;
 
@@ -16,9 +17,12 @@ pub(crate) struct ServerConfig {
     pub(crate) listen: Spanned<SocketAddr>,
     /// Journal, quarantine, and what else the server keeps.
     pub(crate) data: Spanned<PathBuf>,
-    /// Off loopback there is neither TLS nor authentication yet (I12).
+    /// Off loopback without TLS and certificates all the same (I12).
     #[serde(default)]
     pub(crate) allow_unprotected_network: bool,
+    /// Certificates of this server, and whom it lets in.
+    #[serde(default)]
+    pub(crate) tls: Option<Spanned<TlsConfig>>,
     /// A filter as for `--log`, which wins.
     #[serde(default)]
     pub(crate) log: Option<Spanned<String>>,
@@ -31,6 +35,53 @@ pub(crate) struct ServerConfig {
     /// Bounds.
     #[serde(default)]
     pub(crate) limits: LimitsConfig,
+}
+
+/// `[tls]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TlsConfig {
+    /// The server's certificate, PEM, with those between it and its authority.
+    pub(crate) certificate: PathBuf,
+    /// That one's private key.
+    pub(crate) key: PathBuf,
+    /// Who signs viewers' certificates; without it a viewer needs none.
+    #[serde(default)]
+    pub(crate) viewers: Option<PathBuf>,
+    /// Which of those are revoked.
+    #[serde(default)]
+    pub(crate) viewers_revoked: Option<PathBuf>,
+    /// Who signs the certificates of gateways at the embedded broker.
+    #[serde(default)]
+    pub(crate) gateways: Option<PathBuf>,
+    /// Which of those are revoked.
+    #[serde(default)]
+    pub(crate) gateways_revoked: Option<PathBuf>,
+}
+
+impl TlsConfig {
+    fn files(&self, clients: Option<&PathBuf>, revoked: Option<&PathBuf>) -> ServerFiles {
+        ServerFiles {
+            certificate: self.certificate.clone(),
+            key: self.key.clone(),
+            clients: clients.cloned(),
+            revoked: revoked.cloned(),
+            protocols: Vec::new(),
+        }
+    }
+
+    /// Of the port for viewers: gRPC is HTTP/2, and browsers may come with either.
+    pub(crate) fn for_viewers(&self) -> ServerFiles {
+        ServerFiles {
+            protocols: vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+            ..self.files(self.viewers.as_ref(), self.viewers_revoked.as_ref())
+        }
+    }
+
+    /// Of the embedded broker.
+    pub(crate) fn for_gateways(&self) -> ServerFiles {
+        self.files(self.gateways.as_ref(), self.gateways_revoked.as_ref())
+    }
 }
 
 /// `[rules]`.
@@ -72,6 +123,9 @@ pub(crate) struct BrokerConfig {
     /// External: MQTT client id of this server; two servers on one broker need two.
     #[serde(default)]
     pub(crate) client_id: Option<Spanned<String>>,
+    /// External: whom to trust, and what to show.
+    #[serde(default)]
+    pub(crate) tls: Option<Spanned<ClientFiles>>,
 }
 
 /// `[limits]`.
@@ -138,10 +192,11 @@ impl BrokerConfig {
         }
     }
 
-    fn check(&self, allow_unprotected_network: bool) -> Result<(), Wrong> {
+    fn check(&self, server: &ServerConfig) -> Result<(), Wrong> {
         match self.kind {
             BrokerKind::Embedded => {
                 for (key, span) in [
+                    ("tls", self.tls.as_ref().map(Spanned::span)),
                     ("host", self.host.as_ref().map(Spanned::span)),
                     ("port", self.port.as_ref().map(Spanned::span)),
                     ("client_id", self.client_id.as_ref().map(Spanned::span)),
@@ -154,15 +209,17 @@ impl BrokerConfig {
                         ));
                     }
                 }
+                server.check_embedded_tls()?;
                 self.listen.as_ref().map_or(Ok(()), |listen| {
-                    protected("broker.listen", listen, allow_unprotected_network)
+                    let whom = |tls: &TlsConfig| tls.gateways.is_some();
+                    server.protected("broker.listen", listen, "gateways", whom)
                 })
             }
-            BrokerKind::External => self.check_external(),
+            BrokerKind::External => self.check_external(server.allow_unprotected_network),
         }
     }
 
-    fn check_external(&self) -> Result<(), Wrong> {
+    fn check_external(&self, allow_unprotected_network: bool) -> Result<(), Wrong> {
         if let Some(listen) = &self.listen {
             return Err(Wrong::at(
                 listen.span(),
@@ -184,6 +241,14 @@ impl BrokerConfig {
                 "give the name or address alone; the port has its own line",
             ));
         }
+        if self.tls.is_none() && !allow_unprotected_network && !is_this_machine(name) {
+            return Err(Wrong::at(
+                host.span(),
+                format!("{name} is reached over the network, and there is no [broker.tls]"),
+                "add [broker.tls] with authority, certificate and key, or set \
+                 allow_unprotected_network = true on a network that only trusted people reach",
+            ));
+        }
         match &self.client_id {
             Some(id) if id.get_ref().is_empty() || id.get_ref().len() > 64 => Err(Wrong::at(
                 id.span(),
@@ -195,25 +260,58 @@ impl BrokerConfig {
     }
 }
 
-/// I12: nothing listens off loopback without protection unless told to.
-fn protected(
-    key: &str,
-    listen: &Spanned<SocketAddr>,
-    allow_unprotected_network: bool,
-) -> Result<(), Wrong> {
-    if listen.get_ref().ip().is_loopback() || allow_unprotected_network {
-        return Ok(());
+impl ServerConfig {
+    /// I12: nothing listens off loopback without TLS and certificates of clients
+    /// unless told to.
+    fn protected(
+        &self,
+        key: &str,
+        listen: &Spanned<SocketAddr>,
+        clients: &str,
+        knows_clients: impl Fn(&TlsConfig) -> bool,
+    ) -> Result<(), Wrong> {
+        let tls = self.tls.as_ref().map(Spanned::get_ref);
+        let is_protected = tls.is_some_and(knows_clients);
+        if listen.get_ref().ip().is_loopback() || is_protected || self.allow_unprotected_network {
+            return Ok(());
+        }
+        Err(Wrong::at(
+            listen.span(),
+            format!(
+                "{key} = {} can be reached from the network, and there is no [tls] with \
+                 {clients} = …: whoever reaches it sees and changes everything",
+                listen.get_ref()
+            ),
+            "add [tls] (`enroute certs` makes files to start with), listen on 127.0.0.1, or set \
+             allow_unprotected_network = true on a network that only trusted people reach",
+        ))
     }
-    Err(Wrong::at(
-        listen.span(),
-        format!(
-            "{key} = {} can be reached from the network, and there is no TLS and no \
-             authentication yet: whoever reaches it sees and changes everything",
-            listen.get_ref()
-        ),
-        "listen on 127.0.0.1, or set allow_unprotected_network = true on a network that only \
-         trusted people reach",
-    ))
+
+    /// Whether gateways reach the broker with TLS.
+    pub(crate) fn is_broker_tls(&self) -> bool {
+        match self.broker.kind {
+            BrokerKind::Embedded => self.tls.is_some(),
+            BrokerKind::External => self.broker.tls.is_some(),
+        }
+    }
+
+    /// With TLS the embedded broker lets in whom it knows, so it must know somebody.
+    fn check_embedded_tls(&self) -> Result<(), Wrong> {
+        match &self.tls {
+            Some(tls) if tls.get_ref().gateways.is_none() => Err(Wrong::at(
+                tls.span(),
+                "the embedded broker does not know who signs the certificates of gateways",
+                "add gateways = \"…/ca.pem\" under [tls]",
+            )),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+/// Whether a host name never leaves this machine.
+pub(super) fn is_this_machine(host: &str) -> bool {
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    address.map_or(host == "localhost", |address| address.is_loopback())
 }
 
 fn within(
@@ -236,7 +334,8 @@ impl Checked for ServerConfig {
     const EXAMPLE: &'static str = "deploy/server.toml";
 
     fn check(&self) -> Result<(), Wrong> {
-        protected("listen", &self.listen, self.allow_unprotected_network)?;
+        let whom = |tls: &TlsConfig| tls.viewers.is_some();
+        self.protected("listen", &self.listen, "viewers", whom)?;
         if self.data.get_ref().as_os_str().is_empty() {
             return Err(Wrong::at(
                 self.data.span(),
@@ -256,7 +355,7 @@ impl Checked for ServerConfig {
                 "write one with `enroute rules export DIR`, or remove the line for the built-in book",
             ));
         }
-        self.broker.check(self.allow_unprotected_network)?;
+        self.broker.check(self)?;
         let limits = &self.limits;
         within("viewers_max", &limits.viewers_max, 1..=100_000)?;
         within("transfers_max", &limits.transfers_max, 1..=1_000_000)?;

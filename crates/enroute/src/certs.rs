@@ -1,0 +1,67 @@
+//! `enroute certs`: authorities, certificates and revocations, as files.
+
+use crate::args::CertsArgs;
+use crate::clock::SystemClock;
+use crate::out;
+use anyhow::{Context, Result, bail};
+use enroute_model::ids::GatewayId;
+use enroute_model::time::Clock;
+use enroute_tls::authority::{Authority, Issued, Purpose};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The directories, and the names of the authorities in them.
+const AUTHORITIES: [(&str, &str); 3] = [
+    ("hospital", "enroute hospital"),
+    ("vehicles", "enroute vehicles"),
+    ("viewers", "enroute viewers"),
+];
+
+/// Runs the command.
+pub(crate) fn run(args: &CertsArgs) -> Result<ExitCode> {
+    let now = now()?;
+    let open = |(dir, name)| Authority::open(&args.dir.join(dir), name, now);
+    let [hospital, vehicles, viewers] = AUTHORITIES.map(open);
+    let (hospital, vehicles, viewers) = (hospital?, vehicles?, viewers?);
+    for authority in [&hospital, &vehicles, &viewers] {
+        say("authority", &authority.certificate())?;
+    }
+    if let Some(name) = args.servers.first() {
+        let purpose = Purpose::Server(args.servers.clone());
+        say_issued("server", &hospital.issue(name, purpose)?)?;
+    }
+    for gateway in &args.gateways {
+        GatewayId::new(gateway).with_context(|| format!("--gateway {gateway}"))?;
+        say_issued("gateway", &vehicles.issue(gateway, Purpose::Client)?)?;
+    }
+    for viewer in &args.viewers {
+        say_issued("viewer", &viewers.issue(viewer, Purpose::Client)?)?;
+    }
+    for named in &args.revoked {
+        let (authority, name) = match named.split_once('/') {
+            Some(("hospital", name)) => (&hospital, name),
+            Some(("vehicles", name)) => (&vehicles, name),
+            Some(("viewers", name)) => (&viewers, name),
+            Some(_) | None => bail!("--revoke {named}: name it as vehicles/amb-12"),
+        };
+        authority.revoke(name)?;
+        say("revoked", &authority.revoked())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn now() -> Result<SystemTime> {
+    let micros = u64::try_from(SystemClock::new().wall())
+        .context("the machine's clock is before 1970: set it, certificates have dates")?;
+    Ok(UNIX_EPOCH + Duration::from_micros(micros))
+}
+
+fn say_issued(what: &str, issued: &Issued) -> Result<()> {
+    say(what, &issued.certificate)?;
+    say("its key", &issued.key)
+}
+
+fn say(what: &str, file: &Path) -> Result<()> {
+    Ok(out::line(format!("{what:9} {}", file.display()))?)
+}
