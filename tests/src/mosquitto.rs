@@ -10,6 +10,8 @@ use std::time::Duration;
 
 /// What we ship.
 const CONFIGURATION: &str = include_str!("../../deploy/mosquitto.conf");
+const TLS: &str = include_str!("../../deploy/mosquitto-tls.conf");
+const ACL: &str = include_str!("../../deploy/mosquitto.acl");
 /// Where Debian puts it, beside what the search path offers.
 const DEBIAN: &str = "/usr/sbin/mosquitto";
 /// Only a guard against hanging.
@@ -34,6 +36,18 @@ impl Mosquitto {
     /// When it is absent and `ENROUTE_REQUIRE_TOOLS=1`, or when it does not start.
     #[must_use]
     pub fn start() -> Option<Self> {
+        Self::start_with(None)
+    }
+
+    /// As [`Mosquitto::start`], with the listener for a network that we ship in place
+    /// of the one for loopback. `certs`: the directory that `enroute certs` filled for
+    /// a server whose first name is `server`.
+    #[must_use]
+    pub fn start_tls(certs: &Path) -> Option<Self> {
+        Self::start_with(Some(certs))
+    }
+
+    fn start_with(certs: Option<&Path>) -> Option<Self> {
         let Some(program) = program() else {
             let required = std::env::var("ENROUTE_REQUIRE_TOOLS").is_ok_and(|v| v == "1");
             assert!(!required, "ENROUTE_REQUIRE_TOOLS=1 and no mosquitto");
@@ -42,7 +56,7 @@ impl Mosquitto {
         };
         let mut last = String::new();
         for _ in 0..ATTEMPTS {
-            match Self::try_start(&program) {
+            match Self::try_start(&program, certs) {
                 Ok(started) => return Some(started),
                 Err(error) => last = error,
             }
@@ -50,7 +64,7 @@ impl Mosquitto {
         panic!("mosquitto did not start: {last}");
     }
 
-    fn try_start(program: &Path) -> Result<Self, String> {
+    fn try_start(program: &Path, certs: Option<&Path>) -> Result<Self, String> {
         let text = |error: std::io::Error| error.to_string();
         let directory = tempfile::tempdir().map_err(text)?;
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
@@ -59,9 +73,10 @@ impl Mosquitto {
             .port();
         std::fs::write(
             directory.path().join("mosquitto.conf"),
-            configuration(directory.path(), port),
+            configuration(directory.path(), port, certs),
         )
         .map_err(text)?;
+        std::fs::write(directory.path().join("mosquitto.acl"), ACL).map_err(text)?;
         let child = spawn(program, directory.path())?;
         let program = program.to_owned();
         Ok(Self {
@@ -118,9 +133,22 @@ fn program() -> Option<PathBuf> {
 }
 
 /// The shipped configuration with what a test must have of its own.
-fn configuration(directory: &Path, port: u16) -> String {
+fn configuration(directory: &Path, port: u16, certs: Option<&Path>) -> String {
+    let shipped = match certs {
+        None => CONFIGURATION.to_owned(),
+        Some(certs) => {
+            let (every_listener, _) = CONFIGURATION.split_once("# ---- This machine").unwrap();
+            let certs = certs.display().to_string();
+            let acl = directory.join("mosquitto.acl").display().to_string();
+            let tls = TLS.replace("/etc/enroute/certs", &certs);
+            format!(
+                "{every_listener}{}",
+                tls.replace("/etc/enroute/mosquitto.acl", &acl)
+            )
+        }
+    };
     let mut own = String::new();
-    for line in CONFIGURATION.lines() {
+    for line in shipped.lines() {
         let line = match line.split_whitespace().next() {
             Some("listener") => format!("listener {port} 127.0.0.1"),
             Some("persistence_location") => {

@@ -18,6 +18,9 @@ const AUTHORITIES: [(&str, &str); 3] = [
     ("viewers", "enroute viewers"),
 ];
 
+/// Name of the server at an external broker, as the shipped rules for brokers have it.
+const AT_BROKER: &str = "enroute-server";
+
 /// Runs the command.
 pub(crate) fn run(args: &CertsArgs) -> Result<ExitCode> {
     let now = now()?;
@@ -30,9 +33,14 @@ pub(crate) fn run(args: &CertsArgs) -> Result<ExitCode> {
     if let Some(name) = args.servers.first() {
         let purpose = Purpose::Server(args.servers.clone());
         say_issued("server", &hospital.issue(name, purpose)?)?;
+        let at_broker = vehicles.issue(AT_BROKER, Purpose::Client)?;
+        say_issued("at broker", &at_broker)?;
     }
     for gateway in &args.gateways {
         GatewayId::new(gateway).with_context(|| format!("--gateway {gateway}"))?;
+        if gateway == AT_BROKER {
+            bail!("--gateway {gateway}: this is the server's own name at a broker");
+        }
         say_issued("gateway", &vehicles.issue(gateway, Purpose::Client)?)?;
     }
     for viewer in &args.viewers {

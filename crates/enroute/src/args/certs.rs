@@ -18,7 +18,7 @@ Examples:
   enroute certs /etc/enroute/certs --revoke vehicles/amb-12
 
 The server's certificate is for all the names given with --server, and its file bears
-the first. A gateway's name is the id in its configuration: under another id it is
+the first; with it comes vehicles/enroute-server, which it shows to an external broker. A gateway's name is the id in its configuration: under another id it is
 refused. A server that runs takes a revocation within seconds and ends what is
 connected with it.
 
