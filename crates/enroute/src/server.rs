@@ -197,12 +197,7 @@ impl Server {
             "/metrics",
             get(move || async move { metrics.scrape().await }),
         );
-        let options = enroute_feed::Options {
-            // A browser opens a few for one viewer.
-            connections_max: setup.viewers_max.saturating_mul(2).saturating_add(1_024),
-            ..enroute_feed::Options::default()
-        };
-        let feed = Feed::new(live.clone(), options);
+        let feed = Feed::new(live.clone(), feed_options(setup.viewers_max));
         let feed = tokio::spawn(feed.serve(listener, setup.protection.viewers, more, async {
             // An error is as good as the word: nobody is left to say it.
             drop(closing.await);
@@ -342,6 +337,14 @@ fn ingest_config(
         credentials: own.map(|(username, password)| Credentials { username, password }),
         jitter_seed: incarnation,
         ..enroute_ingest::Config::new(&host, port, data, engine_start, incarnation)
+    }
+}
+
+fn feed_options(viewers_max: usize) -> enroute_feed::Options {
+    enroute_feed::Options {
+        // A browser opens a few for one viewer.
+        connections_max: viewers_max.saturating_mul(2).saturating_add(1_024),
+        ..enroute_feed::Options::default()
     }
 }
 

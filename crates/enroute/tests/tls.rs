@@ -7,6 +7,7 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::unnecessary_debug_formatting,
     clippy::unwrap_used,
     reason = "a failure here is a failed test, and tests are sentences"
 )]
@@ -60,16 +61,18 @@ impl Site {
     }
 
     fn with_mosquitto() -> Option<Self> {
-        let mut site = Self::new();
+        let site = Self::new();
         let mosquitto = Mosquitto::start_tls(&site.cert(""))?;
-        site.broker_port = mosquitto.port();
-        site.broker = format!(
-            "kind = \"external\"\nhost = \"127.0.0.1\"\nport = {}\n[broker.tls]\n{}",
-            site.broker_port,
-            site.client_files("enroute-server"),
-        );
-        site._mosquitto = Some(mosquitto);
-        Some(site)
+        let port = mosquitto.port();
+        let files = site.client_files("enroute-server");
+        Some(Self {
+            broker: format!(
+                "kind = \"external\"\nhost = \"127.0.0.1\"\nport = {port}\n[broker.tls]\n{files}"
+            ),
+            broker_port: port,
+            _mosquitto: Some(mosquitto),
+            ..site
+        })
     }
 
     fn cert(&self, name: &str) -> PathBuf {
