@@ -35,7 +35,8 @@ fn a_server_needs_only_its_data_directory() {
 
 #[test]
 fn an_external_broker_is_named() {
-    let text = "data = \"d\"\n[broker]\nkind = \"external\"\nhost = \"mq\"\nport = 2883";
+    let text = "data = \"d\"\n[broker]\nkind = \"external\"\nhost = \"mq\"\nport = 2883\n\
+                [broker.tls]\nauthority = \"ca.pem\"";
     let expected = BrokerAt::External {
         host: "mq".into(),
         port: 2883,
@@ -48,6 +49,40 @@ fn off_loopback_only_when_told_so() {
     let text = "data = \"d\"\nlisten = \"0.0.0.0:7400\"\nallow_unprotected_network = true";
     assert!(server(text).is_ok());
     assert!(server("data = \"d\"\nlisten = \"[::1]:7400\"").is_ok());
+    let files = "certificate = \"s.pem\"\nkey = \"s.key\"\ngateways = \"g.pem\"";
+    let viewers = "viewers = \"v.pem\"";
+    let all =
+        "data = \"d\"\nlisten = \"0.0.0.0:7400\"\n[broker]\nlisten = \"0.0.0.0:8883\"\n[tls]\n";
+    assert!(server(&format!("{all}{files}\n{viewers}")).is_ok());
+    let anybody = server(&format!("{all}{files}")).unwrap_err().to_string();
+    assert!(anybody.contains("no [tls] with viewers"), "{anybody}");
+    let broker = "data = \"d\"\n[broker]\nlisten = \"0.0.0.0:8883\"";
+    let broker = server(broker).unwrap_err().to_string();
+    assert!(broker.contains("no [tls] with gateways"), "{broker}");
+}
+
+#[test]
+fn a_broker_over_the_network_only_with_tls_or_when_told_so() {
+    let external = "data = \"d\"\n[broker]\nkind = \"external\"\nhost = ";
+    for host in ["localhost", "127.0.0.2", "::1"] {
+        assert!(server(&format!("{external}\"{host}\"")).is_ok(), "{host}");
+    }
+    for host in ["mq.example.org", "10.0.0.5", "localhost.example.org"] {
+        let refused = server(&format!("{external}\"{host}\"")).unwrap_err();
+        assert!(refused.to_string().contains("there is no [broker.tls]"));
+        let told = format!("allow_unprotected_network = true\n{external}\"{host}\"");
+        assert!(server(&told).is_ok(), "{host}");
+    }
+    let gateway = |more: &str| {
+        let text = format!(
+            "{more}[gateway]\nid = \"g\"\n[gateway.spool]\ndir = \"s\"\n[source.simulator]\n\
+             [gateway.broker]\nhost = \"10.0.0.5\"\n"
+        );
+        parse::<GatewayFile>(Path::new("gateway.toml"), &text)
+    };
+    let refused = gateway("").unwrap_err().to_string();
+    assert!(refused.contains("there is no TLS"), "{refused}");
+    assert!(gateway("allow_unprotected_network = true\n").is_ok());
 }
 
 #[test]
@@ -148,7 +183,9 @@ fn the_deployed_server_file_is_right_and_its_comments_too() {
     load::<ServerConfig>(&file).unwrap();
     let rules = file.with_file_name("rules");
     let text = text.replace("/etc/enroute/rules", rules.to_str().unwrap());
-    let embedded = uncommented(&text, |line| {
+    let (before, of_external) = text.split_once("#[broker.tls]").unwrap();
+    let (_, after) = of_external.split_once("\n\n").unwrap();
+    let embedded = uncommented(&format!("{before}\n{after}"), |line| {
         !["host", "port", "client_id"]
             .iter()
             .any(|key| line.starts_with(key))
@@ -191,6 +228,11 @@ fn the_deployed_gateway_file_is_right_and_its_comments_too() {
         .spool
         .dir
         .clone_from(&wfdb.gateway.get_ref().spool.dir);
+    default
+        .broker
+        .tls
+        .clone_from(&wfdb.gateway.get_ref().broker.tls);
+    assert!(default.broker.tls.is_some());
     assert_eq!(
         *wfdb.gateway.get_ref(),
         default,
