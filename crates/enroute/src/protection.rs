@@ -7,7 +7,7 @@ use enroute_broker::{Access, Guard};
 use enroute_model::ids::GatewayId;
 use enroute_mqtt::Connector;
 use enroute_tls::Acceptor;
-use enroute_wire::topics::Topic;
+use enroute_wire::topics::{self, Topic};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::MissedTickBehavior;
@@ -99,7 +99,8 @@ impl Guard for OwnTopics {
             }
             Access::Publish(topic) => publishes(topic),
             Access::Subscribe(filter) => {
-                Topic::parse(filter).is_ok_and(|topic| topic.is_meant_for(&gateway))
+                filter == topics::notes_of(&gateway)
+                    || Topic::parse(filter).is_ok_and(|topic| topic.is_meant_for(&gateway))
             }
         }
     }
@@ -124,6 +125,7 @@ mod tests {
             Access::Publish("enroute/v1/gw/amb-12/status"),
             Access::Subscribe("enroute/v1/gw/amb-12/receipt"),
             Access::Subscribe("enroute/v1/gw/amb-12/command"),
+            Access::Subscribe("enroute/v1/gw/amb-12/tx/+/notes"),
         ] {
             assert!(may(own), "{own:?}");
             assert!(!OwnTopics.may("amb-13", own), "another's: {own:?}");
@@ -140,6 +142,7 @@ mod tests {
             Access::Publish("enroute/v1/gw/amb-12/receipt"),
             Access::Publish("enroute/v1/gw/amb-12/command"),
             Access::Publish("enroute/v1/gw/amb-12/tx/t1/live/x"),
+            Access::Publish("enroute/v1/gw/amb-12/tx/t1/notes"),
             Access::Publish("$SYS/x"),
             Access::Subscribe("enroute/v1/gw/amb-12/tx/t1/live"),
             Access::Subscribe("enroute/v1/gw/+/receipt"),

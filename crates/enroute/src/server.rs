@@ -104,7 +104,7 @@ pub(crate) struct Server {
     journal: Journal,
     feed: JoinHandle<Result<(), ServeError>>,
     close_feed: oneshot::Sender<()>,
-    words: [JoinHandle<()>; 5],
+    words: [JoinHandle<()>; 6],
 }
 
 impl Server {
@@ -120,11 +120,7 @@ impl Server {
         let listen = listener.local_addr()?;
         let broker = start_broker(&setup).await?;
         let acceptors = setup.protection.acceptors();
-        let broker_at = match (&broker, setup.broker) {
-            (Some(broker), _) => (broker.addr().ip().to_string(), broker.addr().port()),
-            (None, BrokerAt::External { host, port }) => (host, port),
-            (None, BrokerAt::Embedded(at)) => (at.ip().to_string(), at.port()),
-        };
+        let broker_at = address(broker.as_ref(), setup.broker);
         let options = enroute_live::Options {
             viewers_max: setup.viewers_max,
             transfers_max: setup.transfers_max,
@@ -316,6 +312,14 @@ async fn start_broker(setup: &Setup) -> Result<Option<Broker>> {
         None => Broker::start(config).await,
     };
     Ok(Some(broker.context("failed to start the broker")?))
+}
+
+/// Where gateways find the broker.
+fn address(broker: Option<&Broker>, configured: BrokerAt) -> (String, u16) {
+    match (broker.map(Broker::addr), configured) {
+        (Some(at), _) | (None, BrokerAt::Embedded(at)) => (at.ip().to_string(), at.port()),
+        (None, BrokerAt::External { host, port }) => (host, port),
+    }
 }
 
 /// Ingest is a client of the broker as any other; of a guarded one in this process by

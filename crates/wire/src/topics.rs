@@ -96,7 +96,7 @@ impl Topic {
     pub fn is_published_by(&self, by: &GatewayId) -> bool {
         match self {
             Self::Frames { gateway, .. } | Self::Status(gateway) => gateway == by,
-            Self::Receipt(_) | Self::Command(_) => false,
+            Self::Notes { .. } | Self::Receipt(_) | Self::Command(_) => false,
         }
     }
 
@@ -104,7 +104,9 @@ impl Topic {
     #[must_use]
     pub fn is_meant_for(&self, reader: &GatewayId) -> bool {
         match self {
-            Self::Receipt(gateway) | Self::Command(gateway) => gateway == reader,
+            Self::Receipt(gateway) | Self::Command(gateway) | Self::Notes { gateway, .. } => {
+                gateway == reader
+            }
             Self::Frames { .. } | Self::Status(_) => false,
         }
     }
