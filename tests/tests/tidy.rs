@@ -253,7 +253,7 @@ fn the_proto_files_are_all_compiled() {
             "{name}.proto is not compiled"
         );
     }
-    assert_eq!(protos.len(), 7);
+    assert_eq!(protos.len(), 8);
 }
 
 /// The reference tables, those included that no rule uses yet.
