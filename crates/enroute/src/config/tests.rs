@@ -233,6 +233,11 @@ fn the_deployed_gateway_file_is_right_and_its_comments_too() {
         .tls
         .clone_from(&wfdb.gateway.get_ref().broker.tls);
     assert!(default.broker.tls.is_some());
+    default
+        .page
+        .pin
+        .clone_from(&wfdb.gateway.get_ref().page.pin);
+    assert!(default.page.pin.is_some());
     assert_eq!(
         *wfdb.gateway.get_ref(),
         default,
