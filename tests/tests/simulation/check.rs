@@ -21,11 +21,13 @@ impl World {
         let may_shed = self.gateways.iter().map(|it| {
             // What was durable once is on board no more only where room was needed.
             let forgot = self.server.journals > 1 && it.is_small();
-            let full = (it.shed > 0).then_some(v1::GapCause::SpoolFull);
+            let full = (it.shed > 0 || (it.is_small() && it.spool_failed))
+                .then_some(v1::GapCause::SpoolFull);
             let restored = forgot.then_some(v1::GapCause::Restored);
             full.into_iter().chain(restored).collect()
         });
         self.model.nothing_is_lost(&may_shed.collect::<Vec<_>>());
+        self.what_was_not_written_is_declared();
         self.the_least_went_first();
         self.counters_are_right();
         let stored = self.stored_alerts();

@@ -37,6 +37,7 @@ mod rng;
 mod room;
 mod server;
 mod shedding;
+mod spool_disk;
 mod viewer;
 mod world;
 
