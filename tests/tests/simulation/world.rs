@@ -14,9 +14,9 @@ use crate::server::{self, Server};
 use crate::shedding::Shedding;
 use crate::viewer::{self, Viewer};
 use enroute_live::Options as LiveOptions;
+use enroute_model::ids::TransferId;
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::hash::{DefaultHasher, Hash};
 use std::mem::discriminant;
 use tempfile::TempDir;
@@ -82,6 +82,8 @@ pub(crate) struct World {
     pub(crate) outages: usize,
     pub(crate) copy: Option<Backup>,
     pub(crate) acts: Vec<Act>,
+    /// Transfers that were to be joined or handed over.
+    pub(crate) touched: BTreeSet<TransferId>,
     pub(crate) sheddings: Vec<Shedding>,
     /// A fingerprint of everything that happened.
     pub(crate) print: DefaultHasher,
@@ -167,6 +169,7 @@ impl World {
             outages: 0,
             copy: None,
             acts: Vec::new(),
+            touched: BTreeSet::new(),
             sheddings: Vec::new(),
             print: DefaultHasher::new(),
             sources_on: true,
