@@ -377,7 +377,9 @@ impl Log {
         self.put(state, instead, &mut batch, &mut change)?;
         batch.remove(&self.inner.store.meta, note_key(id));
         self.apply(state, batch, change)?;
-        let deleted = self.inner.store.db.delete_keyspace(space);
+        let db = &self.inner.store.db;
+        let kept = state.notes.keep_newest(db);
+        let deleted = kept.and_then(|()| db.delete_keyspace(space));
         deleted.map_err(|error| state.fail(&store::describe(&error)))
     }
 
