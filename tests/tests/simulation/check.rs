@@ -112,18 +112,6 @@ impl World {
         let words = self.words(number, members);
         let heard = words.iter().map(|word| word.count).max().unwrap_or(0);
         let who = (&state.transfer, number);
-        if newest != heard {
-            for (w, l) in &self.model.journal.live {
-                println!(
-                    "DEBUG {w:?} {:?} {:?}",
-                    l.first(),
-                    l.iter()
-                        .map(|w| (w.at - 1_700_000_000_000_000, w.count))
-                        .collect::<Vec<_>>()
-                );
-            }
-            println!("DEBUG {state:#?}");
-        }
         assert_eq!(newest, heard, "{who:?} shows another value than the newest");
     }
 

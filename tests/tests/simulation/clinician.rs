@@ -96,12 +96,12 @@ impl World {
             }
             // It is so already, or cannot be.
             Ok(None) if act.task == Task::Join => act.verdict = Some(Verdict::Duplicate),
-            Err(ActError::Refused(reason)) => act.verdict = Some(Verdict::Refused(reason)),
             // What was lost with a journal may never come again.
             Err(ActError::Lookup(_)) if self.healing => act.lost = true,
             Ok(None) | Err(ActError::Lookup(_)) => {}
             // It sleeps, and there is no room to wake it.
             Err(ActError::Refused(_)) if self.live_options.transfers_max < 10 => {}
+            Err(ActError::Refused(reason)) => act.verdict = Some(Verdict::Refused(reason)),
             Err(error) => panic!("{error}"),
         }
     }
