@@ -10,7 +10,7 @@ mod report;
 mod rules;
 mod typed;
 
-pub(crate) use bench::{BenchArgs, BenchKind, EngineArgs, RestartArgs};
+pub(crate) use bench::{BenchArgs, BenchKind, EngineArgs, RecordingsBenchArgs, RestartArgs};
 pub(crate) use certs::CertsArgs;
 use clap::{Args, Parser, Subcommand};
 pub(crate) use export::{ExportArgs, FormatArg};

@@ -7,7 +7,9 @@
 //! in the same second, so that their snapshots fall due together: the tail to be
 //! run again is the longest that the pace allows.
 
+mod day;
 mod engine;
+mod recordings;
 
 use crate::args::{BenchArgs, BenchKind, RestartArgs};
 use crate::clock::SystemClock;
@@ -58,6 +60,7 @@ pub(crate) async fn run(args: BenchArgs, log: Option<&str>) -> Result<ExitCode> 
     match args.kind {
         BenchKind::Restart(args) => restart(&args).await?,
         BenchKind::Engine(args) => engine::run(&args)?,
+        BenchKind::Recordings(args) => recordings::run(&args).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

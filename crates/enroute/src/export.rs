@@ -12,8 +12,8 @@ use anyhow::{Context, Result};
 use enroute_export::{Export, Format, Words};
 use enroute_model::ids::TransferId;
 use progress::Progress;
-use source::Source;
-pub(crate) use source::{StandingClock, still};
+pub(crate) use source::{Source, StandingClock, still};
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Runs the command.
@@ -24,17 +24,20 @@ pub(crate) async fn run(args: ExportArgs, log: Option<&str>) -> Result<ExitCode>
         Some(data) => Source::directory(data).await?,
         None => Source::server(&args.server).await?,
     };
-    let told = export(&source, &args).await;
+    let told = export(&source, (&args.transfer, args.format, &args.out)).await;
     source.close().await?;
     out::line(told?)?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Makes the export; gives what to say of it.
-async fn export(source: &Source, args: &ExportArgs) -> Result<String> {
-    let state = source.state(&args.transfer).await?;
+pub(crate) async fn export(
+    source: &Source,
+    (transfer, format_arg, out): (&str, FormatArg, &Path),
+) -> Result<String> {
+    let state = source.state(transfer).await?;
     let transfer = TransferId::new(&state.transfer)?;
-    let mut export = Export::begin(&args.out, &transfer, format(args.format))?;
+    let mut export = Export::begin(out, &transfer, format(format_arg))?;
     let mut progress = Progress::new("reading", report::frames(&state));
     let mut read = 0;
     source
@@ -59,7 +62,7 @@ async fn export(source: &Source, args: &ExportArgs) -> Result<String> {
     let mut progress = Progress::new("writing", read + steps);
     let written = export.write(&state, words, |done| progress.tell(done))?;
     drop(progress);
-    for (name, bytes) in report::files(&state, &written, format(args.format).word())? {
+    for (name, bytes) in report::files(&state, &written, format(format_arg).word())? {
         written.place.write(&name, &bytes)?;
     }
     let said = report::said(&written);

@@ -1,35 +1,53 @@
-//! `enroute recordings`: what is recorded, and whether it is whole.
+//! `enroute recordings`: what is recorded, whether it is whole, and its end.
 
+mod delete;
 mod verify;
 
 use crate::args::{Recorded, RecordingsAction, RecordingsArgs};
+use crate::clock::SystemClock;
 use crate::log::{self, Screen};
 use crate::reevaluate::{DIFFERS, journal_dir};
 use crate::watch::words;
 use crate::{client, out, replay, utc};
 use anyhow::{Context, Result, anyhow, bail};
 use enroute_journal::{Journal, Options};
+use enroute_live::{Live, Retention};
+use enroute_model::time::Clock;
 use enroute_wire::v1;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
+use tokio::time::MissedTickBehavior;
+
+/// How often is looked for recordings that are no longer kept.
+const LOOK_EVERY: Duration = Duration::from_mins(1);
 
 /// Runs the command.
 pub(crate) async fn run(args: RecordingsArgs, log: Option<&str>) -> Result<ExitCode> {
     log::start(log, None, Some("warn"), Screen::Free)?;
     match args.action {
-        RecordingsAction::List(recorded) => {
+        RecordingsAction::List { deleted, recorded } if deleted => {
+            delete::list(recorded).await?;
+        }
+        RecordingsAction::List { recorded, .. } => {
             let json = recorded.json;
-            let recordings = read(recorded, String::new()).await?;
+            let (recordings, deleted) = read(recorded, String::new()).await?;
             if json {
                 print_json(&recordings)?;
             } else {
-                table(&recordings)?;
+                table(&recordings, deleted)?;
             }
         }
+        RecordingsAction::Delete {
+            transfer,
+            yes,
+            actor,
+            recorded,
+        } => return delete::run(recorded, transfer, yes, actor).await,
         RecordingsAction::Show { transfer, recorded } => {
             let json = recorded.json;
-            let recordings = read(recorded, transfer).await?;
+            let (recordings, _) = read(recorded, transfer).await?;
             if json {
                 print_json(&recordings)?;
             } else {
@@ -52,27 +70,59 @@ pub(crate) async fn run(args: RecordingsArgs, log: Option<&str>) -> Result<ExitC
     Ok(ExitCode::SUCCESS)
 }
 
-/// The recordings of a server or of a directory; all if `transfer` is empty.
-async fn read(recorded: Recorded, transfer: String) -> Result<Vec<v1::Recording>> {
+/// The recordings of a server or of a directory, all if `transfer` is empty; and how
+/// many were deleted.
+async fn read(recorded: Recorded, transfer: String) -> Result<(Vec<v1::Recording>, u64)> {
     let Some(data) = recorded.data else {
-        let mut client = replay::connect(&recorded.server).await?;
-        let listed = client.list_recordings(v1::ListRecordingsRequest { transfer });
-        let listed = listed
-            .await
-            .map_err(|status| anyhow!("{}", client::reason(&status)))?;
-        return Ok(listed.into_inner().recording);
+        return read_server(&recorded.server, transfer).await;
     };
     let read = tokio::task::spawn_blocking(move || {
-        with_journal(&data, |journal| Ok(enroute_live::recordings(journal)?))
+        with_journal(&data, |journal| {
+            let deleted = enroute_live::deleted_recordings(journal)?.len();
+            Ok((enroute_live::recordings(journal)?, u64::try_from(deleted)?))
+        })
     });
-    let mut recordings = read.await??;
+    let (mut recordings, deleted) = read.await??;
     if !transfer.is_empty() {
         recordings.retain(|recording| is_named(recording, &transfer));
         if recordings.is_empty() {
             bail!("no recording of {transfer:?} in this directory");
         }
     }
-    Ok(recordings)
+    Ok((recordings, deleted))
+}
+
+/// Page by page.
+async fn read_server(server: &str, transfer: String) -> Result<(Vec<v1::Recording>, u64)> {
+    let mut client = replay::connect(server).await?;
+    let mut asked = v1::ListRecordingsRequest {
+        transfer,
+        ..Default::default()
+    };
+    let mut all = Vec::new();
+    loop {
+        let page = client.list_recordings(asked.clone()).await;
+        let page = page.map_err(|status| anyhow!("{}", client::reason(&status)))?;
+        let page = page.into_inner();
+        all.extend(page.recording);
+        if page.next_page_token.is_empty() {
+            return Ok((all, page.deleted_count));
+        }
+        asked.page_token = page.next_page_token;
+    }
+}
+
+/// Deletes what is no longer kept, for as long as the server runs.
+pub(crate) async fn keep(live: Live, retention: Retention) {
+    let mut looks = tokio::time::interval(LOOK_EVERY);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        looks.tick().await;
+        if let Err(error) = live.retain(retention).await {
+            tracing::debug!(%error, "recordings are looked after no more");
+            return;
+        }
+    }
 }
 
 fn is_named(recording: &v1::Recording, name: &str) -> bool {
@@ -101,6 +151,15 @@ pub(crate) fn with_journal<T>(data: &Path, read: impl FnOnce(&Journal) -> Result
     let read = read(&journal);
     journal.close().context("failed to close the journal")?;
     read
+}
+
+/// Bytes in words.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..0x40_0000 => format!("{} KiB", bytes >> 10),
+        0x40_0000..0x1_0000_0000 => format!("{} MiB", bytes >> 20),
+        _ => format!("{} GiB", bytes >> 30),
+    }
 }
 
 fn length_us(recording: &v1::Recording) -> i64 {
@@ -136,28 +195,33 @@ fn object(recording: &v1::Recording) -> Value {
             "missing": recording.missing,
             "gaps": recording.gaps,
         },
+        "records": recording.records,
+        "bytes": recording.bytes,
         "unrecorded": recording.unrecorded,
         "poisoned": recording.poisoned,
         "damage": text(&recording.damage),
     })
 }
 
-fn table(recordings: &[v1::Recording]) -> Result<()> {
+fn table(recordings: &[v1::Recording], deleted: u64) -> Result<()> {
+    let now = SystemClock::new().wall();
     out::line(format!(
-        "{:7}  {:24}  {:>7}  {:>9}  {:>14}  {:>8}  {}",
-        "code", "began", "long", "alerts", "frames", "not here", "transfer"
+        "{:7}  {:24}  {:>7}  {:>7}  {:>9}  {:>14}  {:>8}  {:>9}  {}",
+        "code", "began", "long", "ago", "alerts", "frames", "not here", "size", "transfer"
     ))?;
     for recording in recordings {
         let not_here = recording.shed.saturating_add(recording.missing);
         let mut line = format!(
-            "{:7}  {:24}  {:>7}  {:>4} ({:>2})  {:>14}  {:>8}  {}",
+            "{:7}  {:24}  {:>7}  {:>7}  {:>4} ({:>2})  {:>14}  {:>8}  {:>9}  {}",
             words::short_code(&recording.short_code),
             utc::rfc3339(recording.starts_at_us),
             utc::span(length_us(recording)),
+            utc::span(now.saturating_sub(recording.ends_at_us).max(0)),
             recording.alerts,
             recording.high_alerts,
             recording.durable,
             not_here,
+            size(recording.bytes),
             recording.transfer
         );
         if !recording.closed {
@@ -168,9 +232,17 @@ fn table(recordings: &[v1::Recording]) -> Result<()> {
         }
         out::line(line)?;
     }
+    let gone = match deleted {
+        0 => String::new(),
+        n => format!("; {n} were deleted (list --deleted)"),
+    };
+    let bytes = recordings
+        .iter()
+        .fold(0u64, |sum, one| sum.saturating_add(one.bytes));
     out::line(format!(
-        "{} recordings; alerts: all (high)",
-        recordings.len()
+        "{} recordings, {}{gone}; ago: since the last record; alerts: all (high)",
+        recordings.len(),
+        size(bytes)
     ))?;
     Ok(())
 }
@@ -218,6 +290,10 @@ fn page(recording: &v1::Recording) -> Result<()> {
                 recording.missing,
                 recording.gaps
             ),
+        ),
+        (
+            "size",
+            format!("{} records, {}", recording.records, size(recording.bytes)),
         ),
         ("times not recorded", recording.unrecorded.to_string()),
         ("records not handled", recording.poisoned.to_string()),

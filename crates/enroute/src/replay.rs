@@ -67,6 +67,7 @@ pub(crate) async fn connect(server: &str) -> Result<Client> {
 async fn recording(client: &mut Client, transfer: &str) -> Result<v1::Recording> {
     let asked = v1::ListRecordingsRequest {
         transfer: transfer.to_owned(),
+        ..Default::default()
     };
     let listed = client.list_recordings(asked).await;
     let listed = listed.map_err(|status| anyhow!("{}", client::reason(&status)))?;

@@ -11,7 +11,7 @@ use crate::metrics::server::ServerMetrics;
 use crate::protection::{self, OwnTopics, Protection};
 use crate::reevaluate::journal_dir;
 use crate::rules::keeper::{self, Keeper};
-use crate::{healthz, intake};
+use crate::{healthz, intake, recordings};
 use anyhow::{Context, Result, anyhow};
 use axum::routing::get;
 use enroute_broker::Broker;
@@ -19,7 +19,7 @@ use enroute_engine::StreamReceipt;
 use enroute_feed::{Feed, ServeError};
 use enroute_ingest::{Admits, Ingest, Parts, Quarantine};
 use enroute_journal::{Journal, Meter};
-use enroute_live::{Commands, Health, Latency, Live, Notes, Receipts};
+use enroute_live::{Commands, Health, Latency, Live, Notes, Receipts, Retention};
 use enroute_model::ids::{GatewayId, TransferId};
 use enroute_model::time::{Clock, EngineTime};
 use enroute_mqtt::Credentials;
@@ -60,6 +60,8 @@ pub(crate) struct Setup {
     pub(crate) rules: Option<PathBuf>,
     /// Certificates.
     pub(crate) protection: Protection,
+    /// How long its recordings are kept.
+    pub(crate) retention: Retention,
 }
 
 impl Setup {
@@ -83,6 +85,7 @@ impl Setup {
             connections_max: *config.limits.connections_max.get_ref(),
             commit_interval: Duration::from_millis(*config.limits.commit_interval_ms.get_ref()),
             rules: config.rules.dir.as_ref().map(|dir| dir.get_ref().clone()),
+            retention: config.recordings.retention(),
         })
     }
 }
@@ -104,7 +107,7 @@ pub(crate) struct Server {
     journal: Journal,
     feed: JoinHandle<Result<(), ServeError>>,
     close_feed: oneshot::Sender<()>,
-    words: [JoinHandle<()>; 6],
+    words: [JoinHandle<()>; 7],
 }
 
 impl Server {
@@ -177,6 +180,7 @@ impl Server {
             tokio::spawn(intake::log_refusals(Arc::clone(&stats))),
             tokio::spawn(keeper.run()),
             tokio::spawn(protection::keep(acceptors)),
+            tokio::spawn(recordings::keep(live.clone(), setup.retention)),
         ];
         let quarantine = ingest.quarantine().clone();
         let metrics = ServerMetrics {

@@ -2,8 +2,8 @@
 
 use enroute_journal::ReadError;
 use enroute_live::{
-    ActError, Delivery, Ended, HistoryError, LookupError, Sample, Snapshot, Update, ValuesChange,
-    WatchError,
+    ActError, DeleteError, Delivery, Ended, HistoryError, LookupError, Sample, Snapshot, Update,
+    ValuesChange, WatchError,
 };
 use enroute_wire::frame::Refusal;
 use enroute_wire::{record, state, v1};
@@ -74,6 +74,16 @@ pub(crate) fn history(error: &HistoryError) -> Status {
         HistoryError::Lookup(inner) => lookup(inner),
         HistoryError::Unreadable { .. } => Status::unavailable(error.to_string()),
         HistoryError::Full { .. } => Status::resource_exhausted(error.to_string()),
+    }
+}
+
+pub(crate) fn not_deleted(error: &DeleteError) -> Status {
+    match error {
+        DeleteError::Lookup(inner) => lookup(inner),
+        DeleteError::Active(_) => Status::failed_precondition(error.to_string()),
+        DeleteError::Journal(_) | DeleteError::NotRecorded | DeleteError::Read(_) => {
+            Status::unavailable(error.to_string())
+        }
     }
 }
 

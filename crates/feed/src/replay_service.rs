@@ -2,10 +2,12 @@
 
 use crate::convert;
 use crate::live_service::name;
-use enroute_live::Live;
+use crate::transfers_service::actor;
 use enroute_live::replay::{
     Command, Controls, Order, Play, PlayError, Playback, Replayed, Response as Played, Speed, State,
 };
+use enroute_live::{Live, Page};
+use enroute_model::ids::Position;
 use enroute_model::time::EngineTime;
 use enroute_wire::v1;
 use enroute_wire::v1::control_request::Command as Asked;
@@ -18,6 +20,8 @@ use tonic::{Request, Response, Status};
 
 /// Messages between a playback and its HTTP/2 stream; the playback waits when full.
 const AHEAD: usize = 1;
+/// Recordings in one answer.
+const PAGE_MAX: usize = 1_000;
 /// Bytes in the id of a playback: nobody guesses another's.
 const ID_BYTES: usize = 12;
 
@@ -42,20 +46,66 @@ impl ReplayService {
     }
 }
 
+/// Which recordings are asked for.
+fn page(asked: v1::ListRecordingsRequest) -> Result<Page, Status> {
+    let before = match asked.page_token.as_str() {
+        "" => None,
+        token => {
+            let wrong = |_| Status::invalid_argument("page_token: give that of the last response");
+            Some(Position(token.parse().map_err(wrong)?))
+        }
+    };
+    let max = match usize::try_from(asked.page_size) {
+        Ok(size @ 1..PAGE_MAX) => size,
+        Ok(_) | Err(_) => PAGE_MAX,
+    };
+    let one = Some(asked.transfer).filter(|name| !name.is_empty());
+    Ok(Page { one, before, max })
+}
+
 #[tonic::async_trait]
 impl Service for ReplayService {
     async fn list_recordings(
         &self,
         request: Request<v1::ListRecordingsRequest>,
     ) -> Result<Response<v1::ListRecordingsResponse>, Status> {
-        let asked = request.into_inner().transfer;
-        let one = (!asked.is_empty()).then_some(asked.as_str());
-        if let Some(asked) = one {
-            name("transfer", asked)?;
+        let asked = request.into_inner();
+        if !asked.transfer.is_empty() {
+            name("transfer", &asked.transfer)?;
         }
-        let recording = self.live.recordings(one).await;
-        let recording = recording.map_err(|error| convert::history(&error))?;
-        Ok(Response::new(v1::ListRecordingsResponse { recording }))
+        let mut deleted = self.live.deleted_recordings().await;
+        let deleted = deleted.as_mut().map_err(|error| convert::history(error))?;
+        let deleted_count = u64::try_from(deleted.len()).unwrap_or(u64::MAX);
+        if asked.deleted {
+            deleted.truncate(PAGE_MAX);
+            return Ok(Response::new(v1::ListRecordingsResponse {
+                deleted: std::mem::take(deleted),
+                deleted_count,
+                ..Default::default()
+            }));
+        }
+        let (recording, next) = (self.live.recordings_page(page(asked)?).await)
+            .map_err(|error| convert::history(&error))?;
+        Ok(Response::new(v1::ListRecordingsResponse {
+            recording,
+            next_page_token: next.map(|next| next.0.to_string()).unwrap_or_default(),
+            deleted: Vec::new(),
+            deleted_count,
+        }))
+    }
+
+    async fn delete_recording(
+        &self,
+        request: Request<v1::DeleteRecordingRequest>,
+    ) -> Result<Response<v1::DeleteRecordingResponse>, Status> {
+        let asked = request.into_inner();
+        name("transfer", &asked.transfer)?;
+        let actor = actor(&asked.actor)?;
+        let deleted = self.live.delete_recording(&asked.transfer, &actor).await;
+        let deleted = deleted.map_err(|error| convert::not_deleted(&error))?;
+        Ok(Response::new(v1::DeleteRecordingResponse {
+            deleted: Some(deleted),
+        }))
     }
 
     type PlayStream = ReceiverStream<Result<v1::PlayResponse, Status>>;

@@ -80,7 +80,7 @@ impl TransfersService {
 }
 
 /// The name is recorded as what it is: a claim.
-fn actor(name: &str) -> Result<String, Status> {
+pub(crate) fn actor(name: &str) -> Result<String, Status> {
     let name = name.trim();
     if name.chars().count() > NAME_CHARS_MAX || name.chars().any(char::is_control) {
         return Err(Status::invalid_argument(format!(

@@ -161,6 +161,7 @@ async fn recordings_say_what_they_hold() {
     for asked in ["", "tx-1", ShortCode::of(&transfer).as_str()] {
         let asked = v1::ListRecordingsRequest {
             transfer: asked.to_owned(),
+            ..Default::default()
         };
         let listed = in_time(client.list_recordings(asked)).await.unwrap();
         let listed = listed.into_inner().recording;
@@ -179,9 +180,46 @@ async fn recordings_say_what_they_hold() {
     }
     let unknown = v1::ListRecordingsRequest {
         transfer: "tx-2".to_owned(),
+        ..Default::default()
     };
     let refused = in_time(client.list_recordings(unknown)).await.unwrap_err();
     assert_eq!(refused.code(), Code::NotFound);
+}
+
+#[tokio::test]
+async fn a_deleted_recording_is_remembered_and_no_more() {
+    let dir = TempDir::new().unwrap();
+    let mut client = serve(&dir).await;
+    let delete = v1::DeleteRecordingRequest {
+        transfer: "tx-1".to_owned(),
+        actor: "Dr. Weber".to_owned(),
+    };
+    let deleted = in_time(client.delete_recording(delete.clone())).await;
+    let deleted = deleted.unwrap().into_inner().deleted.unwrap();
+    assert_eq!(
+        (deleted.transfer.as_str(), deleted.actor.as_str()),
+        ("tx-1", "Dr. Weber (unverified)")
+    );
+    assert!(deleted.bytes > 0 && deleted.records >= 120, "{deleted:?}");
+    let again = in_time(client.delete_recording(delete)).await.unwrap_err();
+    assert_eq!(again.code(), Code::NotFound);
+    for of_deleted in [false, true] {
+        let asked = v1::ListRecordingsRequest {
+            deleted: of_deleted,
+            ..Default::default()
+        };
+        let listed = in_time(client.list_recordings(asked)).await;
+        let listed = listed.unwrap().into_inner();
+        assert!(listed.recording.is_empty());
+        assert_eq!(listed.deleted_count, 1);
+        assert_eq!(listed.deleted.len(), usize::from(of_deleted));
+    }
+    let wrong = v1::ListRecordingsRequest {
+        page_token: "x".to_owned(),
+        ..Default::default()
+    };
+    let wrong = in_time(client.list_recordings(wrong)).await.unwrap_err();
+    assert_eq!(wrong.code(), Code::InvalidArgument);
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ use legs::Leg;
 use life::Life;
 pub use pick::{Picked, Wanted};
 pub use receipt::Heard;
-pub use unwritten::Unwritten;
+pub(crate) use unwritten::Unwritten;
 pub use word::Word;
 
 use crate::spool::shed::ShedRecord;
@@ -112,13 +112,13 @@ pub struct Appended {
 
 /// When the spool is used, for what it has to say itself.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Moment {
+pub(crate) struct Moment {
     /// Our wall clock.
-    pub captured_at: GatewayTime,
+    pub(crate) captured_at: GatewayTime,
     /// Since the gateway started.
-    pub monotonic: Span,
+    pub(crate) monotonic: Span,
     /// Simulated or published again.
-    pub exercise: bool,
+    pub(crate) exercise: bool,
 }
 
 /// The spool.
@@ -160,7 +160,7 @@ impl Spool {
     }
 
     /// What it says from now on, it says of this moment.
-    pub fn set_moment(&mut self, moment: Moment) {
+    pub(crate) fn set_moment(&mut self, moment: Moment) {
         self.moment = moment;
     }
 

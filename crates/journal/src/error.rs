@@ -112,11 +112,15 @@ pub enum TrySubmitError {
 /// Why something cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
-    /// This one record is damaged or unreadable; reading goes on behind it.
-    #[error("record {} is unreadable: {what}", position.0)]
+    /// This one record is damaged, or nothing between two positions can be read;
+    /// reading goes on behind it.
+    #[error("records {} to {} are unreadable: {what}", position.0, through.0)]
     Record {
-        /// Which; 0 when its key cannot be read either.
+        /// The first; 0 when its key cannot be read either.
         position: Position,
+        /// The last. Where a part of a file is damaged nobody knows how many of the
+        /// positions up to here were of this transfer.
+        through: Position,
         /// What does not fit.
         what: Arc<str>,
     },

@@ -20,10 +20,14 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// Why nothing can be read or put after the end.
 const CLOSED: &str = "the journal is closed";
+
+/// How often is looked whether the store is let go.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// What every handle needs to know.
 #[derive(Debug)]
@@ -104,14 +108,22 @@ impl Shared {
         *state = State::Open(Arc::new(spaces));
     }
 
-    /// A failed one stays failed.
+    /// A failed one stays failed. Waits for who does something to the store just now,
+    /// such as giving space back.
     fn close(&self) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        if let State::Open(_) = &*state {
-            let before = std::mem::replace(&mut *state, State::Closed);
-            drop(state);
-            Self::let_go(before);
+        let open = match &*state {
+            State::Open(spaces) => Arc::clone(spaces),
+            State::Failed(_) | State::Closed => return,
+        };
+        let before = std::mem::replace(&mut *state, State::Closed);
+        drop(state);
+        Self::let_go(before);
+        // The last one closes the store, and that is to be this one.
+        while Arc::strong_count(&open) > 1 {
+            std::thread::park_timeout(LOOK_EVERY);
         }
+        Self::let_go(State::Open(open));
     }
 
     fn let_go(state: State) {
@@ -160,14 +172,7 @@ impl Journal {
     /// accessible.
     pub fn open(dir: &Path, options: Options) -> Result<(Self, Tail), OpenError> {
         let before = options.before_commit.clone();
-        Self::open_on(
-            dir,
-            options,
-            Arc::new(Synced {
-                before,
-                after: None,
-            }),
-        )
+        Self::open_on(dir, options, Arc::new(Synced { before }))
     }
 
     pub(crate) fn open_on(

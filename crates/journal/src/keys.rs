@@ -6,6 +6,7 @@
 
 use crate::record::Class;
 use enroute_model::ids::{Position, TransferId};
+use enroute_model::time::EngineTime;
 
 /// The part of a key that all records of `transfer` share.
 pub(crate) fn prefix(transfer: &TransferId) -> Vec<u8> {
@@ -29,6 +30,11 @@ pub(crate) fn numbered(transfer: &TransferId, number: u64) -> Vec<u8> {
 pub(crate) fn prefix_of(key: &[u8]) -> &[u8] {
     key.split_last_chunk::<8>()
         .map_or(key, |(prefix, _)| prefix)
+}
+
+/// Engine time as a number that sorts as it does.
+pub(crate) fn ordered(at: EngineTime) -> u64 {
+    at.0.cast_unsigned() ^ (1 << 63)
 }
 
 /// The number at the end of a key.
@@ -80,6 +86,12 @@ mod tests {
         assert_eq!(position(&keys[1]), Position(255));
         assert_eq!(prefix_of(&keys[3]), prefix(&id("a0")));
         assert_eq!(position(b"short"), Position(0));
+    }
+
+    #[test]
+    fn times_sort_as_numbers() {
+        let times = [i64::MIN, -1, 0, 1, i64::MAX].map(|at| ordered(EngineTime(at)));
+        assert!(times.is_sorted(), "{times:?}");
     }
 
     #[test]

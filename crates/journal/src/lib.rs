@@ -16,7 +16,7 @@
 //! | [`Tail`] | 16 commits | the committer waits, and with it the appenders |
 //! | room on the disk to go on after a failure | 16 MiB | tried again, at first after 1 s, then at most 5 s apart |
 //! | write-ahead files | some 200 MiB | the store flushes the oldest tables |
-//! | transfers | one id each in memory | – |
+//! | transfers | one id each in memory, deleted ones too | – |
 //! | [`Reader::merge`] | one record and two blocks in memory per transfer | – |
 //! | slice of the journal | one day of engine time, two keyspaces of 45 KB memory | – |
 //! | slice of the log | 4 MiB written, one keyspace | the next is begun (some 5 ms) |
@@ -41,6 +41,9 @@
 //! - Snapshots and derived records are synced with the next commit, never
 //!   before what they derive from; poison and rule books
 //!   are synced at once.
+//! - What was deleted is remembered, durably, before the first byte of it goes
+//!   ([`Side::delete`]); it is never read again, whatever a crash leaves of it on
+//!   the disk, and its space is given back by [`Side::purge`].
 //! - A stored record that does not fit its checksum is reported with its
 //!   position, and reading goes on. A block that the store itself cannot read
 //!   ends that read.
@@ -56,6 +59,8 @@
 //! | `snapshots` | id | head, position u64, bytes |
 //! | `sleepers` | id | head, position u64, bytes; absent in older journals |
 //! | `derived` | length of id u8, id, ordinal u64 | head, bytes |
+//! | `checkpoints` | length of id u8, id, engine time u64 (sign bit turned) | head, position u64, bytes; absent in older journals |
+//! | `deleted` | id | head, last deleted position u64, last position purged u64, bytes; absent in older journals |
 //! | `poison` | position u64 | head, id, a space, reason |
 //! | `books` | SHA-256 of a rule book's files | head, the files; absent in older journals |
 //! | `meta` | `format` | u32, then `journal` or `log` |
@@ -82,6 +87,7 @@ mod backup;
 mod check;
 mod committer;
 mod creation;
+mod deletion;
 mod error;
 mod head;
 mod journal;
@@ -120,7 +126,7 @@ pub use merge::Merge;
 pub use meter::{Depth, Depths, Gauges, Meter};
 pub use options::{Options, Probe};
 pub use reader::Reader;
-pub use record::{Append, Class, Classes, Poison, Snapshot, Stored};
+pub use record::{Append, Class, Classes, Deleted, Poison, Snapshot, Stored};
 pub use restore::restore;
 pub use scan::Scan;
 pub use side::Side;

@@ -1,16 +1,18 @@
 //! Reading what is durable.
 
+use crate::deletion;
 use crate::error::ReadError;
 use crate::journal::Shared;
 use crate::keys;
 use crate::merge::{Holders, Merge};
-use crate::record::{Class, Classes, Poison, Snapshot, Stored};
+use crate::record::{Class, Classes, Deleted, Poison, Snapshot, Stored};
 use crate::scan::Scan;
 use crate::slices::Slice;
 use crate::spaces::Spaces;
 use crate::tables;
 use bytes::Bytes;
 use enroute_model::ids::{BookHash, Position, TransferId};
+use enroute_model::time::EngineTime;
 use fjall::Readable;
 use std::sync::Arc;
 
@@ -81,10 +83,27 @@ impl Reader {
     /// # Errors
     /// When the store cannot be read.
     pub fn ends(&self, transfer: &TransferId) -> Result<Option<(Stored, Stored)>, ReadError> {
+        match self.ends_at_once(transfer) {
+            // A part of a file is damaged: what can be read says where they are.
+            Err(ReadError::Store(_)) => {
+                let rows = self.scan(transfer, Classes::All, Position(0));
+                let mut whole = rows.filter_map(Result::ok);
+                let first = whole.next();
+                Ok(first.map(|first| (first.clone(), whole.last().unwrap_or(first))))
+            }
+            found => found,
+        }
+    }
+
+    fn ends_at_once(&self, transfer: &TransferId) -> Result<Option<(Stored, Stored)>, ReadError> {
         let spaces = self.spaces()?;
         let durable = self.shared.durable();
         let view = spaces.tables.db.snapshot();
-        let range = keys::numbered(transfer, 0)..=keys::numbered(transfer, durable.0);
+        let first = spaces.gone.through(transfer).0.saturating_add(1);
+        if first > durable.0 {
+            return Ok(None);
+        }
+        let range = keys::numbered(transfer, first)..=keys::numbered(transfer, durable.0);
         let slices = spaces.slices.list();
         let edge = |slice: &Slice, last: bool| -> Result<Option<Stored>, ReadError> {
             let classes = [
@@ -117,7 +136,8 @@ impl Reader {
         Ok(first.zip(last))
     }
 
-    /// Every transfer with the position of its first record, by id.
+    /// Every transfer with the position of its first record, by id; also those that
+    /// were deleted.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -150,6 +170,33 @@ impl Reader {
     pub fn sleepers(&self) -> impl Iterator<Item = Result<Snapshot, ReadError>> + use<> {
         let rows = self.spaces().map(|spaces| spaces.tables.sleepers.iter());
         each(rows, |key, value| tables::snapshot(&key, value))
+    }
+
+    /// The newest checkpoint of `transfer` that was put for engine time `by` or
+    /// before.
+    ///
+    /// # Errors
+    /// When the store cannot be read or the checkpoint is damaged.
+    pub fn checkpoint(
+        &self,
+        transfer: &TransferId,
+        by: EngineTime,
+    ) -> Result<Option<Snapshot>, ReadError> {
+        let range = keys::numbered(transfer, 0)..=keys::numbered(transfer, keys::ordered(by));
+        let row = self.spaces()?.tables.checkpoints.range(range).next_back();
+        let value = row.map(fjall::Guard::value).transpose()?;
+        let found = value.map(|value| tables::checkpoint(transfer, value));
+        found.transpose()
+    }
+
+    /// What was deleted, by id.
+    ///
+    /// # Errors
+    /// When the store cannot be read or a row is damaged.
+    pub fn deleted(&self) -> Result<Vec<Deleted>, ReadError> {
+        let rows = self.spaces().map(|spaces| spaces.tables.deleted.iter());
+        let rows = each(rows, |key, value| deletion::row(&key, value));
+        rows.map(|row| row.map(|(deleted, _)| deleted)).collect()
     }
 
     /// Derived records of `transfer` with ordinals from `from` on, ascending. A

@@ -83,6 +83,17 @@ pub struct Snapshot {
     pub bytes: Bytes,
 }
 
+/// What is remembered of a recording that was deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deleted {
+    /// Whose.
+    pub transfer: TransferId,
+    /// Its records through here are gone; there may be some behind it.
+    pub through: Position,
+    /// As it was put.
+    pub bytes: Bytes,
+}
+
 /// A record that no engine may handle again (I9).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Poison {

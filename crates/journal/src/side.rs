@@ -1,5 +1,5 @@
-//! Small tables beside the records: snapshots, sleepers, derived records, poison,
-//! rule books.
+//! Small tables beside the records: snapshots, sleepers, checkpoints, derived
+//! records, poison, rule books. Deleting is in `deletion.rs`.
 
 use crate::error::Failure;
 use crate::head;
@@ -10,6 +10,7 @@ use crate::spaces::Spaces;
 use crate::store::{self, guarded};
 use crate::tables::{self, Tables};
 use enroute_model::ids::{BookHash, Position, TransferId};
+use enroute_model::time::EngineTime;
 use fjall::{Keyspace, PersistMode};
 use std::sync::Arc;
 
@@ -69,6 +70,28 @@ impl Side {
             batch.remove(&tables.sleepers, transfer.as_str());
             store::commit(batch, PersistMode::Buffer)
         })
+    }
+
+    /// Stores a snapshot as of engine time `at` that later ones do not replace, so
+    /// that reading can begin there. **Not synced,** as above.
+    ///
+    /// # Errors
+    /// When the journal has failed.
+    pub fn put_checkpoint(
+        &self,
+        snapshot: (&TransferId, Position),
+        at: EngineTime,
+        bytes: &[u8],
+    ) -> Result<(), Failure> {
+        let (transfer, position) = snapshot;
+        let key = keys::numbered(transfer, keys::ordered(at));
+        let value = tables::snapshot_value(position, bytes);
+        self.put(
+            |tables| &tables.checkpoints,
+            key,
+            value,
+            PersistMode::Buffer,
+        )
     }
 
     /// Stores a derived record; the same ordinal again replaces it, so a re-run

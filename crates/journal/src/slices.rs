@@ -83,6 +83,34 @@ impl Slices {
         Ok(space)
     }
 
+    /// Takes out the keyspaces of slices before that of `at` that hold nothing; no
+    /// commit goes there any more.
+    pub(crate) fn drop_empty(&self, at: EngineTime) -> fjall::Result<()> {
+        let current = at.0.div_euclid(self.width_us);
+        let mut map = self.map.write().unwrap_or_else(PoisonError::into_inner);
+        for slice in map.range_mut(..current).map(|(_, slice)| slice) {
+            for slot in [&mut slice.vitals, &mut slice.waveforms] {
+                if let Some(space) = slot.take_if(|space| space.first_key_value().is_none()) {
+                    self.db.delete_keyspace(space)?;
+                }
+            }
+        }
+        map.retain(|_, slice| slice.vitals.is_some() || slice.waveforms.is_some());
+        Ok(())
+    }
+
+    /// The keyspace of a class in a slice, if there is one.
+    pub(crate) fn get(&self, (number, class): (i64, Class)) -> Option<Keyspace> {
+        let map = self.map.read().unwrap_or_else(PoisonError::into_inner);
+        map.get(&number)?.clone().of(class).take()
+    }
+
+    /// The numbers of all slices.
+    pub(crate) fn numbers(&self) -> Vec<i64> {
+        let map = self.map.read().unwrap_or_else(PoisonError::into_inner);
+        map.keys().copied().collect()
+    }
+
     /// All slices, oldest first.
     pub(crate) fn list(&self) -> Vec<Slice> {
         let map = self.map.read().unwrap_or_else(PoisonError::into_inner);

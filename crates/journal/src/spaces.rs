@@ -3,6 +3,7 @@
 //! nobody has it any more.
 
 use crate::creation;
+use crate::deletion::Gone;
 use crate::error::OpenError;
 use crate::slices::Slices;
 use crate::tables::Tables;
@@ -31,6 +32,7 @@ impl<T: Send + std::fmt::Debug> Revoke for Lease<T> {
 pub(crate) struct Spaces {
     pub(crate) tables: Tables,
     pub(crate) slices: Slices,
+    pub(crate) gone: Gone,
     leases: Mutex<Leases>,
 }
 
@@ -43,15 +45,17 @@ struct Leases {
 
 impl Spaces {
     pub(crate) fn open(dir: &Path, slice_us: u64) -> Result<Self, OpenError> {
-        let (tables, slices) = creation::finished(dir, || {
+        let (tables, slices, gone) = creation::finished(dir, || {
             let tables = Tables::open(dir, slice_us)?;
             let width_us = i64::try_from(tables.slice_us).unwrap_or(i64::MAX);
             let slices = Slices::open(&tables.db, dir, width_us)?;
-            Ok((tables, slices))
+            let gone = Gone::open(&tables, dir)?;
+            Ok((tables, slices, gone))
         })?;
         Ok(Self {
             tables,
             slices,
+            gone,
             leases: Mutex::default(),
         })
     }

@@ -128,7 +128,6 @@ pub(crate) trait Disk: Send + Sync + std::fmt::Debug {
 #[derive(Debug, Default)]
 pub(crate) struct Synced {
     pub(crate) before: Option<Probe>,
-    pub(crate) after: Option<Probe>,
 }
 
 impl Synced {
@@ -140,9 +139,7 @@ impl Synced {
 impl Disk for Synced {
     fn commit(&self, batch: OwnedWriteBatch) -> Result<(), Failure> {
         self.ask().map_err(|error| Failure::new(&error))?;
-        commit(batch, PersistMode::SyncData)?;
-        let after = self.after.as_ref().map_or(Ok(()), |probe| probe.0());
-        after.map_err(|error| Failure::new(&error))
+        commit(batch, PersistMode::SyncData)
     }
 
     fn probe(&self, dir: &Path) -> std::io::Result<()> {
@@ -164,14 +161,26 @@ pub(crate) fn room<'a>(
     spaces: impl IntoIterator<Item = &'a Keyspace>,
 ) -> Result<(), Failure> {
     for space in spaces {
-        while space.sealed_memtable_count() >= UNFLUSHED_MAX {
-            // Says so when the store has failed; writes nothing else.
-            let alive = db.persist(PersistMode::Buffer);
-            alive.map_err(|error| Failure::new(&describe(&error)))?;
-            std::thread::park_timeout(ROOM_EVERY);
-        }
+        wait_below(db, space, UNFLUSHED_MAX)?;
     }
     Ok(())
+}
+
+fn wait_below(db: &Database, space: &Keyspace, unflushed: usize) -> Result<(), Failure> {
+    while space.sealed_memtable_count() >= unflushed {
+        // Says so when the store has failed; writes nothing else.
+        let alive = db.persist(PersistMode::Buffer);
+        alive.map_err(|error| Failure::new(&describe(&error)))?;
+        std::thread::park_timeout(ROOM_EVERY);
+    }
+    Ok(())
+}
+
+/// Writes what is in memory of a keyspace to a table, and waits for it.
+pub(crate) fn flush(db: &Database, space: &Keyspace) -> Result<(), Failure> {
+    let rotated = space.rotate_memtable();
+    rotated.map_err(|error| Failure::new(&describe(&error)))?;
+    wait_below(db, space, 1)
 }
 
 /// Runs `step` on the store; a panic in it is a failure.

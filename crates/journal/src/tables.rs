@@ -9,6 +9,8 @@
 //! | `snapshots` | id | head; position, bytes |
 //! | `sleepers` | id | head; position, bytes |
 //! | `derived` | length, id, ordinal | head; bytes |
+//! | `checkpoints` | length, id, engine time | head; position, bytes |
+//! | `deleted` | id | head; last deleted position, last purged position, bytes |
 //! | `poison` | position | head; id, space, reason |
 //! | `books` | hash of a rule book | head; its files |
 
@@ -36,6 +38,8 @@ pub(crate) struct Tables {
     pub(crate) snapshots: Keyspace,
     pub(crate) sleepers: Keyspace,
     pub(crate) derived: Keyspace,
+    pub(crate) checkpoints: Keyspace,
+    pub(crate) deleted: Keyspace,
     pub(crate) poison: Keyspace,
     pub(crate) books: Keyspace,
     pub(crate) incarnation: u64,
@@ -59,6 +63,8 @@ impl Tables {
             snapshots: space("snapshots")?,
             sleepers: space("sleepers")?,
             derived: space("derived")?,
+            checkpoints: space("checkpoints")?,
+            deleted: space("deleted")?,
             poison: space("poison")?,
             books: space("books")?,
             incarnation: number(&store, dir, INCARNATION_KEY)?,
@@ -173,18 +179,20 @@ pub(crate) fn split_u64(bytes: &Bytes) -> Option<(u64, Bytes)> {
 pub(crate) fn opened(position: Position, value: fjall::Slice) -> Result<Value, ReadError> {
     head::open(&shared(value)).map_err(|what| ReadError::Record {
         position,
+        through: position,
         what: what.into(),
     })
 }
 
-fn unfit(what: &str) -> ReadError {
+pub(crate) fn unfit(what: &str) -> ReadError {
     ReadError::Record {
         position: Position(0),
+        through: Position(0),
         what: format!("{what} does not fit").into(),
     }
 }
 
-fn id(bytes: &[u8]) -> Result<TransferId, ReadError> {
+pub(crate) fn id(bytes: &[u8]) -> Result<TransferId, ReadError> {
     let text = std::str::from_utf8(bytes).ok();
     let id = text.and_then(|text| TransferId::new(text).ok());
     id.ok_or_else(|| unfit("a transfer id"))
@@ -203,6 +211,20 @@ pub(crate) fn snapshot(key: &[u8], value: fjall::Slice) -> Result<Snapshot, Read
     let (position, bytes) = split_u64(&value.payload).ok_or_else(|| unfit("a snapshot"))?;
     Ok(Snapshot {
         transfer: id(key)?,
+        position: Position(position),
+        bytes,
+    })
+}
+
+/// A row of `checkpoints`, of this transfer.
+pub(crate) fn checkpoint(
+    transfer: &TransferId,
+    value: fjall::Slice,
+) -> Result<Snapshot, ReadError> {
+    let value = opened(Position(0), value)?;
+    let (position, bytes) = split_u64(&value.payload).ok_or_else(|| unfit("a checkpoint"))?;
+    Ok(Snapshot {
+        transfer: transfer.clone(),
         position: Position(position),
         bytes,
     })

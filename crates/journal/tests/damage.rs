@@ -3,8 +3,8 @@
 //!
 //! Nothing wrong is ever given out in silence. A cut or torn tail leaves exactly
 //! the commits before it; a damaged older file is noticed when the journal is
-//! opened, or a record is reported by its position, or the read ends with an
-//! error. More places in each older file:
+//! opened, or what is lost is reported by its positions, and reading goes on behind
+//! it. More places in each older file:
 //!
 //! ```text
 //! ENROUTE_DAMAGE=500 cargo test -p enroute-journal --test damage -- --nocapture
@@ -291,14 +291,13 @@ fn assert_told(dir: &Path, last: u64, about: &str) -> bool {
                     assert_eq!(row.payload, expected.payload, "{about}");
                     assert!(missing.remove(&row.position.0), "{about}");
                 }
-                Err(ReadError::Record { position, .. }) => {
-                    missing.remove(&position.0);
+                Err(ReadError::Record {
+                    position, through, ..
+                }) => {
+                    missing.retain(|n| !(position.0..=through.0).contains(n));
                     told.insert(position.0);
                 }
-                Err(_) => {
-                    missing.clear();
-                    told.insert(0);
-                }
+                Err(error) => panic!("{about}: reading ended: {error}"),
             }
         }
         assert!(

@@ -16,14 +16,7 @@ use std::path::Path;
 const EPOCH: Epoch = Epoch(7);
 
 fn open(dir: &Path, slice_bytes_max: u64) -> Log {
-    Log::open(
-        dir,
-        &LogOptions {
-            slice_bytes_max,
-            ..LogOptions::default()
-        },
-    )
-    .unwrap()
+    Log::open(dir, &LogOptions { slice_bytes_max }).unwrap()
 }
 
 fn frame(stream: Stream, sequence: u64, bytes: usize) -> LogAppend {

@@ -10,7 +10,7 @@ use crate::shard::Shard;
 use crate::token::Cursor;
 use crate::update::{AlertStep, Snapshot};
 use crate::viewers::Viewer;
-use enroute_model::ids::{ID_BYTES_MAX, ShortCode, TransferId};
+use enroute_model::ids::{ID_BYTES_MAX, TransferId};
 use enroute_model::registry::{AlertAction, RegistryAction, ViewerRole};
 use enroute_model::state::{Phase, TransferState};
 use enroute_model::time::EngineTime;
@@ -42,6 +42,9 @@ impl Shard {
                 let books = self.core.engines.directory.books.clone();
                 drop(reply.send((self.list(closed), asleep, books)));
             }
+            Request::Recordings { wanted, reply } => drop(reply.send(self.page(&wanted))),
+            Request::Delete { name, why, reply } => drop(reply.send(self.delete(&name, why))),
+            Request::Kept { reply } => drop(reply.send(self.kept())),
             Request::State { name, reply } => drop(reply.send(self.state(&name))),
             Request::Watch { wanted, reply } => drop(reply.send(self.watch(wanted))),
             Request::Reach {
@@ -105,25 +108,8 @@ impl Shard {
     }
 
     /// An id, an alias or a short code, to the id in use now.
-    fn lookup(&self, name: &str) -> Result<TransferId, LookupError> {
-        let engines = &self.core.engines;
-        if let Ok(id) = TransferId::new(name) {
-            let id = engines.canonical(&id);
-            if engines.has(id) {
-                return Ok(id.clone());
-            }
-        }
-        let code = ShortCode::parse(name).ok_or_else(|| unknown(name))?;
-        let found = engines.directory.with_code(&code).iter();
-        let mut found: Vec<_> = found.map(|id| engines.canonical(id)).collect();
-        found.dedup();
-        match found.as_slice() {
-            [] => Err(unknown(name)),
-            [only] => Ok((*only).clone()),
-            [..] => Err(LookupError::Ambiguous {
-                name: shortened(name),
-            }),
-        }
+    pub(crate) fn lookup(&self, name: &str) -> Result<TransferId, LookupError> {
+        self.core.engines.lookup(name)
     }
 
     fn watch(&mut self, wanted: Wanted) -> Result<Opened, WatchError> {
@@ -271,8 +257,7 @@ impl Shard {
         for transfer in ids {
             let (told, seen) = (self.told.get(transfer), cursor.ordinals.get(transfer));
             let quiet = told.is_none_or(|told| told.at < cursor.at);
-            // Who watches the other by its name is told from the join on, by it.
-            let joined = named && engines.aliases.contains_key(transfer);
+            let joined = engines.aliases.contains_key(transfer);
             if !watched(transfer) || seen.is_none() && (quiet || joined) {
                 continue;
             }

@@ -25,25 +25,20 @@
 //! never taken of it.
 
 use crate::directory::Directory;
-use crate::engines::{About, Engines, Panicked, Slot, Step};
-use crate::guard::guard;
+use crate::engines::{About, Engines, Panicked, Step};
 use crate::options::Probe;
 use crate::sleep;
+use crate::snapshots::snapshot_of;
 use bytes::Bytes;
-use enroute_alert::book::Books;
-use enroute_engine::Engine;
-use enroute_journal::{Failure, Journal, ReadError, Reader, Side, Stored};
+use enroute_journal::{Class, Failure, Journal, ReadError, Reader, Side, Stored};
 use enroute_model::ids::{Position, TransferId};
-use enroute_model::notes::CrewEntry;
 use enroute_model::record::{Entry, Record};
 use enroute_model::state::Verdict;
-use enroute_model::time::{EngineTime, Span};
-use enroute_wire::{Message, v1};
-use serde::{Deserialize, Serialize};
+use enroute_model::time::EngineTime;
+use enroute_wire::frame::Refusal;
+use enroute_wire::{Message, record, v1};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Format of the envelope around an engine's snapshot.
-const SNAPSHOT_FORMAT: u32 = 1;
 const ASLEEP: &str = "the transfer was closed, and is not loaded while nothing can be recorded";
 
 /// What of the journal the core needs.
@@ -73,22 +68,6 @@ pub(crate) enum CoreError {
 
 /// Sees what each record of a run did.
 type Each<'a> = &'a mut dyn FnMut(&mut Core, Vec<Step>) -> Result<(), CoreError>;
-
-/// When a snapshot is due.
-#[derive(Clone, Copy)]
-pub(crate) struct Pace {
-    pub(crate) records: u64,
-    pub(crate) every: Span,
-}
-
-#[derive(Serialize, Deserialize)]
-pub(crate) struct Envelope {
-    format: u32,
-    pub(crate) at: EngineTime,
-    pub(crate) aliases: Vec<TransferId>,
-    pub(crate) notes: Vec<CrewEntry>,
-    engine: Vec<u8>,
-}
 
 /// What becomes of those that went to sleep.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -120,6 +99,14 @@ pub(crate) fn raised_at(transition: Bytes) -> Option<EngineTime> {
     Some(EngineTime(step.at_us))
 }
 
+/// A record for an engine.
+pub(crate) fn decoded(stored: &Stored) -> Result<Entry, Refusal> {
+    match stored.class {
+        Class::Vitals => record::decode(&stored.payload),
+        Class::Waveforms => record::decode_outline(&stored.payload),
+    }
+}
+
 fn alerts_only(step: Step) -> Option<Step> {
     match step {
         Step::Effects {
@@ -133,39 +120,6 @@ fn alerts_only(step: Step) -> Option<Step> {
         | Step::Handled { .. }
         | Step::Joined { .. }
         | Step::Rebuilt { .. } => None,
-    }
-}
-
-/// The snapshot of a transfer, if it is of a position through `through` and can be
-/// restored.
-pub(crate) fn snapshot_of(
-    reader: &Reader,
-    books: &Books,
-    transfer: &TransferId,
-    through: Position,
-) -> Result<Option<(Position, Envelope, Engine)>, ReadError> {
-    let snapshot = match reader.snapshot(transfer) {
-        Ok(Some(snapshot)) if snapshot.position <= through => snapshot,
-        Ok(_) => return Ok(None),
-        Err(ReadError::Record { what, .. }) => {
-            tracing::warn!(%transfer, %what, "snapshot unusable, all records run again");
-            return Ok(None);
-        }
-        Err(error @ (ReadError::Store(_) | ReadError::Failed(_))) => return Err(error),
-    };
-    let Some(envelope) = postcard::from_bytes::<Envelope>(&snapshot.bytes)
-        .ok()
-        .filter(|envelope| envelope.format == SNAPSHOT_FORMAT)
-    else {
-        tracing::warn!(%transfer, "snapshot of another format, all records run again");
-        return Ok(None);
-    };
-    match Engine::restore_with(&envelope.engine, books) {
-        Ok(engine) => Ok(Some((snapshot.position, envelope, engine))),
-        Err(error) => {
-            tracing::warn!(%transfer, %error, "snapshot unusable, all records run again");
-            Ok(None)
-        }
     }
 }
 
@@ -212,8 +166,13 @@ impl Core {
                 Ok(stored) => stored,
                 // One unreadable record is as good as one that was never there,
                 // now and at every later start.
-                Err(ReadError::Record { position, what }) => {
-                    tracing::error!(position = position.0, %what, "unreadable record skipped");
+                Err(ReadError::Record {
+                    position,
+                    through,
+                    what,
+                }) => {
+                    let (first, last) = (position.0, through.0);
+                    tracing::error!(first, last, %what, "unreadable records skipped");
                     continue;
                 }
                 Err(error @ (ReadError::Store(_) | ReadError::Failed(_))) => {
@@ -271,15 +230,14 @@ impl Core {
         for transfer in members {
             starts.insert(transfer.clone(), Position(0));
             let (position, at, aliases) = if let Some((position, note)) = notes.remove(transfer) {
-                self.engines.asleep.insert(transfer.clone(), note.told);
+                self.engines.asleep.insert(transfer.clone(), note.asleep());
                 (position, note.at, note.aliases)
             } else {
                 let found = snapshot_of(&self.store.reader, &books, transfer, through)?;
                 let Some((position, envelope, engine)) = found else {
                     continue;
                 };
-                let mut slot = Slot::new(engine, position, envelope.at);
-                slot.notes = envelope.notes;
+                let slot = envelope.slot(engine, position);
                 self.engines.insert(transfer, slot);
                 (position, envelope.at, envelope.aliases)
             };
@@ -332,6 +290,7 @@ impl Core {
             self.rouse(&record)?;
         }
         let Err(panicked) = self.engines.apply(&record, out) else {
+            self.measure(stored);
             return Ok(());
         };
         if matches!(record.entry, Entry::Poisoned { .. }) {
@@ -357,7 +316,7 @@ impl Core {
             let reason = reason.clone();
             Entry::Poisoned { reason }
         } else {
-            match enroute_wire::record::decode(&stored.payload) {
+            match decoded(stored) {
                 Ok(entry) => entry,
                 Err(refusal) => {
                     let reason = format!("the record does not decode: {refusal}");
@@ -471,66 +430,6 @@ impl Core {
             tracing::error!(%transfer, reason = panicked.reason, "transfer stands still");
             self.engines.set_broken(transfer, panicked.reason.clone());
         }
-        Ok(())
-    }
-
-    /// Writes a snapshot of a transfer if one is due.
-    pub(crate) fn snapshot_if_due(
-        &mut self,
-        transfer: &TransferId,
-        pace: Pace,
-    ) -> Result<(), CoreError> {
-        let now = self.now;
-        let Some(slot) = self.engines.slots.get(transfer) else {
-            return Ok(());
-        };
-        let due = slot.since_snapshot >= pace.records || now.since(slot.snapshot_at) >= pace.every;
-        if due && slot.since_snapshot > 0 {
-            self.snapshot(transfer)?;
-        }
-        Ok(())
-    }
-
-    /// Writes a snapshot of every transfer that has news.
-    pub(crate) fn snapshot_all(&mut self) -> Result<(), CoreError> {
-        let news = self
-            .engines
-            .slots
-            .iter()
-            .filter(|(_, slot)| slot.since_snapshot > 0);
-        let transfers: Vec<_> = news.map(|(transfer, _)| transfer.clone()).collect();
-        transfers
-            .iter()
-            .try_for_each(|transfer| self.snapshot(transfer))
-    }
-
-    pub(crate) fn snapshot(&mut self, transfer: &TransferId) -> Result<(), CoreError> {
-        let mut aliases = self.engines.members(transfer);
-        aliases.retain(|member| member != transfer);
-        let at = self.now;
-        let Some(slot) = self
-            .engines
-            .slots
-            .get_mut(transfer)
-            .filter(|slot| !slot.is_broken())
-        else {
-            return Ok(());
-        };
-        let Ok(engine) = guard(|| slot.engine.snapshot()) else {
-            return Ok(());
-        };
-        let envelope = Envelope {
-            format: SNAPSHOT_FORMAT,
-            at,
-            aliases,
-            notes: slot.notes.clone(),
-            engine,
-        };
-        (slot.since_snapshot, slot.snapshot_at) = (0, at);
-        let position = slot.last;
-        // Only a value that does not know its own length fails to encode.
-        let bytes = postcard::to_stdvec(&envelope).unwrap_or_default();
-        self.store.side.put_snapshot(transfer, position, &bytes)?;
         Ok(())
     }
 }

@@ -5,7 +5,7 @@ use crate::books;
 use enroute_alert::book::Books;
 use enroute_journal::{ReadError, Reader};
 use enroute_model::ids::{Position, ShortCode, TransferId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Every transfer that has a record, joined ones included.
 #[derive(Clone, Default)]
@@ -13,6 +13,8 @@ pub(crate) struct Directory {
     first: BTreeMap<TransferId, Position>,
     codes: BTreeMap<ShortCode, Vec<TransferId>>,
     pub(crate) books: Books,
+    /// Transfers that were deleted; see `deletion.rs`.
+    pub(crate) deleted: BTreeSet<TransferId>,
 }
 
 impl Directory {
@@ -20,6 +22,11 @@ impl Directory {
     pub(crate) fn of(reader: &Reader) -> Result<Self, ReadError> {
         let mut directory = Self {
             books: books::stored(reader)?,
+            deleted: reader
+                .deleted()?
+                .into_iter()
+                .map(|one| one.transfer)
+                .collect(),
             ..Self::default()
         };
         for (transfer, first) in reader.transfers()? {
@@ -41,6 +48,11 @@ impl Directory {
     /// All of them.
     pub(crate) fn transfers(&self) -> impl ExactSizeIterator<Item = &TransferId> {
         self.first.keys()
+    }
+
+    /// Where a transfer's first record lies or lay.
+    pub(crate) fn first_of(&self, transfer: &TransferId) -> Position {
+        self.first.get(transfer).copied().unwrap_or_default()
     }
 
     /// Whether the transfer had a record before `position`.

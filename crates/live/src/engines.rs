@@ -2,14 +2,15 @@
 //! [`Engines::apply`] is one record, [`Engines::fire`] is time; both say what
 //! happened as [`Step`]s.
 
+use crate::deletion::{Asleep, DELETED, Extent};
 use crate::directory::Directory;
 use crate::guard::guard;
+use crate::live::LookupError;
 use crate::options::Probe;
-use crate::shard::Told;
 use enroute_engine::bounds::ALIASES_MAX;
 use enroute_engine::{Effects, Engine, Request};
 use enroute_model::frame::{Body, CrewEvent};
-use enroute_model::ids::{GatewayId, Lane, Position, ShortCode, TransferId};
+use enroute_model::ids::{GatewayId, ID_BYTES_MAX, Lane, Position, ShortCode, TransferId};
 use enroute_model::notes::CrewEntry;
 use enroute_model::record::{Entry, Record};
 use enroute_model::registry::{RegistryAction, TransferInfo};
@@ -31,6 +32,11 @@ pub(crate) struct Slot {
     pub(crate) snapshot_at: EngineTime,
     /// When the last record came.
     pub(crate) heard_at: EngineTime,
+    /// When the last frame came on the live lane, since it is in memory.
+    pub(crate) live_at: EngineTime,
+    pub(crate) extent: Extent,
+    /// When the last snapshot was written that stays.
+    pub(crate) checkpoint_at: EngineTime,
     deadline: Option<EngineTime>,
     /// Why joins were not done.
     pub(crate) notes: Vec<CrewEntry>,
@@ -124,7 +130,7 @@ pub(crate) struct Engines {
     pub(crate) aliases: BTreeMap<TransferId, TransferId>,
     /// Transfers whose engines are on disk only, with what viewers were told of
     /// their alerts; see `sleep.rs`.
-    pub(crate) asleep: BTreeMap<TransferId, Told>,
+    pub(crate) asleep: BTreeMap<TransferId, Asleep>,
     deadlines: BTreeSet<(EngineTime, TransferId)>,
     pub(crate) directory: Directory,
     pub(crate) probe: Option<Probe>,
@@ -138,6 +144,9 @@ impl Slot {
             since_snapshot: 0,
             snapshot_at: at,
             heard_at: at,
+            live_at: EngineTime(i64::MIN),
+            extent: Extent::default(),
+            checkpoint_at: EngineTime(i64::MIN),
             deadline: None,
             notes: Vec::new(),
             broken: None,
@@ -226,6 +235,28 @@ impl Engines {
     /// Whether there is such a transfer, in memory or asleep.
     pub(crate) fn has(&self, canonical: &TransferId) -> bool {
         self.slots.contains_key(canonical) || self.asleep.contains_key(canonical)
+    }
+
+    /// An id, an alias or a short code, to the id in use now.
+    pub(crate) fn lookup(&self, name: &str) -> Result<TransferId, LookupError> {
+        let shortened = || name.chars().take(ID_BYTES_MAX).collect();
+        let unknown = || LookupError::Unknown { name: shortened() };
+        if let Ok(id) = TransferId::new(name) {
+            let id = self.canonical(&id);
+            if self.has(id) {
+                return Ok(id.clone());
+            }
+        }
+        let code = ShortCode::parse(name).ok_or_else(unknown)?;
+        let found = self.directory.with_code(&code).iter();
+        let mut found: Vec<_> = found.map(|id| self.canonical(id)).collect();
+        found.retain(|id| self.has(id));
+        found.dedup();
+        match found.as_slice() {
+            [] => Err(unknown()),
+            [only] => Ok((*only).clone()),
+            [..] => Err(LookupError::Ambiguous { name: shortened() }),
+        }
     }
 
     /// A transfer and all that were joined to it.
@@ -346,6 +377,15 @@ impl Engines {
     fn try_apply(&mut self, record: &Record, out: &mut Vec<Step>) -> Result<(), Panicked> {
         self.directory.add(&record.transfer, record.position);
         let transfer = self.canonical(&record.transfer).clone();
+        if self.is_deleted(&transfer, &record.entry) {
+            let (verdict, about) = (Verdict::Refused(DELETED.into()), About::of(&record.entry));
+            out.push(Step::Handled {
+                transfer,
+                verdict,
+                about,
+            });
+            return Ok(());
+        }
         let books = &self.directory.books;
         let slot = self.slots.entry(transfer.clone()).or_insert_with(|| {
             let engine = Engine::with_books(transfer.clone(), books.clone());
@@ -372,6 +412,15 @@ impl Engines {
         if let Some(slot) = self.slots.get_mut(&transfer) {
             slot.last = record.position;
             slot.heard_at = record.at;
+            if matches!(
+                &record.entry,
+                Entry::Frame {
+                    lane: Lane::Live,
+                    ..
+                }
+            ) {
+                slot.live_at = record.at;
+            }
             slot.since_snapshot = slot.since_snapshot.saturating_add(1);
         }
         self.reschedule(&transfer);
@@ -449,6 +498,7 @@ impl Engines {
         if let Some(slot) = self.slots.get_mut(&into) {
             slot.last = slot.last.max(record.position);
             slot.since_snapshot = slot.since_snapshot.saturating_add(leaving.since_snapshot);
+            slot.extent.add(leaving.extent);
             slot.notes.extend(leaving.notes);
             trim_notes(&mut slot.notes);
         }

@@ -2,6 +2,7 @@
 //! commands, those who wait for an action.
 
 use crate::core::{CoreError, Store, raised_at};
+use crate::deletion::DELETED;
 use crate::engines::{About, Step};
 use crate::guard::guard;
 use crate::options::{AlertStage, Stage, add};
@@ -239,7 +240,9 @@ impl Shard {
             About::Action { id } => self.answer(transfer, id, verdict, stored),
             About::Poisoned => {}
         }
-        self.told.entry(transfer.clone()).or_default();
+        if self.core.engines.has(transfer) {
+            self.told.entry(transfer.clone()).or_default();
+        }
     }
 
     fn frame(
@@ -250,6 +253,9 @@ impl Shard {
         verdict: &Verdict,
         stored: &Stored,
     ) {
+        if matches!(verdict, Verdict::Refused(why) if why == DELETED) {
+            return self.came_for_deleted(&gateway, stored);
+        }
         self.receipt_due.insert((transfer.clone(), gateway.clone()));
         if stored.transfer != *transfer && lane == Lane::Live {
             self.command(&gateway, &stored.transfer, transfer);

@@ -15,6 +15,7 @@ mod answers;
 mod books;
 mod catch_up;
 mod core;
+mod deletion;
 mod directory;
 mod engine_clock;
 mod engines;
@@ -33,6 +34,7 @@ mod shard;
 #[doc(hidden)]
 pub mod simulation;
 mod sleep;
+mod snapshots;
 mod subscription;
 mod token;
 mod totals;
@@ -42,6 +44,7 @@ mod viewers;
 
 pub use admission::{Admission, BY_GATEWAY_MAX};
 pub use catch_up::History;
+pub use deletion::{DeleteError, Retention, delete};
 pub use engine_clock::EngineClock;
 pub use live::{
     ActError, Acted, BookError, Health, HistoryError, Live, LookupError, StartError, Started,
@@ -49,7 +52,7 @@ pub use live::{
 };
 pub use options::{AlertStage, Latency, Options, Probe, Stage, Stats};
 pub use outbox::{Commands, Notes, Receipts, UseTransfer};
-pub use recordings::recordings;
+pub use recordings::{Page, deleted_recordings, recordings};
 pub use rerun::{Difference, Rerun, RerunError, rerun};
 pub use subscription::Subscription;
 pub use token::Token;

@@ -2,10 +2,11 @@
 
 use crate::admission::Admission;
 use crate::catch_up::History;
+use crate::deletion::{DeleteError, Retention, Why};
 use crate::engine_clock::EngineClock;
 use crate::options::{Options, Stats};
 use crate::outbox::{Commands, Notes, Receipts};
-use crate::recordings;
+use crate::recordings::{self, Page};
 use crate::replay::{self, Controls, Play, PlayError, Playback};
 use crate::requests::{Allowed, Request};
 use crate::shard;
@@ -14,7 +15,7 @@ use crate::totals::Totals;
 use crate::update::{NotRecorded, Watch};
 use enroute_alert::book::RuleBook;
 use enroute_journal::{
-    Append, AppendError, Appender, Class, Failure, Journal, ReadError, Reader, Tail,
+    Append, AppendError, Appender, Class, Failure, Journal, ReadError, Reader, Side, Tail,
 };
 use enroute_model::ids::{Position, TransferId};
 use enroute_model::registry::RegistryAction;
@@ -31,6 +32,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 pub struct Live {
     pub(crate) requests: mpsc::Sender<Request>,
     pub(crate) appender: Appender,
+    pub(crate) side: Side,
     pub(crate) clock: EngineClock,
     pub(crate) stats: Arc<Stats>,
     pub(crate) health: watch::Receiver<Health>,
@@ -294,19 +296,101 @@ impl Live {
     /// # Errors
     /// When the name does not resolve, or the journal cannot be read.
     pub async fn recordings(&self, one: Option<&str>) -> Result<Vec<v1::Recording>, HistoryError> {
-        let states = match one {
-            Some(name) => vec![self.state(name).await?],
-            None => self.list(true).await?,
-        };
-        let reader = self.reader();
-        let read = tokio::task::spawn_blocking(move || {
-            let states = states.iter().map(|state| TransferState::clone(state));
-            recordings::of_states(&reader, states)
-        });
+        let one = one.map(ToOwned::to_owned);
+        let (before, max) = (None, usize::MAX);
+        let (recordings, _) = self.recordings_page(Page { one, before, max }).await?;
+        Ok(recordings)
+    }
+
+    /// The same in pages; with where the next one begins.
+    ///
+    /// # Errors
+    /// As [`Live::recordings`].
+    pub async fn recordings_page(
+        &self,
+        wanted: Page,
+    ) -> Result<(Vec<v1::Recording>, Option<Position>), HistoryError> {
+        let paged = self.ask(|reply| Request::Recordings { wanted, reply });
+        let (paged, reader) = (paged.await??, self.reader());
+        let next = paged.next;
+        let read = tokio::task::spawn_blocking(move || recordings::of_page(&reader, paged));
         let read = read.await.map_err(|_| LookupError::Stopped)?;
-        read.map_err(|error| HistoryError::Unreadable {
-            reason: error.to_string(),
-        })
+        let read = read.map_err(|error| unreadable(&error))?;
+        Ok((read, next))
+    }
+
+    /// What is remembered of deleted recordings, the last deleted first.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub async fn deleted_recordings(&self) -> Result<Vec<v1::DeletedRecording>, HistoryError> {
+        let reader = self.reader();
+        let read = tokio::task::spawn_blocking(move || recordings::deleted(&reader));
+        let read = read.await.map_err(|_| LookupError::Stopped)?;
+        read.map_err(|error| unreadable(&error))
+    }
+
+    /// Deletes what is recorded of a closed transfer and of what was joined to it;
+    /// its space is given back in the background.
+    ///
+    /// # Errors
+    /// When it is open, or nothing can be recorded.
+    pub async fn delete_recording(
+        &self,
+        name: &str,
+        actor: &str,
+    ) -> Result<v1::DeletedRecording, DeleteError> {
+        let deleted = self.delete(name, v1::DeletionReason::Person, actor).await?;
+        self.purge();
+        Ok(deleted)
+    }
+
+    async fn delete(
+        &self,
+        name: &str,
+        reason: v1::DeletionReason,
+        actor: &str,
+    ) -> Result<v1::DeletedRecording, DeleteError> {
+        let name = name.to_owned();
+        let why = Why {
+            reason,
+            actor: actor.to_owned(),
+            at: self.clock.wall(),
+        };
+        self.ask(|reply| Request::Delete { name, why, reply })
+            .await?
+    }
+
+    /// One look at what is no longer kept: some of it is deleted, the oldest closed
+    /// transfers first. Gives what was.
+    ///
+    /// # Errors
+    /// When the shard has stopped.
+    pub async fn retain(
+        &self,
+        retention: Retention,
+    ) -> Result<Vec<v1::DeletedRecording>, LookupError> {
+        let kept = self.ask(|reply| Request::Kept { reply }).await?;
+        let mut deleted = Vec::new();
+        for (transfer, reason) in retention.due(self.clock.now(), kept) {
+            match self.delete(transfer.as_str(), reason, "").await {
+                Ok(one) => deleted.push(one),
+                // Opened again meanwhile, or nothing can be recorded now.
+                Err(error) => tracing::info!(%transfer, %error, "a recording stays for now"),
+            }
+        }
+        self.purge();
+        Ok(deleted)
+    }
+
+    /// Gives the space of what was deleted back, in the background.
+    fn purge(&self) {
+        let side = self.side.clone();
+        drop(tokio::task::spawn_blocking(move || match side.purge() {
+            Ok(0) => {}
+            Ok(records) => tracing::info!(records, "deleted recordings are off the disk"),
+            Err(failure) => tracing::warn!(%failure, "deleted recordings are still on the disk"),
+        }));
     }
 
     /// Plays a recorded transfer, closed or still open, from its records alone.
@@ -483,5 +567,11 @@ impl Live {
         let sent = self.requests.send(request(reply)).await;
         sent.map_err(|_| LookupError::Stopped)?;
         answer.await.map_err(|_| LookupError::Stopped)
+    }
+}
+
+fn unreadable(error: &ReadError) -> HistoryError {
+    HistoryError::Unreadable {
+        reason: error.to_string(),
     }
 }

@@ -141,6 +141,7 @@ pub struct Stats {
     pub(crate) duplicates: AtomicU64,
     pub(crate) conflicts: AtomicU64,
     pub(crate) unrecorded: AtomicU64,
+    pub(crate) for_deleted: AtomicU64,
     pub(crate) alerts_sent: [AtomicU64; 4],
 }
 
@@ -198,6 +199,8 @@ counters! {
     conflicts
     /// Records handled since the start that no journal holds.
     unrecorded
+    /// Frames since the start of transfers whose recording was deleted.
+    for_deleted
 }
 
 pub(crate) fn add(counter: &AtomicU64, n: u64) {

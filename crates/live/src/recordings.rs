@@ -3,10 +3,13 @@
 //! the journal.
 
 use crate::core::{Core, Sleepers, Store};
-use crate::engines::Slot;
+use crate::deletion::Extent;
+use crate::live::LookupError;
 use crate::rerun::RerunError;
+use crate::shard::Shard;
+use enroute_alert::book::Books;
 use enroute_journal::{Journal, ReadError, Reader};
-use enroute_model::ids::TransferId;
+use enroute_model::ids::{Position, TransferId};
 use enroute_model::state::{Phase, StreamCompleteness, TransferState};
 use enroute_model::time::EngineTime;
 use enroute_wire::{Message, state, v1};
@@ -25,16 +28,100 @@ pub fn recordings(journal: &Journal) -> Result<Vec<v1::Recording>, RerunError> {
     let members: Vec<_> = members.map(|(transfer, _)| transfer).collect();
     let through = journal.last_position();
     core.load_all(&members, through, Sleepers::Wake, &mut |_, _| Ok(()))?;
-    let states = core.engines.slots.values().map(Slot::state);
+    let slots = core.engines.slots.values();
+    let states = slots.map(|slot| (slot.state(), slot.extent));
     Ok(of_states(&store.reader, states)?)
 }
 
+/// What is remembered of the deleted recordings of a journal, the last deleted first.
+///
+/// # Errors
+/// When the journal cannot be read.
+pub fn deleted_recordings(journal: &Journal) -> Result<Vec<v1::DeletedRecording>, ReadError> {
+    deleted(&journal.reader())
+}
+
+pub(crate) fn deleted(reader: &Reader) -> Result<Vec<v1::DeletedRecording>, ReadError> {
+    let rows = reader.deleted()?.into_iter();
+    // A joined one has the same row as the one that had its records.
+    let own = rows.filter_map(|row| {
+        let deleted = v1::DeletedRecording::decode(row.bytes).ok()?;
+        (deleted.transfer == row.transfer.as_str()).then_some(deleted)
+    });
+    let mut own: Vec<_> = own.collect();
+    own.sort_by_key(|deleted| std::cmp::Reverse(deleted.deleted_at_us));
+    Ok(own)
+}
+
+/// Which recordings are wanted.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// An id, alias or short code: this one only.
+    pub one: Option<String>,
+    /// Those whose first record lies before this; `None`: the newest.
+    pub before: Option<Position>,
+    /// At most so many.
+    pub max: usize,
+}
+
+/// A page as the shard knows it: who is in memory, and who has to be read.
+pub(crate) struct Paged {
+    here: Vec<(TransferState, Extent)>,
+    asleep: Vec<TransferId>,
+    books: Books,
+    pub(crate) next: Option<Position>,
+}
+
+impl Shard {
+    pub(crate) fn page(&self, wanted: &Page) -> Result<Paged, LookupError> {
+        let engines = &self.core.engines;
+        let (mut found, mut next) = (Vec::new(), None);
+        if let Some(name) = &wanted.one {
+            found.push(engines.lookup(name)?);
+        } else {
+            let all = engines.slots.keys().chain(engines.asleep.keys());
+            let all = all.map(|id| (engines.directory.first_of(id), id));
+            let before = wanted.before.unwrap_or(Position(u64::MAX));
+            let mut all: Vec<_> = all.filter(|(first, _)| *first < before).collect();
+            all.sort_unstable_by(|a, b| b.cmp(a));
+            if all.len() > wanted.max {
+                all.truncate(wanted.max);
+                next = all.last().map(|(first, _)| *first);
+            }
+            found.extend(all.into_iter().map(|(_, id)| id.clone()));
+        }
+        let (mut here, mut asleep) = (Vec::new(), Vec::new());
+        for id in found {
+            match engines.slots.get(&id) {
+                Some(slot) => here.push((self.state_of(slot), slot.extent)),
+                None => asleep.push(id),
+            }
+        }
+        let books = engines.directory.books.clone();
+        Ok(Paged {
+            here,
+            asleep,
+            books,
+            next,
+        })
+    }
+}
+
+/// The recordings of a page, the newest first.
+pub(crate) fn of_page(reader: &Reader, paged: Paged) -> Result<Vec<v1::Recording>, ReadError> {
+    let asleep = paged.asleep.iter();
+    let slots = asleep.filter_map(|id| crate::sleep::asleep(reader, &paged.books, id));
+    let asleep = slots.map(|slot| (slot.state(), slot.extent));
+    of_states(reader, paged.here.into_iter().chain(asleep))
+}
+
 /// The recordings of these transfers, the newest first.
-pub(crate) fn of_states(
+fn of_states(
     reader: &Reader,
-    states: impl Iterator<Item = TransferState>,
+    states: impl Iterator<Item = (TransferState, Extent)>,
 ) -> Result<Vec<v1::Recording>, ReadError> {
-    let recordings: Result<Vec<_>, _> = states.map(|state| of_state(reader, &state)).collect();
+    let recordings = states.map(|(state, extent)| of_state(reader, &state, extent));
+    let recordings: Result<Vec<_>, _> = recordings.collect();
     let mut recordings = recordings?;
     recordings.sort_by(|a, b| {
         let newest = b.starts_at_us.cmp(&a.starts_at_us);
@@ -43,7 +130,11 @@ pub(crate) fn of_states(
     Ok(recordings)
 }
 
-fn of_state(reader: &Reader, state: &TransferState) -> Result<v1::Recording, ReadError> {
+fn of_state(
+    reader: &Reader,
+    state: &TransferState,
+    extent: Extent,
+) -> Result<v1::Recording, ReadError> {
     let members = || std::iter::once(&state.transfer).chain(&state.aliases);
     let (mut first, mut last) = (None, EngineTime(i64::MIN));
     let mut alerts = Alerts::default();
@@ -84,6 +175,8 @@ fn of_state(reader: &Reader, state: &TransferState) -> Result<v1::Recording, Rea
         unrecorded: length(state.unrecorded.len()),
         poisoned: length(state.poisoned.len()),
         damage: alerts.damage(),
+        records: extent.records,
+        bytes: extent.bytes,
     })
 }
 

@@ -1,7 +1,9 @@
 //! What the shard is asked, and the checks before an action is journalled.
 
+use crate::deletion::{DeleteError, Kept, Why};
 use crate::live::{ActError, LookupError, WatchError};
 use crate::queue::Seat;
+use crate::recordings::{Page, Paged};
 use crate::token::Cursor;
 use crate::totals::Totals;
 use crate::update::{AlertStep, Snapshot};
@@ -11,6 +13,7 @@ use enroute_journal::Failure;
 use enroute_model::ids::{Position, TransferId};
 use enroute_model::registry::RegistryAction;
 use enroute_model::state::{TransferState, Verdict};
+use enroute_wire::v1;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -55,6 +58,21 @@ pub(crate) enum Request {
     UseBook {
         book: Arc<RuleBook>,
         reply: oneshot::Sender<Result<(), Failure>>,
+    },
+    /// What is recorded of one transfer, or a page of all.
+    Recordings {
+        wanted: Page,
+        reply: oneshot::Sender<Result<Paged, LookupError>>,
+    },
+    /// Deletes what is recorded of a transfer.
+    Delete {
+        name: String,
+        why: Why,
+        reply: oneshot::Sender<Result<v1::DeletedRecording, DeleteError>>,
+    },
+    /// What retention goes by; what came since for deleted ones is deleted too.
+    Kept {
+        reply: oneshot::Sender<Vec<Kept>>,
     },
     /// Sums for metrics.
     Totals {

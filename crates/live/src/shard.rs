@@ -9,7 +9,8 @@
 //! ```
 
 use crate::books::InUse;
-use crate::core::{Core, CoreError, Pace, Sleepers, Store};
+use crate::core::{Core, CoreError, Sleepers, Store};
+use crate::deletion::DeletedDue;
 use crate::engine_clock::EngineClock;
 use crate::engines::Step;
 use crate::live::{Health, Live, StartError, Started};
@@ -17,6 +18,7 @@ use crate::options::{Options, Stats};
 use crate::outage::{AllTold, Recording, is_outage};
 use crate::outbox::{Commands, Noted, Notes, Outbox, Receipted, Receipts, UseTransfer};
 use crate::requests::Request;
+use crate::snapshots::Pace;
 use crate::subscription::Common;
 use crate::update::Ended;
 use crate::viewers::Viewers;
@@ -50,7 +52,7 @@ pub(crate) type Waiters =
     BTreeMap<(TransferId, String), VecDeque<oneshot::Sender<(TransferId, Verdict)>>>;
 
 /// What viewers were told of a transfer's alerts.
-#[derive(Clone, Copy, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Told {
     pub(crate) ordinal: u64,
     pub(crate) at: EngineTime,
@@ -87,6 +89,9 @@ pub(crate) struct Shard {
     pub(crate) counted_at: EngineTime,
     /// When it was last looked for engines that may sleep.
     pub(crate) swept_at: EngineTime,
+    /// Deleted transfers of which records came since, and the receipts for them.
+    pub(crate) late: BTreeSet<TransferId>,
+    pub(crate) deleted_due: DeletedDue,
     pub(crate) recording: Recording,
     pub(crate) in_use: InUse,
     pub(crate) appender: Appender,
@@ -128,6 +133,7 @@ pub(crate) async fn start(
     let live = Live {
         requests,
         appender: journal.appender(),
+        side: journal.side(),
         clock: EngineClock::anchored(clock, Some(floor)),
         stats,
         health,
@@ -278,6 +284,8 @@ impl ShardParts {
             counted: BTreeSet::new(),
             counted_at: EngineTime(i64::MIN),
             swept_at: EngineTime(i64::MIN),
+            late: BTreeSet::new(),
+            deleted_due: DeletedDue::new(),
             recording: Recording::On,
             in_use: InUse::default(),
             appender: self.appender,
@@ -314,7 +322,7 @@ pub(crate) fn load_all(
         })
     })?;
     for (transfer, asleep) in &core.engines.asleep {
-        told.insert(transfer.clone(), *asleep);
+        told.insert(transfer.clone(), asleep.told);
     }
     for (transfer, slot) in &core.engines.slots {
         let last = slot.engine.last_ordinal();
@@ -460,6 +468,7 @@ impl Shard {
         self.flush_states();
         self.flush_receipts();
         self.flush_notes();
+        self.flush_deleted();
         // Tokens stay as they are while viewers see what is in no record.
         if self.is_recording() {
             let order = Ordering::Release;

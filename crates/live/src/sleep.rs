@@ -13,7 +13,8 @@
 //! back when the engine wakes, before any later snapshot; a record behind the note
 //! wakes it in the restart as it did before.
 
-use crate::core::{Core, CoreError, snapshot_of};
+use crate::core::{Core, CoreError};
+use crate::deletion::{Asleep, Extent};
 use crate::engines::Slot;
 use crate::shard::{Shard, Told};
 use enroute_alert::book::Books;
@@ -33,7 +34,7 @@ const EVERY: Span = Span::from_secs(5);
 /// Engines that go to sleep at a time: a snapshot each, while nothing else is done.
 const AT_ONCE: usize = 64;
 /// Format of a note.
-const NOTE_FORMAT: u32 = 1;
+const NOTE_FORMAT: u32 = 2;
 
 /// What a restart knows of a sleeper without its snapshot.
 #[derive(Serialize, Deserialize)]
@@ -44,7 +45,17 @@ pub(crate) struct Note {
     pub(crate) at: EngineTime,
     pub(crate) aliases: Vec<TransferId>,
     /// What viewers had been told of its alerts.
-    pub(crate) told: Told,
+    told: Told,
+    extent: Extent,
+}
+
+impl Note {
+    pub(crate) fn asleep(&self) -> Asleep {
+        Asleep {
+            told: self.told,
+            extent: self.extent,
+        }
+    }
 }
 
 /// Who sleeps, each since the record at its position; none beyond `through`.
@@ -73,16 +84,12 @@ pub(crate) fn notes(
 
 /// What a sleeper holds, without waking it; `None` when only its records say.
 pub(crate) fn asleep(reader: &Reader, books: &Books, transfer: &TransferId) -> Option<Slot> {
-    let found = snapshot_of(reader, books, transfer, Position(u64::MAX));
+    let found = crate::snapshots::snapshot_of(reader, books, transfer, Position(u64::MAX));
     let found = found.unwrap_or_else(|error| {
         tracing::error!(%transfer, %error, "a closed transfer's snapshot is not read");
         None
     });
-    found.map(|(position, envelope, engine)| {
-        let mut slot = Slot::new(engine, position, envelope.at);
-        slot.notes = envelope.notes;
-        slot
-    })
+    found.map(|(position, envelope, engine)| envelope.slot(engine, position))
 }
 
 impl Slot {
@@ -167,12 +174,13 @@ impl Core {
             at: self.now,
             aliases,
             told,
+            extent: slot.extent,
         };
         // Only a value that does not know its own length fails to encode.
         let bytes = postcard::to_stdvec(&note).unwrap_or_default();
         self.store.side.put_sleeper(transfer, slot.last, &bytes)?;
         self.engines.remove(transfer);
-        self.engines.asleep.insert(transfer.clone(), told);
+        self.engines.asleep.insert(transfer.clone(), note.asleep());
         Ok(())
     }
 }

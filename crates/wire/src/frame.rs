@@ -11,6 +11,7 @@ use crate::limits::{DEVICE_ALARMS_MAX, FRAME_BYTES_MAX, WAVEFORMS_MAX};
 use crate::numerics::{numerics_from, numerics_to};
 use crate::v1;
 use crate::waveform::{waveform_from, waveform_to};
+use bytes::Bytes;
 use enroute_model::frame::{Body, ClockOffsets, Frame, Header, Offset, Shed};
 use enroute_model::ids::{Epoch, Stream};
 use enroute_model::time::{DeviceTime, GatewayTime, Span};
@@ -103,6 +104,31 @@ pub fn decode_header(bytes: &[u8]) -> Result<Header, Refusal> {
     }
     let frame = HeaderOnly::decode(bytes).map_err(|e| Refusal::Malformed(e.to_string()))?;
     header_from(frame.header.ok_or(Refusal::Missing("frame header"))?)
+}
+
+/// A frame that was taken before, its waveforms without their samples, which are
+/// most of its bytes: for an engine, which looks at no sample.
+///
+/// # Errors
+/// As [`decode`], but what is wrong inside waveforms is not seen.
+pub fn decode_outline(bytes: &Bytes) -> Result<Frame, Refusal> {
+    /// The fields of `Frame` that tell whether it is of waveforms.
+    #[derive(Clone, PartialEq, Message)]
+    struct Outline {
+        #[prost(message, optional, tag = "1")]
+        header: Option<v1::Header>,
+        #[prost(bytes = "bytes", optional, tag = "3")]
+        waveforms: Option<Bytes>,
+    }
+    at_most("frame bytes", bytes.len(), FRAME_BYTES_MAX)?;
+    let outline = Outline::decode(bytes.clone()).map_err(|e| Refusal::Malformed(e.to_string()))?;
+    if outline.waveforms.is_none() {
+        return decode(bytes);
+    }
+    let header = header_from(outline.header.ok_or(Refusal::Missing("frame header"))?)?;
+    let body = Body::Waveforms(Vec::new());
+    check_stream(&header, &body)?;
+    Ok(Frame { header, body })
 }
 
 /// Encodes a frame.

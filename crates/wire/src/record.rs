@@ -5,6 +5,7 @@ use crate::frame::{self, Refusal, at_most, text};
 use crate::limits::{FRAME_BYTES_MAX, LABEL_CHARS_MAX, PUBLISH_BYTES_MAX, TEXT_CHARS_MAX};
 use crate::{registry, v1};
 use bytes::Bytes;
+use enroute_model::frame::Frame;
 use enroute_model::ids::{BookHash, GatewayId, Lane};
 use enroute_model::record::Entry;
 use enroute_model::registry::RegistryAction;
@@ -96,6 +97,21 @@ fn encode(entry: v1::record::Entry) -> Bytes {
 /// # Errors
 /// When it is no record, or one that ingest would have refused.
 pub fn decode(payload: &Bytes) -> Result<Entry, Refusal> {
+    decode_by(payload, |bytes| frame::decode(bytes))
+}
+
+/// Reads a payload for an engine: waveforms without their samples.
+///
+/// # Errors
+/// As [`decode`], but what is wrong inside waveforms is not seen.
+pub fn decode_outline(payload: &Bytes) -> Result<Entry, Refusal> {
+    decode_by(payload, frame::decode_outline)
+}
+
+fn decode_by(
+    payload: &Bytes,
+    frame: impl FnOnce(&Bytes) -> Result<Frame, Refusal>,
+) -> Result<Entry, Refusal> {
     at_most(
         "record bytes",
         payload.len(),
@@ -112,7 +128,7 @@ pub fn decode(payload: &Bytes) -> Result<Entry, Refusal> {
                 gateway: gateway(&received.gateway)?,
                 lane: lane_from(received.lane())?,
                 digest: crc32fast::hash(&received.frame),
-                frame: Box::new(frame::decode(&received.frame)?),
+                frame: Box::new(frame(&received.frame)?),
             },
             v1::record::Entry::Presence(presence) => Entry::Presence {
                 gateway: gateway(&presence.gateway)?,

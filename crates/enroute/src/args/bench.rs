@@ -1,5 +1,6 @@
 //! The arguments of `enroute bench`.
 
+use super::FormatArg;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -10,6 +11,7 @@ Examples:
   enroute bench engine
   enroute bench restart --transfers 1000
   enroute bench restart --transfers 200 --waveforms --json
+  enroute bench recordings --hours 24
 
 Exit codes: 0 measured; 1 the disk or the journal failed; 2 wrong arguments.")]
 pub(crate) struct BenchArgs {
@@ -25,6 +27,8 @@ pub(crate) enum BenchKind {
     Restart(RestartArgs),
     /// What a frame costs behind the wire: decoded, checked, put in order, watched
     Engine(EngineArgs),
+    /// Listing, seeking, re-evaluating and exporting one long recording
+    Recordings(RecordingsBenchArgs),
 }
 
 /// The journal to come back from.
@@ -54,6 +58,24 @@ pub(crate) struct EngineArgs {
     #[arg(long, default_value_t = 9, value_name = "N", value_parser = clap::value_parser!(u16).range(5..=999))]
     pub(crate) rounds: u16,
     /// One JSON object per kind of frame
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// The recording to measure with.
+#[derive(Debug, Args)]
+pub(crate) struct RecordingsBenchArgs {
+    /// How long it is: four waveforms at 250 Hz and 12 numerics each second
+    #[arg(long, default_value_t = 24, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=96))]
+    pub(crate) hours: u16,
+    /// Keep the recording here, and use the one that is there
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Of what is in --data, measure this one export only; what `bench recordings`
+    /// starts for each format, as memory is counted per process
+    #[arg(long, value_name = "FORMAT", requires = "data")]
+    pub(crate) export: Option<FormatArg>,
+    /// One JSON object
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -118,11 +118,18 @@ Examples:
   enroute recordings list
   enroute recordings show 4K7-Q2M --json
   enroute recordings verify --data /var/lib/enroute
+  enroute recordings delete 4K7-Q2M --as 'Dr. Weber'
 
 list and show ask a running server, or read the data directory of one that does not run
 (--data). verify reads every record of such a directory: whether it fits its checksum,
 decodes, and lies in the order of position and time; whether the stored alerts are
 numbered without a hole; and what each source sent that is not there.
+
+delete takes what is recorded of a closed transfer, and of all that was joined to it, for
+good: records, alerts, notes. It asks first. Only the id, from when to when, how much, by
+whom and when it was deleted are remembered (list --deleted). A backup from before still
+has it. What gateways still send of it is dropped; if one is on it live again, it appears
+anew. A server deletes by itself what server.toml says under [recordings].
 
 Exit codes: 0 done, and with verify nothing is damaged; 1 failed; 2 wrong arguments;
 3 verify found damage. Frames that are missing or were given up are told and are no
@@ -137,7 +144,28 @@ pub(crate) struct RecordingsArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum RecordingsAction {
     /// List all, the newest first
-    List(Recorded),
+    List {
+        /// Those that were deleted
+        #[arg(long)]
+        deleted: bool,
+        /// Where they are.
+        #[command(flatten)]
+        recorded: Recorded,
+    },
+    /// Delete what is recorded of a closed transfer
+    Delete {
+        /// Id or short code
+        transfer: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+        /// Who you are; recorded as unverified
+        #[arg(long = "as", value_name = "NAME", default_value = "")]
+        actor: String,
+        /// Where it is.
+        #[command(flatten)]
+        recorded: Recorded,
+    },
     /// Show one
     Show {
         /// Id or short code

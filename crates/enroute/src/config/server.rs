@@ -2,6 +2,8 @@
 
 use super::{Checked, Wrong};
 use crate::args::MQTT_PORT;
+use enroute_live::Retention;
+use enroute_model::time::Span;
 use enroute_tls::{ClientFiles, ServerFiles};
 use serde::Deserialize;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -32,6 +34,9 @@ pub(crate) struct ServerConfig {
     /// By which alerts are raised.
     #[serde(default)]
     pub(crate) rules: RulesConfig,
+    /// How long recordings are kept.
+    #[serde(default)]
+    pub(crate) recordings: RecordingsConfig,
     /// Bounds.
     #[serde(default)]
     pub(crate) limits: LimitsConfig,
@@ -81,6 +86,30 @@ impl TlsConfig {
     /// Of the embedded broker.
     pub(crate) fn for_gateways(&self) -> ServerFiles {
         self.files(self.gateways.as_ref(), self.gateways_revoked.as_ref())
+    }
+}
+
+/// `[recordings]`. Absent: all are kept.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RecordingsConfig {
+    /// Days since the last record of a closed transfer.
+    #[serde(default)]
+    pub(crate) keep_days: Option<Spanned<u64>>,
+    /// GiB of all records as they came.
+    #[serde(default)]
+    pub(crate) keep_gib: Option<Spanned<u64>>,
+}
+
+impl RecordingsConfig {
+    /// What is kept.
+    pub(crate) fn retention(&self) -> Retention {
+        let days = self.keep_days.as_ref().map(|days| *days.get_ref());
+        let days = days.and_then(|days| i64::try_from(days).ok());
+        Retention {
+            age: days.map(|days| Span::from_secs(24 * 60 * 60).scaled(days, 1)),
+            bytes_max: self.keep_gib.as_ref().map(|gib| *gib.get_ref() << 30),
+        }
     }
 }
 
@@ -356,6 +385,12 @@ impl Checked for ServerConfig {
             ));
         }
         self.broker.check(self)?;
+        if let Some(days) = &self.recordings.keep_days {
+            within("keep_days", days, 1..=36_500)?;
+        }
+        if let Some(gib) = &self.recordings.keep_gib {
+            within("keep_gib", gib, 1..=1_000_000)?;
+        }
         let limits = &self.limits;
         within("viewers_max", &limits.viewers_max, 1..=100_000)?;
         within("transfers_max", &limits.transfers_max, 1..=1_000_000)?;

@@ -221,6 +221,13 @@ impl ServerScrape {
                 "Frames seen before with other content",
             ),
             live.conflicts(),
+        )?;
+        page.counter(
+            things(
+                "frames_for_deleted",
+                "Frames of transfers whose recording was deleted; they are not kept",
+            ),
+            live.for_deleted(),
         )
     }
 

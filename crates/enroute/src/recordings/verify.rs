@@ -54,7 +54,7 @@ pub(super) fn run(journal: &Journal, one: Option<&str>, as_json: bool) -> Result
     if !as_json {
         let word = match damaged {
             0 => "none is damaged".to_owned(),
-            n => format!("{n} are damaged; each loses only itself"),
+            n => format!("{n} are damaged; no other is lost by it"),
         };
         out::line(format!(
             "{records} records of {} transfers: {word}",
@@ -71,8 +71,14 @@ fn check(reader: &Reader, id: &TransferId) -> Result<Found> {
         found.records = found.records.saturating_add(1);
         let stored = match stored {
             Ok(stored) => stored,
-            Err(ReadError::Record { position, what }) => {
-                found.damage(format!("record {}: {what}", position.0));
+            Err(ReadError::Record {
+                position,
+                through,
+                what,
+            }) => {
+                // Not even how many there were is known of a part of a file.
+                found.records = found.records.saturating_sub(u64::from(through > position));
+                found.damage(lost((last, last_at), (position, through), &what));
                 continue;
             }
             Err(error) => return Err(error.into()),
@@ -90,6 +96,25 @@ fn check(reader: &Reader, id: &TransferId) -> Result<Found> {
     Ok(found)
 }
 
+/// Which records cannot be read, behind which one that can.
+fn lost(
+    (last, last_at): (Position, EngineTime),
+    (first, through): (Position, Position),
+    what: &str,
+) -> String {
+    if first == through {
+        return format!("record {}: {what}", first.0);
+    }
+    let behind = match last {
+        Position(0) => "from the start".to_owned(),
+        _ => format!("behind {}", utc::rfc3339(last_at.0)),
+    };
+    format!(
+        "a part of a file, {behind}: what there was of records {} to {}: {what}",
+        first.0, through.0
+    )
+}
+
 /// Alert transitions are numbered from 1 without a hole.
 fn check_steps(reader: &Reader, id: &TransferId, found: &mut Found) -> Result<()> {
     let mut due = 1u64;
@@ -97,7 +122,7 @@ fn check_steps(reader: &Reader, id: &TransferId, found: &mut Found) -> Result<()
         found.steps = found.steps.saturating_add(1);
         let (ordinal, bytes) = match row {
             Ok(row) => row,
-            Err(ReadError::Record { position, what }) => {
+            Err(ReadError::Record { position, what, .. }) => {
                 found.damage(format!("alert transition {}: {what}", position.0));
                 due = position.0.saturating_add(1);
                 continue;

@@ -300,7 +300,8 @@ fn path(path: &v1::AlertPath) -> Value {
 /// The word of an enum value without the enum's name: `ALERT_KIND_LIMIT_LOW` is
 /// `limit_low`.
 pub(crate) fn word(name: &str) -> String {
-    const PREFIXES: [&str; 11] = [
+    const PREFIXES: [&str; 12] = [
+        "DELETION_REASON_",
         "VIEWER_ROLE_",
         "ALERT_KIND_",
         "ALERT_PHASE_",

@@ -10,17 +10,15 @@ use std::collections::BTreeMap;
 
 /// How many frames of each stream, and when the first was captured.
 #[derive(Clone, Debug, Default)]
-pub struct Unwritten(BTreeMap<Stream, (u64, GatewayTime)>);
+pub(crate) struct Unwritten(BTreeMap<Stream, (u64, GatewayTime)>);
 
 impl Unwritten {
-    /// Nothing was lost.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Later ones join earlier ones.
-    pub fn extend(&mut self, later: Self) {
+    pub(crate) fn extend(&mut self, later: Self) {
         for (stream, (more, since)) in later.0 {
             let (count, _) = self.0.entry(stream).or_insert((0, since));
             *count = count.saturating_add(more);
@@ -28,7 +26,7 @@ impl Unwritten {
     }
 
     /// These could not be written.
-    pub fn add(&mut self, drafts: &[Draft]) {
+    pub(crate) fn add(&mut self, drafts: &[Draft]) {
         for draft in drafts {
             if let Some(stream) = wire::stream_of(&draft.body) {
                 let (count, _) = self.0.entry(stream).or_insert((0, draft.captured_at));
@@ -44,7 +42,10 @@ impl Spool {
     ///
     /// # Errors
     /// When the spool fails.
-    pub fn declare_unwritten(&mut self, unwritten: &Unwritten) -> Result<Vec<Spooled>, SpoolError> {
+    pub(crate) fn declare_unwritten(
+        &mut self,
+        unwritten: &Unwritten,
+    ) -> Result<Vec<Spooled>, SpoolError> {
         if unwritten.is_empty() {
             return Ok(Vec::new());
         }

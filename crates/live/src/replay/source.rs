@@ -1,10 +1,11 @@
 //! Where a course's records come from: [`Source`], and the journal's order as one.
 
 use crate::catch_up::received;
-use crate::core::{raised_at, snapshot_of};
+use crate::core::{decoded, raised_at};
 use crate::directory::Directory;
 use crate::engines::Slot;
 use crate::replay::course::Course;
+use crate::snapshots::{Envelope, checkpoint_of, snapshot_of};
 use bytes::Bytes;
 use enroute_journal::{Class, Merge, ReadError, Reader, Stored};
 use enroute_model::ids::{Lane, Position, TransferId};
@@ -76,7 +77,7 @@ impl Recorded {
         let poisoned = |reason: String| Entry::Poisoned { reason };
         let entry = match self.poisons.get(&stored.position) {
             Some(reason) => poisoned(reason.clone()),
-            None => enroute_wire::record::decode(&stored.payload)
+            None => decoded(stored)
                 .unwrap_or_else(|why| poisoned(format!("the record does not decode: {why}"))),
         };
         Record {
@@ -202,14 +203,22 @@ impl Source for Arrival {
             directory,
             ..
         } = &self.recorded;
-        let found = snapshot_of(reader, &directory.books, transfer, reader.last_position())?;
+        let books = &directory.books;
+        let newest = snapshot_of(reader, books, transfer, reader.last_position())?;
+        let found = match newest.filter(|(_, envelope, _)| envelope.at <= by) {
+            Some(newest) => Some(newest),
+            None => checkpoint_of(reader, books, transfer, by)?,
+        };
+        let whole = |envelope: &Envelope| {
+            let in_it = |member: &TransferId| envelope.aliases.contains(member);
+            members
+                .iter()
+                .all(|member| member == transfer || in_it(member))
+        };
+        let found = found.filter(|(_, envelope, _)| whole(envelope));
         let Some((position, envelope, engine)) = found else {
             return Ok(None);
         };
-        let whole = |member: &TransferId| member == transfer || envelope.aliases.contains(member);
-        if envelope.at > by || !members.iter().all(whole) {
-            return Ok(None);
-        }
         let mut course = Course::new(self.directory());
         course.now = envelope.at;
         let mut slot = Slot::new(engine, position, envelope.at);
