@@ -31,6 +31,7 @@ pub fn options() -> Options {
 pub fn log_options() -> LogOptions {
     LogOptions {
         slice_bytes_max: 600,
+        ..LogOptions::default()
     }
 }
 

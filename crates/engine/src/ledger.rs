@@ -103,10 +103,13 @@ impl Ledger {
         self.sent = self.sent.max(sent);
     }
 
-    /// The other's frames are this one's too.
+    /// The other's frames are this one's too; what both have came twice.
     pub(crate) fn merge(&mut self, other: &Self) {
         self.merge_digests(other);
+        let came = self.received.count().saturating_add(other.received.count());
         self.received.merge(&other.received, RANGES_MAX);
+        let twice = came.saturating_sub(self.received.count());
+        self.duplicates = self.duplicates.saturating_add(twice);
         for given in other.given_up.iter() {
             self.given_up.insert(given, RANGES_MAX);
         }

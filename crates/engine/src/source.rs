@@ -367,15 +367,37 @@ impl Source {
             self.device_alarms = other.device_alarms;
             self.technical = other.technical;
         }
-        for (stream, theirs) in other.newest {
-            let ours = self.newest.entry(stream).or_insert(theirs);
-            *ours = theirs.max(*ours);
+        for (stream, mut theirs) in other.newest {
+            self.reorder(&mut theirs);
+            let mut ours = self.newest.get(&stream).copied().unwrap_or(theirs);
+            self.reorder(&mut ours);
+            self.newest.insert(stream, theirs.max(ours));
         }
         self.sends_reports |= other.sends_reports;
         self.sends_waveforms |= other.sends_waveforms;
         self.declare(ctx.at);
         self.excused |= other.excused;
         self.population_order = self.population_order.max(other.population_order);
+        let mut values = std::mem::take(&mut self.values);
+        for slot in values.values_mut() {
+            self.reorder(&mut slot.origin.order);
+        }
+        self.values = values;
+        let mut alarms = std::mem::take(&mut self.device_alarms);
+        for alarm in &mut alarms {
+            self.reorder(&mut alarm.order);
+        }
+        self.device_alarms = alarms;
+    }
+
+    /// A life of the spool that was heard by both engines was first heard by one of
+    /// them earlier: by the order of the other, what comes next would be behind what
+    /// came, and never be shown.
+    fn reorder(&self, order: &mut Order) {
+        let heard = self.epochs.get(&order.epoch);
+        if let Some(heard) = heard.and_then(|life| life.heard_live) {
+            order.epoch_heard = heard;
+        }
     }
 
     /// Whether the condition behind an alert is held here.

@@ -51,8 +51,10 @@ const BINARY: &str = env!("CARGO_BIN_EXE_enroute");
 const OTHERS: u64 = 8;
 /// Bytes of frames in one of their publishes.
 const PUBLISH_BYTES: usize = 48 << 10;
+/// A history is no longer than that.
+const LONGEST_MINUTES: u64 = 24 * 60;
 /// Emissions written to a spool with one sync.
-const TOGETHER: usize = 256;
+const TOGETHER: usize = 4_096;
 const DOWN: LinkState = LinkState::Down(Cut::Reset);
 
 /// Microseconds UTC, by the clock of all processes here.
@@ -70,9 +72,18 @@ fn setting(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).map_or(otherwise, |text| text.parse().expect("a whole number"))
 }
 
-/// What a vehicle on its way for so long has recorded until now, in its spool;
-/// `each` sees the frames.
-fn record(dir: &Path, number: u64, minutes: u64, each: &mut dyn FnMut(&[Spooled])) -> u64 {
+/// What a vehicle on its way for so long has recorded until now, in its spool.
+fn record(dir: &Path, number: u64, minutes: u64) -> u64 {
+    let mut frames = 0;
+    record_until(dir, number, minutes, &mut |written| {
+        frames += written.len() as u64;
+        true
+    });
+    frames
+}
+
+/// The same as long as `each`, who sees the frames, wants more.
+fn record_until(dir: &Path, number: u64, minutes: u64, each: &mut dyn FnMut(&[Spooled]) -> bool) {
     let length = Span::from_secs(i64::try_from(minutes * 60).unwrap());
     let options = fleet::Options {
         seed: number,
@@ -97,45 +108,38 @@ fn record(dir: &Path, number: u64, minutes: u64, each: &mut dyn FnMut(&[Spooled]
         clocks: None,
         exercise: true,
     };
-    let mut frames = 0;
     loop {
         let drafts: Vec<Draft> = emissions.by_ref().take(TOGETHER).map(draft).collect();
-        if drafts.is_empty() {
+        if drafts.is_empty() || !each(&spool.append(&drafts).unwrap().frames) {
             break;
         }
-        let appended = spool.append(&drafts).unwrap();
-        frames += appended.frames.len() as u64;
-        each(&appended.frames);
     }
     spool.close().unwrap();
-    frames
 }
 
 /// Compressed publishes of the history lane, at least so many bytes, and one.
 fn history(bytes: u64) -> Vec<bytes::Bytes> {
     let dir = tempfile::tempdir().unwrap();
-    let (mut minutes, mut publishes) = (1, Vec::<bytes::Bytes>::new());
-    while publishes.iter().map(|p| p.len() as u64).sum::<u64>() <= bytes {
-        publishes.clear();
-        minutes *= 3;
-        let (mut waiting, mut size) = (Vec::new(), 0);
-        let spool = dir.path().join(minutes.to_string());
-        record(&spool, 7, minutes, &mut |frames| {
-            for frame in frames {
-                size += frame.payload.len();
-                waiting.push(frame.payload.clone());
-                if size >= PUBLISH_BYTES {
-                    size = 0;
-                    let batch = v1::Batch {
-                        sent_at_us: now_us(),
-                        compressed: batch::compress(std::mem::take(&mut waiting)).unwrap(),
-                        ..v1::Batch::default()
-                    };
-                    publishes.push(batch.encode_to_vec().into());
-                }
+    let (mut waiting, mut size) = (Vec::new(), 0);
+    let (mut publishes, mut enough) = (Vec::<bytes::Bytes>::new(), 0);
+    record_until(dir.path(), 7, LONGEST_MINUTES, &mut |frames| {
+        for frame in frames {
+            size += frame.payload.len();
+            waiting.push(frame.payload.clone());
+            if size >= PUBLISH_BYTES {
+                size = 0;
+                let batch = v1::Batch {
+                    sent_at_us: now_us(),
+                    compressed: batch::compress(std::mem::take(&mut waiting)).unwrap(),
+                    ..v1::Batch::default()
+                };
+                let publish = batch.encode_to_vec();
+                enough += publish.len() as u64;
+                publishes.push(publish.into());
             }
-        });
-    }
+        }
+        enough <= bytes
+    });
     publishes
 }
 
@@ -317,7 +321,7 @@ async fn the_present_comes_before_any_backlog() {
     known(&stack, "t-near").await;
     far.proxy.set(DOWN);
     drop(vehicle);
-    let spooled = record(&stack.spool("gw-far"), 99, minutes, &mut |_| {});
+    let spooled = record(&stack.spool("gw-far"), 99, minutes);
     servers.proxy.set(DOWN);
     stack.kill_and_restart_server();
     let _vehicle = simulated(&stack, "gw-far", "t-far", far.port());

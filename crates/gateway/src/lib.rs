@@ -42,7 +42,7 @@ pub use uplink::client_ids;
 #[doc(hidden)]
 pub mod simulation {
     pub use crate::spool::{
-        Appended, Draft, Heard, Picked, Spool, Spooled, StreamLife, Wanted, Word,
+        Appended, Draft, Heard, Moment, Picked, Spool, Spooled, StreamLife, Unwritten, Wanted, Word,
     };
     pub use crate::uplink::core::Core;
     pub use crate::uplink::io::{Input, LinkView, Now, Output};

@@ -28,7 +28,7 @@ use legs::Leg;
 use life::Life;
 pub use pick::{Picked, Wanted};
 pub use receipt::Heard;
-pub(crate) use unwritten::Unwritten;
+pub use unwritten::Unwritten;
 pub use word::Word;
 
 use crate::spool::shed::ShedRecord;
@@ -112,13 +112,13 @@ pub struct Appended {
 
 /// When the spool is used, for what it has to say itself.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Moment {
+pub struct Moment {
     /// Our wall clock.
-    pub(crate) captured_at: GatewayTime,
+    pub captured_at: GatewayTime,
     /// Since the gateway started.
-    pub(crate) monotonic: Span,
+    pub monotonic: Span,
     /// Simulated or published again.
-    pub(crate) exercise: bool,
+    pub exercise: bool,
 }
 
 /// The spool.
@@ -160,7 +160,7 @@ impl Spool {
     }
 
     /// What it says from now on, it says of this moment.
-    pub(crate) fn set_moment(&mut self, moment: Moment) {
+    pub fn set_moment(&mut self, moment: Moment) {
         self.moment = moment;
     }
 

@@ -172,7 +172,14 @@ impl Journal {
     /// accessible.
     pub fn open(dir: &Path, options: Options) -> Result<(Self, Tail), OpenError> {
         let before = options.before_commit.clone();
-        Self::open_on(dir, options, Arc::new(Synced { before }))
+        Self::open_on(
+            dir,
+            options,
+            Arc::new(Synced {
+                before,
+                after: None,
+            }),
+        )
     }
 
     pub(crate) fn open_on(

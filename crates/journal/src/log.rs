@@ -17,6 +17,7 @@
 use crate::error::{Failure, OpenError, ReadError};
 use crate::log_scan::LogScan;
 use crate::log_slices::{Change, LogSlice, Notes, note_key};
+use crate::options::Probe;
 use crate::store::{self, Disk, Store, Synced, refused};
 use crate::{creation, head, tables};
 use bytes::Bytes;
@@ -40,12 +41,20 @@ pub struct LogOptions {
     /// to its stream begins another. What is dropped at once to shed is a
     /// slice. Default 4 MiB.
     pub slice_bytes_max: u64,
+    /// Runs before each synced write; its error is as one of the disk's. For tests
+    /// of failures.
+    pub before_commit: Option<Probe>,
+    /// Runs behind each synced write; its error is as one of a sync that failed: what
+    /// was written may be there. For tests of failures.
+    pub after_commit: Option<Probe>,
 }
 
 impl Default for LogOptions {
     fn default() -> Self {
         Self {
             slice_bytes_max: 4 << 20,
+            before_commit: None,
+            after_commit: None,
         }
     }
 }
@@ -106,7 +115,11 @@ impl Log {
     /// # Errors
     /// As [`crate::Journal::open`].
     pub fn open(dir: &Path, options: &LogOptions) -> Result<Self, OpenError> {
-        Self::open_on(dir, options, Box::new(Synced::default()))
+        let disk = Synced {
+            before: options.before_commit.clone(),
+            after: options.after_commit.clone(),
+        };
+        Self::open_on(dir, options, Box::new(disk))
     }
 
     pub(crate) fn open_on(
@@ -364,7 +377,9 @@ impl Log {
         self.put(state, instead, &mut batch, &mut change)?;
         batch.remove(&self.inner.store.meta, note_key(id));
         self.apply(state, batch, change)?;
-        let deleted = self.inner.store.db.delete_keyspace(space);
+        let db = &self.inner.store.db;
+        let kept = state.notes.keep_newest(db);
+        let deleted = kept.and_then(|()| db.delete_keyspace(space));
         deleted.map_err(|error| state.fail(&store::describe(&error)))
     }
 

@@ -86,6 +86,7 @@ impl Notes {
             slice_bytes_max,
             next: 1,
         };
+        let mut without_note = BTreeMap::new();
         for name in store.db.list_keyspace_names() {
             let Some(id) = name
                 .strip_prefix(SLICE_PREFIX)
@@ -93,12 +94,12 @@ impl Notes {
             else {
                 continue;
             };
-            notes.next = notes.next.max(id + 1);
             let space = store::keyspace(&store.db, &name, SMALL_TABLE_BYTES).map_err(refuse)?;
             let Some(value) = store.meta.get(note_key(id)).map_err(refuse)? else {
-                store.db.delete_keyspace(space).map_err(refuse)?;
+                without_note.insert(id, space);
                 continue;
             };
+            notes.next = notes.next.max(id + 1);
             let slice = head::open(&shared(value)).and_then(|value| parse_note(id, &value.payload));
             let slice = slice.map_err(|what| OpenError::Damaged {
                 dir: dir.to_path_buf(),
@@ -111,7 +112,40 @@ impl Notes {
             let id = keys::number(&key).unwrap_or(0);
             notes.next = notes.next.max(id + 1);
         }
+        notes.sweep(&store.db, without_note).map_err(refuse)?;
         Ok(notes)
+    }
+
+    /// Deletes keyspaces without a note. The newest of all stays, as the one that the
+    /// next slice will lie in: see [`Notes::keep_newest`].
+    fn sweep(
+        &mut self,
+        db: &Database,
+        mut without_note: BTreeMap<u64, Keyspace>,
+    ) -> fjall::Result<()> {
+        let Some((newest, space)) = without_note.last_key_value() else {
+            return Ok(());
+        };
+        if *newest >= self.next && space.is_empty()? {
+            self.next = *newest;
+            without_note.pop_last();
+        } else {
+            self.next = self.next.max(newest + 1);
+            self.keep_newest(db)?;
+        }
+        for space in without_note.into_values() {
+            db.delete_keyspace(space)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the keyspace of the next slice, before the newest is deleted. The store
+    /// would give the number of the newest again after the next start, and what it
+    /// remembers of the deletion may then be newer than what it is told of the new
+    /// one: with the start after that the new one would be gone, and all in it.
+    pub(crate) fn keep_newest(&self, db: &Database) -> fjall::Result<()> {
+        let name = format!("{SLICE_PREFIX}{}", self.next);
+        store::keyspace(db, &name, SMALL_TABLE_BYTES).map(drop)
     }
 
     pub(crate) fn bytes(&self) -> u64 {

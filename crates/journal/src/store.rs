@@ -128,6 +128,7 @@ pub(crate) trait Disk: Send + Sync + std::fmt::Debug {
 #[derive(Debug, Default)]
 pub(crate) struct Synced {
     pub(crate) before: Option<Probe>,
+    pub(crate) after: Option<Probe>,
 }
 
 impl Synced {
@@ -139,7 +140,9 @@ impl Synced {
 impl Disk for Synced {
     fn commit(&self, batch: OwnedWriteBatch) -> Result<(), Failure> {
         self.ask().map_err(|error| Failure::new(&error))?;
-        commit(batch, PersistMode::SyncData)
+        commit(batch, PersistMode::SyncData)?;
+        let after = self.after.as_ref().map_or(Ok(()), |probe| probe.0());
+        after.map_err(|error| Failure::new(&error))
     }
 
     fn probe(&self, dir: &Path) -> std::io::Result<()> {

@@ -109,7 +109,14 @@ fn write_journal(dir: &Path) {
 
 fn write_log(dir: &Path) {
     let slice_bytes_max = 100_000;
-    let log = Log::open(dir, &LogOptions { slice_bytes_max }).unwrap();
+    let log = Log::open(
+        dir,
+        &LogOptions {
+            slice_bytes_max,
+            ..LogOptions::default()
+        },
+    )
+    .unwrap();
     let last = log.scan(Stream::Numerics, Epoch(1), 0..=u64::MAX).last();
     let mut next = last.map_or(0, |row| row.unwrap().0) + 1;
     loop {

@@ -16,7 +16,14 @@ use std::path::Path;
 const EPOCH: Epoch = Epoch(7);
 
 fn open(dir: &Path, slice_bytes_max: u64) -> Log {
-    Log::open(dir, &LogOptions { slice_bytes_max }).unwrap()
+    Log::open(
+        dir,
+        &LogOptions {
+            slice_bytes_max,
+            ..LogOptions::default()
+        },
+    )
+    .unwrap()
 }
 
 fn frame(stream: Stream, sequence: u64, bytes: usize) -> LogAppend {

@@ -257,7 +257,8 @@ impl Shard {
         for transfer in ids {
             let (told, seen) = (self.told.get(transfer), cursor.ordinals.get(transfer));
             let quiet = told.is_none_or(|told| told.at < cursor.at);
-            let joined = engines.aliases.contains_key(transfer);
+            // Who watches the other by its name is told from the join on, by it.
+            let joined = named && engines.aliases.contains_key(transfer);
             if !watched(transfer) || seen.is_none() && (quiet || joined) {
                 continue;
             }

@@ -2,13 +2,13 @@
 //! step on the way.
 
 use crate::gateway::{COUNT, RACING};
-use crate::model::{Held, Line, Sign, Who, stream_number};
+use crate::model::{Held, Line, Sign, Who, Word, number_of, stream_number};
 use crate::server;
 use crate::world::World;
 use enroute_journal::Journal;
 use enroute_model::ids::TransferId;
 use enroute_model::reading::Reading;
-use enroute_model::state::{SourceState, StreamCompleteness};
+use enroute_model::state::{SourceState, StreamCompleteness, TransferState};
 use enroute_wire::{Message, v1};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,21 +21,26 @@ impl World {
         let may_shed = self.gateways.iter().map(|it| {
             // What was durable once is on board no more only where room was needed.
             let forgot = self.server.journals > 1 && it.is_small();
-            let full = (it.shed > 0).then_some(v1::GapCause::SpoolFull);
+            let full = (it.shed > 0 || (it.is_small() && it.spool_failed))
+                .then_some(v1::GapCause::SpoolFull);
             let restored = forgot.then_some(v1::GapCause::Restored);
             full.into_iter().chain(restored).collect()
         });
         self.model.nothing_is_lost(&may_shed.collect::<Vec<_>>());
+        self.what_was_not_written_is_declared();
         self.the_least_went_first();
         self.counters_are_right();
         let stored = self.stored_alerts();
         self.viewers_saw(&stored);
         self.acts_are_kept(&stored);
         for (number, it) in self.gateways.iter().enumerate() {
-            for transfer in &it.transfers {
+            for (transfer, steps) in &stored {
+                self.alerts_speak_of_now(number, transfer, steps);
+            }
+            let alone = it.transfers.iter().filter(|it| !self.touched.contains(it));
+            for transfer in alone {
                 if let Some(steps) = stored.get(transfer.as_str()) {
                     let who = (number, transfer.to_string());
-                    self.alerts_speak_of_now(&who, steps);
                     self.silence_is_told_on_time(&who, steps);
                 }
             }
@@ -46,46 +51,81 @@ impl World {
 
     /// The engine's counters are the model's (completeness ledger).
     fn counters_are_right(&mut self) {
-        let mut lines = 0;
-        for number in 0..self.gateways.len() {
-            for transfer in self.gateways[number].transfers.clone() {
-                let live = &mut self.server.on.as_mut().unwrap().live;
-                let Ok(state) = live.state(transfer.as_str()) else {
-                    continue;
-                };
-                for source in &state.sources {
-                    assert_eq!(source.gateway, self.gateways[number].id);
-                    let who = (number, transfer.to_string());
-                    self.shows_the_newest(&who, source);
-                    let counted = source.completeness.iter().filter(|it| it.received > 0);
-                    for counted in counted {
-                        self.is_counted(number, counted);
-                        lines += 1;
-                    }
+        let mut counted: BTreeMap<(Line, u64), Vec<StreamCompleteness>> = BTreeMap::new();
+        for state in self.states().into_values() {
+            for source in &state.sources {
+                let number = number_of(source.gateway.as_str());
+                self.shows_the_newest(number, &state, source);
+                for leg in source.completeness.iter().filter(|it| it.received > 0) {
+                    let line = (number, leg.epoch.0, stream_number(leg.stream));
+                    let parts = counted.entry((line, leg.first)).or_default();
+                    parts.push(leg.clone());
                 }
+            }
+        }
+        for ((line, first), parts) in &counted {
+            match parts.as_slice() {
+                [leg] => self.is_counted(line.0, leg),
+                parts => self.is_counted_in_parts(*line, *first, parts),
             }
         }
         let held = self.model.journal.frames.iter();
         let legs = held.flat_map(|(line, held)| held.values().map(move |it| (line, it.leg_first)));
         let legs: BTreeSet<_> = legs.collect();
-        assert_eq!(lines, legs.len(), "every stream of every leg is counted");
+        assert_eq!(
+            counted.len(),
+            legs.len(),
+            "every stream of every leg is counted"
+        );
     }
 
-    fn shows_the_newest(&self, who: &Who, source: &SourceState) {
+    /// What the transfers have become, joined ones as one.
+    fn states(&mut self) -> BTreeMap<TransferId, Arc<TransferState>> {
+        let carried = self.gateways.iter().flat_map(|it| it.transfers.clone());
+        let carried: BTreeSet<TransferId> = carried.collect();
+        let live = &mut self.server.on.as_mut().unwrap().live;
+        let states = carried.iter().filter_map(|it| live.state(it.as_str()).ok());
+        states.map(|it| (it.transfer.clone(), it)).collect()
+    }
+
+    /// What came live of a gateway, under any of these transfers.
+    fn words<'a>(
+        &self,
+        number: usize,
+        transfers: impl Iterator<Item = &'a TransferId>,
+    ) -> Vec<Word> {
+        let words = transfers.filter_map(|transfer| {
+            let who = (number, transfer.to_string());
+            self.model.journal.live.get(&who)
+        });
+        words.flatten().copied().collect()
+    }
+
+    fn shows_the_newest(&self, number: usize, state: &TransferState, source: &SourceState) {
         let mut newest = 0;
         for value in source.values.iter().filter(|v| v.metric.label == COUNT) {
             if let Reading::Value { value, .. } = value.reading {
                 newest = value.mantissa();
             }
         }
-        let words = self
-            .model
-            .journal
-            .live
-            .get(who)
-            .map_or(&[][..], Vec::as_slice);
+        let members = std::iter::once(&state.transfer).chain(&state.aliases);
+        let words = self.words(number, members);
         let heard = words.iter().map(|word| word.count).max().unwrap_or(0);
+        let who = (&state.transfer, number);
         assert_eq!(newest, heard, "{who:?} shows another value than the newest");
+    }
+
+    /// Of a leg that was joined to another transfer, by a server that then lost that.
+    fn is_counted_in_parts(&self, line: Line, first: u64, parts: &[StreamCompleteness]) {
+        assert!(
+            self.server.journals > 1,
+            "{line:?} {first} is counted twice"
+        );
+        let held = self.model.journal.frames[&line].values();
+        let held = held.filter(|held| held.leg_first == first);
+        let copies: u64 = held.map(|held| held.copies).sum();
+        let received: u64 = parts.iter().map(|part| part.received).sum();
+        assert_eq!(received, copies, "{line:?}");
     }
 
     fn is_counted(&self, number: usize, counted: &StreamCompleteness) {
@@ -142,11 +182,12 @@ impl World {
                 continue;
             }
             for (transfer, steps) in stored {
-                if viewer
-                    .transfer
-                    .as_ref()
-                    .is_some_and(|own| own.as_str() != transfer)
-                {
+                let own = viewer.transfer.as_ref();
+                if own.is_some_and(|own| own.as_str() != transfer) {
+                    // Its own may have gone with a journal that was replaced.
+                    if viewer.journal == self.server.journals {
+                        self.is_a_suffix(viewer.alerts.get(transfer), steps, transfer);
+                    }
                     continue;
                 }
                 let before = viewer.before.get(transfer).copied().unwrap_or(0);
@@ -169,21 +210,39 @@ impl World {
         }
     }
 
+    /// Of another transfer a viewer is told from where its own was joined to it.
+    fn is_a_suffix(
+        &self,
+        seen: Option<&BTreeMap<u64, Vec<u8>>>,
+        steps: &[Vec<u8>],
+        transfer: &str,
+    ) {
+        let Some(seen) = seen else { return };
+        let touched = TransferId::new(transfer).is_ok_and(|it| self.touched.contains(&it));
+        assert!(touched, "told of {transfer}, which is not its own");
+        let skip = steps.len() - seen.len();
+        let last: BTreeMap<u64, Vec<u8>> = (1..).zip(steps.iter().cloned()).skip(skip).collect();
+        assert!(
+            *seen == last,
+            "a transition of {transfer} after its join is missing"
+        );
+    }
+
     /// A limit's alert is raised only while the newest live value breaks it: the
     /// past never rings (I11).
-    fn alerts_speak_of_now(&self, who: &Who, steps: &[Vec<u8>]) {
-        let words = self
-            .model
-            .journal
-            .live
-            .get(who)
-            .map_or(&[][..], Vec::as_slice);
+    fn alerts_speak_of_now(&self, number: usize, transfer: &str, steps: &[Vec<u8>]) {
+        let transfer = TransferId::new(transfer).unwrap();
+        // What is joined speaks for the other, too.
+        let touched = self.touched.contains(&transfer);
+        let others = self.touched.iter().filter(|_| touched);
+        let words = self.words(number, std::iter::once(&transfer).chain(others));
         for step in steps {
             let step = v1::AlertTransition::decode(step.as_slice()).unwrap();
             let alert = step.alert.unwrap();
             let high = alert.kind() == v1::AlertKind::LimitHigh;
             let rings = alert.raised_ordinal == step.ordinal;
-            if !high || !rings || alert.phase() != v1::AlertPhase::Active {
+            let other = alert.gateway != self.gateways[number].id.as_str();
+            if other || !high || !rings || alert.phase() != v1::AlertPhase::Active {
                 continue;
             }
             // Deadlines at a record's own time fire before it.

@@ -1,6 +1,8 @@
-//! Clinicians: each sees to one alert, and asks again under the same id until it
-//! hears what became of it. Answers get lost, and so does what nobody recorded.
+//! Clinicians: each sees to one alert, joins one transfer to another or hands one
+//! over, and asks again under the same id until it hears what became of it. Answers
+//! get lost, and so does what nobody recorded.
 
+use crate::gateway::Gateway;
 use crate::server::Op;
 use crate::world::{Event, World};
 use enroute_live::ActError;
@@ -14,9 +16,19 @@ use std::collections::{BTreeMap, BTreeSet};
 /// An alert that there never was.
 const OVER: u64 = 1_000_000;
 
+/// What somebody is there for.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Task {
+    #[default]
+    Alert,
+    Join,
+    HandOver,
+}
+
 /// What one clinician does.
 #[derive(Default)]
 pub(crate) struct Act {
+    task: Task,
     transfer: String,
     /// None: no alert has been found yet.
     action: Option<RegistryAction>,
@@ -38,6 +50,12 @@ impl World {
             let at = self.rng.between(5_000_000, until);
             self.plan_act(at);
         }
+        for _ in 0..self.rng.between(0, 3) {
+            let at = self.rng.between(5_000_000, until);
+            self.plan_act(at);
+            let task = [Task::Join, Task::HandOver][self.rng.below(2)];
+            self.acts.last_mut().unwrap().task = task;
+        }
     }
 
     pub(crate) fn plan_act(&mut self, at: u64) {
@@ -54,7 +72,10 @@ impl World {
             if self.healing {
                 return;
             }
-            self.choose(number);
+            match self.acts[number].task {
+                Task::Alert => self.choose(number),
+                task => self.choose_transfers(number, task),
+            }
         }
         let wait = self.rng.between(500_000, 4_000_000);
         self.at(self.now + wait, Event::Act(number));
@@ -73,10 +94,14 @@ impl World {
                 on.ops.push_back(Op::Records(on.tickets, vec![append]));
                 self.plan_commit();
             }
-            // The transfer may be of a journal that is gone.
+            // It is so already, or cannot be.
+            Ok(None) if act.task == Task::Join => act.verdict = Some(Verdict::Duplicate),
+            // What was lost with a journal may never come again.
+            Err(ActError::Lookup(_)) if self.healing => act.lost = true,
             Ok(None) | Err(ActError::Lookup(_)) => {}
             // It sleeps, and there is no room to wake it.
             Err(ActError::Refused(_)) if self.live_options.transfers_max < 10 => {}
+            Err(ActError::Refused(reason)) => act.verdict = Some(Verdict::Refused(reason)),
             Err(error) => panic!("{error}"),
         }
     }
@@ -114,6 +139,34 @@ impl World {
         };
         let act = &mut self.acts[number];
         (act.transfer, act.action) = (transfer, Some(action));
+    }
+
+    /// Two vehicles that carry one patient, one after the other.
+    fn choose_transfers(&mut self, number: usize, task: Task) {
+        let vehicles = self.gateways.len();
+        let (one, other) = (self.rng.below(vehicles), self.rng.below(vehicles));
+        let transfer = |of: &Gateway| of.transfers.last().unwrap().clone();
+        let (from, into) = (
+            transfer(&self.gateways[one]),
+            transfer(&self.gateways[other]),
+        );
+        let Some(on) = &mut self.server.on else {
+            return;
+        };
+        let known = [&from, &into].map(|it| on.live.state(it.as_str()).is_ok());
+        if one == other || known != [true, true] {
+            return;
+        }
+        let action = if task == Task::Join {
+            self.tally.add("transfers joined", 1);
+            RegistryAction::JoinInto(into.clone())
+        } else {
+            self.tally.add("transfers handed over", 1);
+            RegistryAction::HandOverTo(self.gateways[other].id.clone())
+        };
+        self.touched.extend([from.clone(), into]);
+        let act = &mut self.acts[number];
+        (act.transfer, act.action) = (from.to_string(), Some(action));
     }
 
     /// The shard may have answered.
@@ -157,11 +210,20 @@ impl World {
     /// What is not in the copy was done for nothing.
     pub(crate) fn acts_restored(&mut self) {
         let held = &self.model.journal.actions;
+        let mut again = Vec::new();
         for (number, act) in self.acts.iter_mut().enumerate() {
             act.lost |= !held.contains_key(&act_id(number));
             if act.lost {
                 act.refused = None;
             }
+            // Whose transfers are two again joins them once more.
+            if act.lost && act.task == Task::Join && act.verdict.take().is_some() {
+                (act.lost, act.done) = (false, false);
+                again.push(number);
+            }
+        }
+        for number in again {
+            self.at(self.now + 1_000_000, Event::Act(number));
         }
     }
 
@@ -199,6 +261,9 @@ impl World {
                     ..
                 })
             );
+            if act.task != Task::Alert {
+                continue;
+            }
             // An alert of a fork alone is in no record.
             assert!(times == 1 || pause || act.unrecorded, "{id} shows nowhere");
         }

@@ -32,6 +32,8 @@ pub(crate) enum Fault {
     Restore,
     SpoolLost(usize),
     NextLeg(usize),
+    SpoolBreaks(usize),
+    SpoolMends(usize),
 }
 
 /// How often each fault happened.
@@ -52,7 +54,7 @@ impl World {
             let vehicle = self.rng.below(self.gateways.len());
             let link = self.rng.below(self.links.len());
             let viewer = self.rng.below(self.viewers.len());
-            let (fault, lasts, end) = match self.rng.below(18) {
+            let (fault, lasts, end) = match self.rng.below(20) {
                 0 | 1 => (Fault::Cut(link), 0, None),
                 2 => (Fault::LinkDown(link), 20_000_000, Some(Fault::LinkUp(link))),
                 3 => (Fault::Hole(link), 0, None),
@@ -90,6 +92,10 @@ impl World {
                     (Fault::SpoolLost(vehicle), 5_000_000, Some(on))
                 }
                 16 => (Fault::NextLeg(vehicle), 0, None),
+                17 | 18 => {
+                    let mends = Fault::SpoolMends(vehicle);
+                    (Fault::SpoolBreaks(vehicle), 10_000_000, Some(mends))
+                }
                 _ if self.rng.chance(50) => (Fault::ViewerLeaves(viewer), 0, None),
                 _ => (Fault::ServerClockStep, 0, None),
             };
@@ -161,6 +167,8 @@ impl World {
             Fault::Restore => self.restore(),
             Fault::SpoolLost(gateway) => self.lose_spool(gateway),
             Fault::NextLeg(gateway) => self.next_leg(gateway),
+            Fault::SpoolBreaks(gateway) => self.break_spool(gateway),
+            Fault::SpoolMends(gateway) => self.gateways[gateway].disk.mends(),
             Fault::ViewerLeaves(viewer) => {
                 self.tally.add("viewers gone", 1);
                 self.viewers[viewer].on = None;
@@ -225,6 +233,7 @@ impl World {
         self.make_room();
         self.start_server();
         for gateway in 0..self.gateways.len() {
+            self.gateways[gateway].disk.mends();
             self.power_on(gateway);
         }
     }

@@ -3,12 +3,13 @@
 //! source, the two clocks and the power.
 
 use crate::broker::{Connect, Message};
-use crate::model::Produced;
+use crate::faults::Fault;
 use crate::net::Heard;
+use crate::spool_disk::{Disk, Unsaid};
 use crate::world::{Event, START_US, World};
 use enroute_gateway::Config;
 use enroute_gateway::config::SpoolConfig;
-use enroute_gateway::simulation::{Core, Draft, Input, Now, Output, Spool, Wanted};
+use enroute_gateway::simulation::{Core, Draft, Input, Now, Output, Spool, Unwritten, Wanted};
 use enroute_model::frame::{
     Body, ClockOffsets, Code, CrewEvent, LinkReport, Metric, Numeric, Waveform,
 };
@@ -66,6 +67,12 @@ pub(crate) struct Gateway {
     /// Counts its numerics.
     pub(crate) count: i64,
     pub(crate) shed: u64,
+    pub(crate) disk: Disk,
+    /// Its disk failed at some time.
+    pub(crate) spool_failed: bool,
+    pub(crate) unsaid: Unsaid,
+    /// The transfer that the crew has begun, until its disk has taken that.
+    pub(crate) next_leg: Option<TransferId>,
     /// Its link was throttled or silent at some time.
     pub(crate) was_thin: bool,
 }
@@ -73,7 +80,13 @@ pub(crate) struct Gateway {
 /// A gateway with power.
 #[derive(Debug)]
 pub(crate) struct Running {
-    pub(crate) spool: Spool,
+    /// None while it cannot be opened.
+    pub(crate) spool: Option<Spool>,
+    /// It failed, and will be opened anew.
+    pub(crate) failed: bool,
+    /// Frames that no receipt covers, as last seen.
+    pub(crate) unconfirmed: u64,
+    pub(crate) unwritten: Unwritten,
     pub(crate) core: Core,
     started: u64,
     wanted: Option<Wanted>,
@@ -105,7 +118,19 @@ pub(crate) fn new(number: usize, dir: &Path, bytes_max: u64, period: u64) -> Gat
         life: 0,
         count: 0,
         shed: 0,
+        disk: Disk::default(),
+        spool_failed: false,
+        unsaid: Unsaid::default(),
+        next_leg: None,
         was_thin: false,
+    }
+}
+
+impl Running {
+    /// Frames that no receipt covers yet; more while it cannot say.
+    pub(crate) fn left(&self) -> u64 {
+        let spool = self.spool.as_ref().filter(|_| self.unwritten.is_empty());
+        spool.map_or(u64::MAX, Spool::unconfirmed)
     }
 }
 
@@ -163,13 +188,24 @@ impl World {
         }
         it.life += 1;
         let transfer = it.transfers.last().cloned().unwrap();
-        let opened = Spool::open_as(&it.config.spool, Some(&transfer), || Ok(epoch));
-        let spool = opened.expect("the spool opens");
+        let (config, disk) = (&it.config.spool, it.disk.options());
+        let spool = match Spool::open_as(config, Some(&transfer), || Ok(epoch), disk) {
+            Ok(spool) => spool,
+            // It says so, and is started again.
+            Err(error) => {
+                assert!(it.spool_failed, "the spool does not open: {error}");
+                let again = Event::Fault(Fault::PowerOn(number));
+                return self.at(now + 2_000_000, again);
+            }
+        };
         let wall = GatewayTime(it.wall.at(now));
         let core = Core::new(&it.config, true, wall, spool.through());
         let (life, period) = (it.life, it.period);
         it.on = Some(Running {
-            spool,
+            spool: Some(spool),
+            failed: false,
+            unconfirmed: 0,
+            unwritten: Unwritten::default(),
             core,
             started: now,
             wanted: None,
@@ -194,6 +230,7 @@ impl World {
         for lane in [Lane::Live, Lane::History] {
             self.kill_client(client_of(number, lane), later);
         }
+        self.forget_unwritten(number);
         self.gateways[number].on = None;
     }
 
@@ -232,7 +269,9 @@ impl World {
 
     pub(crate) fn send_report(&mut self, number: usize) {
         let it = &self.gateways[number];
-        let spool = &it.on.as_ref().unwrap().spool;
+        let Some(spool) = &it.on.as_ref().unwrap().spool else {
+            return;
+        };
         let (bytes, max) = spool.bytes();
         let report = LinkReport {
             spool_bytes: bytes,
@@ -263,13 +302,22 @@ impl World {
             exercise: true,
         };
         let drafts: Vec<Draft> = bodies.into_iter().map(draft).collect();
-        let appended = on.spool.append(&drafts).expect("the spool takes it");
+        let declared = self.declare_unwritten(number);
+        let appended = declared.and_then(|declared| {
+            let appended = self.spool(number, |spool| spool.append(&drafts))?;
+            Ok((declared, appended))
+        });
+        let Ok((declared, mut appended)) = appended else {
+            return self.not_written(number, &drafts);
+        };
+        let it = &mut self.gateways[number];
+        let on = it.on.as_mut().unwrap();
         assert!(
             appended.refused.is_empty(),
             "refused: {:?}",
             appended.refused
         );
-        let (bytes, max) = on.spool.bytes();
+        let (bytes, max) = on.spool.as_ref().unwrap().bytes();
         // Its notes may grow once the room is made.
         assert!(
             bytes <= max + NOTES_MAX,
@@ -280,14 +328,9 @@ impl World {
             self.note_shedding(number, open.expect("a large spool sheds nothing"));
         }
         for frame in &appended.frames {
-            self.model.produced(Produced {
-                gateway: number,
-                epoch: frame.life.0.0,
-                stream: frame.life.1,
-                sequence: frame.sequence,
-                bytes: frame.payload.clone(),
-            });
+            self.produces(number, frame);
         }
+        appended.frames.splice(0..0, declared);
         let lane = &self.clients[client_of(number, Lane::Live)];
         let free = lane.conn.is_some() && lane.sent.is_empty();
         let numerics = { appended.frames.iter() }.any(|it| it.life.1 == Stream::Numerics);
@@ -304,14 +347,15 @@ impl World {
 
     pub(crate) fn tell_transfer(&mut self, number: usize) {
         let on = self.gateways[number].on.as_mut().unwrap();
-        let transfer = on.spool.transfer().cloned();
+        let Some(spool) = &on.spool else { return };
+        let transfer = spool.transfer().cloned();
         if on.told != transfer {
             on.told.clone_from(&transfer);
             self.tell(number, Input::Transfer(transfer));
         }
     }
 
-    fn gateway_now(&self, number: usize) -> Now {
+    pub(crate) fn gateway_now(&self, number: usize) -> Now {
         let it = &self.gateways[number];
         let started = it.on.as_ref().unwrap().started;
         Now {
@@ -382,22 +426,21 @@ impl World {
             }
             Output::Hear(word) => {
                 self.model.freed(number, word.durable());
-                let it = &mut self.gateways[number];
-                let now = GatewayTime(it.wall.at(self.now));
-                let spool = &mut it.on.as_mut().unwrap().spool;
+                let now = GatewayTime(self.gateways[number].wall.at(self.now));
+                let heard = self.spool(number, |spool| spool.hear(&word, now));
+                let on = self.gateways[number].on.as_ref().unwrap();
                 Some(Input::Freed {
-                    heard: spool.hear(&word, now).expect("the spool frees"),
-                    unconfirmed: spool.unconfirmed(),
+                    heard: heard.unwrap_or_default(),
+                    unconfirmed: on.unconfirmed,
                 })
             }
             Output::UseTransfer {
                 instead_of,
                 transfer,
             } => {
-                let spool = &mut self.gateways[number].on.as_mut().unwrap().spool;
-                spool
-                    .use_transfer(&instead_of, &transfer)
-                    .expect("the spool notes it");
+                // Told again by the next live frame, if it fails.
+                let used = |spool: &mut Spool| spool.use_transfer(&instead_of, &transfer);
+                drop(self.spool(number, used));
                 self.tell_transfer(number);
                 None
             }
@@ -446,8 +489,8 @@ impl World {
         }
         let on = self.gateways[number].on.as_mut().unwrap();
         if let Some(wanted) = on.wanted.take() {
-            let picked = on.spool.pick(&wanted).expect("the spool reads");
-            self.tell(number, Input::Picked(picked));
+            let picked = self.spool(number, |spool| spool.pick(&wanted));
+            self.tell(number, Input::Picked(picked.unwrap_or(None)));
         }
     }
 

@@ -37,6 +37,7 @@ mod rng;
 mod room;
 mod server;
 mod shedding;
+mod spool_disk;
 mod viewer;
 mod world;
 
@@ -148,14 +149,12 @@ fn from_environment(name: &str) -> Option<u64> {
 
 #[test]
 fn no_fault_breaks_an_invariant() {
-    let seeds: Vec<u64> = match from_environment("ENROUTE_SIM_SEED") {
-        Some(seed) => vec![seed],
-        None => {
-            let first = from_environment("ENROUTE_SIM_FIRST").unwrap_or(1);
-            let count = from_environment("ENROUTE_SIM_SEEDS").unwrap_or(SEEDS);
-            (first..first + count).collect()
-        }
-    };
+    let one = from_environment("ENROUTE_SIM_SEED");
+    let first = one.or_else(|| from_environment("ENROUTE_SIM_FIRST"));
+    let first = first.unwrap_or(1);
+    let count = from_environment("ENROUTE_SIM_SEEDS").unwrap_or(SEEDS);
+    let count = if one.is_some() { 1 } else { count };
+    let seeds: Vec<u64> = (first..first + count).collect();
     for (what, times) in run_all(&seeds).0 {
         println!("{times:>9} {what}");
     }

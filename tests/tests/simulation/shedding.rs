@@ -45,9 +45,12 @@ impl World {
                 let mut moments = self.sheddings.iter();
                 let moment = moments.find(|m| m.gateway == line.0 && m.at_us == it.captured_at);
                 let Some(moment) = moment else { continue };
-                let first = self.model.order[&(*line, it.first)];
+                // One that its disk took without saying so.
+                let Some(first) = self.model.order.get(&(*line, it.first)) else {
+                    continue;
+                };
                 for (other, sequence, order) in &moment.open {
-                    let older = other.2 == line.2 && *order < first;
+                    let older = other.2 == line.2 && order < first;
                     if older || worth(other.2) < worth(line.2) {
                         let went = self.model.journal.given_up(*other, *sequence).is_some()
                             || self.model.disk_lost.contains(other);

@@ -27,7 +27,7 @@ pub(crate) struct Viewer {
     given: BTreeSet<(String, u64, i32, u64)>,
     live: BTreeMap<(String, u64, i32), u64>,
     /// The journal that it was given its token of.
-    journal: u64,
+    pub(crate) journal: u64,
     /// Outages that it was told of.
     outages: usize,
     pub(crate) resumed: u64,

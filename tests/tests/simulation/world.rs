@@ -14,9 +14,9 @@ use crate::server::{self, Server};
 use crate::shedding::Shedding;
 use crate::viewer::{self, Viewer};
 use enroute_live::Options as LiveOptions;
+use enroute_model::ids::TransferId;
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::hash::{DefaultHasher, Hash};
 use std::mem::discriminant;
 use tempfile::TempDir;
@@ -39,6 +39,7 @@ pub(crate) enum Event {
     Report(usize, u32),
     Timeout(usize, u32),
     Pick(usize, u32),
+    Reopen(usize, u32),
     Attempt(usize),
     GiveUp(Conn),
     BrokerDead(Conn),
@@ -81,6 +82,8 @@ pub(crate) struct World {
     pub(crate) outages: usize,
     pub(crate) copy: Option<Backup>,
     pub(crate) acts: Vec<Act>,
+    /// Transfers that were to be joined or handed over.
+    pub(crate) touched: BTreeSet<TransferId>,
     pub(crate) sheddings: Vec<Shedding>,
     /// A fingerprint of everything that happened.
     pub(crate) print: DefaultHasher,
@@ -166,6 +169,7 @@ impl World {
             outages: 0,
             copy: None,
             acts: Vec::new(),
+            touched: BTreeSet::new(),
             sheddings: Vec::new(),
             print: DefaultHasher::new(),
             sources_on: true,
@@ -221,6 +225,7 @@ impl World {
             Event::Report(gateway, life) => self.report(gateway, life),
             Event::Timeout(gateway, life) => self.timeout(gateway, life),
             Event::Pick(gateway, life) => self.pick(gateway, life),
+            Event::Reopen(gateway, life) => self.reopen(gateway, life),
             Event::Attempt(client) => self.attempt(client),
             Event::GiveUp(conn) => self.give_up(conn),
             Event::BrokerDead(conn) => self.broker_dead(conn),
@@ -258,7 +263,7 @@ impl World {
     }
 
     fn look_whether_healed(&mut self) {
-        let left = |it: &Gateway| it.on.as_ref().unwrap().spool.unconfirmed();
+        let left = |it: &Gateway| it.on.as_ref().unwrap().left();
         let left: Vec<u64> = self.gateways.iter().map(left).collect();
         let took = self.now - FAULTS_END;
         let open = self.model.open_frames().next();
@@ -277,8 +282,10 @@ impl World {
             "not healed: frames without a receipt {left:?}, not durable {open:?}, outage {}",
             self.outage
         );
-        if self.server.journals > 1 && took % REPORT_EVERY < 1_000_000 {
-            // A server that knows nothing of a gateway hears of it by its next report.
+        let failed = self.gateways.iter().any(|it| it.spool_failed);
+        if (self.server.journals > 1 || failed) && took % REPORT_EVERY < 1_000_000 {
+            // A server that knows nothing of a gateway hears of it by its next report,
+            // and so does any of what a disk did not take.
             (0..self.gateways.len()).for_each(|number| self.send_report(number));
         }
         self.at(self.now + 1_000_000, Event::Healed);

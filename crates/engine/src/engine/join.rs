@@ -1,7 +1,9 @@
 //! One transfer becomes a part of another.
 
 use super::{Bound, Engine};
-use crate::bounds::{ALIASES_MAX, CREW_LOG_MAX, POISONED_MAX, SOURCES_MAX, UNRECORDED_MAX};
+use crate::bounds::{
+    ACTIONS_MAX, ALIASES_MAX, CREW_LOG_MAX, POISONED_MAX, SOURCES_MAX, UNRECORDED_MAX,
+};
 use crate::effects::Effects;
 use crate::source::Source;
 use enroute_model::ids::GatewayId;
@@ -27,6 +29,7 @@ impl Engine {
         };
         self.last_frame_at = self.last_frame_at.max(other.last_frame_at);
         self.adopt_aliases(&other);
+        self.adopt_actions(&mut other);
         let was_open = other.is_open();
         for gateway in std::mem::take(&mut other.appeared) {
             if let Some(mut source) = other.sources.remove(&gateway) {
@@ -68,6 +71,14 @@ impl Engine {
                 self.overflow.aliases = self.overflow.aliases.saturating_add(1);
             }
         }
+    }
+
+    /// Who asks again by the old name is answered as before.
+    fn adopt_actions(&mut self, other: &mut Self) {
+        other.actions.append(&mut self.actions);
+        let surplus = other.actions.len().saturating_sub(ACTIONS_MAX);
+        other.actions.drain(..surplus);
+        self.actions = std::mem::take(&mut other.actions);
     }
 
     fn adopt_source(&mut self, gateway: &GatewayId, mut source: Source, out: &mut Effects) {

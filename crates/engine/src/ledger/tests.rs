@@ -200,7 +200,10 @@ proptest! {
     fn a_join_adds_up(actions in actions(), second in actions()) {
         let (mut ledger, mut naive) = play(&actions);
         let (other, others) = play(&second);
+        let received = |ledger: &Ledger| ledger.completeness(WHERE, false).received;
+        let came = received(&ledger) + received(&other);
         ledger.merge(&other);
+        prop_assert_eq!(received(&ledger), came);
         for (n, digest) in &others.frames {
             naive.frames.entry(*n).or_insert(*digest);
         }

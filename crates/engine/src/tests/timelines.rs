@@ -407,6 +407,33 @@ fn joining_moves_sources_and_open_alerts() {
     assert_eq!(restored.state(), engine.state());
 }
 
+/// One vehicle under two names: what it sends after they are joined is the present,
+/// whichever of them heard it first.
+#[test]
+fn what_comes_live_after_joining_two_legs_of_a_gateway_is_shown() {
+    for first_joins in [true, false] {
+        let mut sender = Sender::default();
+        let mut engines = [Engine::new(transfer("tx-1")), Engine::new(transfer("tx-2"))];
+        let mut out = Effects::default();
+        for second in 0..10 {
+            let numerics = super::numerics(&[&format!("hr={}", 60 + second)]);
+            let record = sender.frame(s(second), "amb", Lane::Live, numerics);
+            engines[usize::from(second >= 5)].handle(&record, &mut out);
+        }
+        let [first, second] = engines;
+        let (mut engine, other) = if first_joins {
+            (second, first)
+        } else {
+            (first, second)
+        };
+        engine.absorb(other, s(10), &mut out);
+        let numerics = super::numerics(&["hr=90"]);
+        let record = sender.frame(s(11), "amb", Lane::Live, numerics);
+        let verdict = engine.handle(&record, &mut out);
+        assert_eq!(verdict, Verdict::Accepted { late: false }, "{first_joins}");
+    }
+}
+
 #[test]
 fn joining_forgets_the_lives_unheard_for_longest() {
     let with_lives = |from: i64, epochs: std::ops::RangeInclusive<u64>| {

@@ -33,17 +33,18 @@ impl Spool {
     /// # Errors
     /// When the spool fails.
     pub fn open(config: &SpoolConfig, transfer: Option<&TransferId>) -> Result<Self, SpoolError> {
-        Self::open_as(config, transfer, getrandom::u64)
+        Self::open_as(config, transfer, getrandom::u64, LogOptions::default())
     }
 
-    /// The same with epochs drawn by `draw`; only a simulation brings its own.
+    /// The same with epochs drawn by `draw`, on a store that may fail as `options`
+    /// say; only a simulation brings its own.
     #[doc(hidden)]
     pub fn open_as(
         config: &SpoolConfig,
         transfer: Option<&TransferId>,
         draw: impl FnOnce() -> Result<u64, getrandom::Error>,
+        mut options: LogOptions,
     ) -> Result<Self, SpoolError> {
-        let mut options = LogOptions::default();
         let slice = (config.bytes_max / SLICES_MIN).max(1);
         options.slice_bytes_max = options.slice_bytes_max.min(slice);
         let log = Log::open(&config.dir, &options)?;

@@ -10,15 +10,17 @@ use std::collections::BTreeMap;
 
 /// How many frames of each stream, and when the first was captured.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Unwritten(BTreeMap<Stream, (u64, GatewayTime)>);
+pub struct Unwritten(BTreeMap<Stream, (u64, GatewayTime)>);
 
 impl Unwritten {
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Nothing was lost.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Later ones join earlier ones.
-    pub(crate) fn extend(&mut self, later: Self) {
+    pub fn extend(&mut self, later: Self) {
         for (stream, (more, since)) in later.0 {
             let (count, _) = self.0.entry(stream).or_insert((0, since));
             *count = count.saturating_add(more);
@@ -26,7 +28,7 @@ impl Unwritten {
     }
 
     /// These could not be written.
-    pub(crate) fn add(&mut self, drafts: &[Draft]) {
+    pub fn add(&mut self, drafts: &[Draft]) {
         for draft in drafts {
             if let Some(stream) = wire::stream_of(&draft.body) {
                 let (count, _) = self.0.entry(stream).or_insert((0, draft.captured_at));
@@ -42,10 +44,7 @@ impl Spool {
     ///
     /// # Errors
     /// When the spool fails.
-    pub(crate) fn declare_unwritten(
-        &mut self,
-        unwritten: &Unwritten,
-    ) -> Result<Vec<Spooled>, SpoolError> {
+    pub fn declare_unwritten(&mut self, unwritten: &Unwritten) -> Result<Vec<Spooled>, SpoolError> {
         if unwritten.is_empty() {
             return Ok(Vec::new());
         }

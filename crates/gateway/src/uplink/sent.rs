@@ -8,8 +8,9 @@ use enroute_model::time::Span;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Without any receipt, the time to wait doubles up to so many times the
-/// configured one: a server that is away is not sent the same again and again.
+/// While no receipt covers anything of a lane, the time to wait doubles up to so many
+/// times the configured one: a server that is away, or still busy with a long queue
+/// of history, is not sent the same again and again.
 const PATIENCE_MAX: i64 = 12;
 
 /// Numbers of frames, by stream and life.
@@ -46,9 +47,55 @@ pub(crate) struct Sent {
     handed: Numbers,
     handed_changed: bool,
     resend: Span,
-    patience: i64,
+    patience: Patiences,
+}
+
+/// How long a lane waits for receipts.
+#[derive(Clone, Copy, Debug)]
+struct Patience {
+    /// So many times the configured time.
+    times: i64,
     /// When it last doubled.
     doubled_at: Option<Span>,
+}
+
+/// Of both lanes.
+#[derive(Clone, Copy, Debug)]
+struct Patiences {
+    live: Patience,
+    history: Patience,
+}
+
+impl Patiences {
+    const FRESH: Self = Self {
+        live: Patience::FRESH,
+        history: Patience::FRESH,
+    };
+
+    fn of(&mut self, lane: Lane) -> &mut Patience {
+        match lane {
+            Lane::Live => &mut self.live,
+            Lane::History => &mut self.history,
+        }
+    }
+}
+
+impl Patience {
+    const FRESH: Self = Self {
+        times: 1,
+        doubled_at: None,
+    };
+
+    /// Once for each round: what left before the last doubling says nothing new.
+    fn doubled(self, newest: Span, now: Span) -> Self {
+        if self.doubled_at.is_some_and(|at| newest < at) {
+            return self;
+        }
+        Self {
+            times: self.times.saturating_mul(2).min(PATIENCE_MAX),
+            doubled_at: Some(now),
+        }
+    }
 }
 
 impl Sent {
@@ -59,8 +106,7 @@ impl Sent {
             handed: Numbers::new(),
             handed_changed: false,
             resend,
-            patience: 1,
-            doubled_at: None,
+            patience: Patiences::FRESH,
         }
     }
 
@@ -149,8 +195,6 @@ impl Sent {
 
     /// A receipt covers these.
     pub(crate) fn durable(&mut self, life: StreamLife, durable: &RangeSet) {
-        self.patience = 1;
-        self.doubled_at = None;
         self.numbers = None;
         // What the server holds was sent, perhaps before a restart of ours.
         if let Some(handed) = self.handed.get_mut(&life) {
@@ -158,6 +202,7 @@ impl Sent {
                 self.handed_changed |= handed.insert(from, to);
             }
         }
+        let patience = &mut self.patience;
         self.flights.retain(|_, flight| {
             if let Some(numbers) = flight.frames.get(&life) {
                 let open = numbers
@@ -165,6 +210,7 @@ impl Sent {
                     .any(|(a, b)| durable.missing(a, b).next().is_some());
                 if !open {
                     flight.frames.remove(&life);
+                    *patience.of(flight.facts.lane) = Patience::FRESH;
                 }
             }
             !flight.frames.is_empty()
@@ -173,28 +219,33 @@ impl Sent {
 
     /// Forgets what waited too long for a receipt. Says whether there was any.
     pub(crate) fn expire(&mut self, now: Span) -> bool {
-        let (resend, wait) = (self.resend, self.wait());
-        let late = |flight: &Flight| due(flight, resend, wait) <= now;
-        let newest = self
-            .flights
-            .values()
-            .filter(|f| late(f))
-            .map(|f| f.facts.at)
-            .max();
-        let Some(newest) = newest else { return false };
-        self.flights.retain(|_, flight| !late(flight));
-        self.numbers = None;
-        // Once for each round: what left before the last doubling says nothing new.
-        if self.doubled_at.is_none_or(|at| newest >= at) {
-            self.patience = self.patience.saturating_mul(2).min(PATIENCE_MAX);
-            self.doubled_at = Some(now);
+        let (resend, mut before) = (self.resend, self.patience);
+        let mut late = |flight: &Flight| {
+            let wait = resend.scaled(before.of(flight.facts.lane).times, 1);
+            due(flight, resend, wait) <= now
+        };
+        let gone = self.flights.extract_if(.., |_, flight| late(flight));
+        let gone: Vec<Facts> = gone.map(|(_, flight)| flight.facts).collect();
+        for lane in [Lane::Live, Lane::History] {
+            let of_lane = gone.iter().filter(|facts| facts.lane == lane);
+            if let Some(newest) = of_lane.map(|facts| facts.at).max() {
+                let patience = self.patience.of(lane);
+                *patience = patience.doubled(newest, now);
+            }
         }
-        true
+        if !gone.is_empty() {
+            self.numbers = None;
+        }
+        !gone.is_empty()
     }
 
     /// When the next one will have waited too long.
     pub(crate) fn next_expiry(&self) -> Option<Span> {
-        let due = |flight| due(flight, self.resend, self.wait());
+        let (resend, mut patience) = (self.resend, self.patience);
+        let due = |flight: &Flight| {
+            let wait = resend.scaled(patience.of(flight.facts.lane).times, 1);
+            due(flight, resend, wait)
+        };
         self.flights.values().map(due).min()
     }
 
@@ -202,8 +253,7 @@ impl Sent {
     pub(crate) fn clear(&mut self) {
         self.flights.clear();
         self.numbers = None;
-        self.patience = 1;
-        self.doubled_at = None;
+        self.patience = Patiences::FRESH;
     }
 
     /// Publishes of a lane that the broker has not acknowledged, and their bytes.
@@ -234,10 +284,6 @@ impl Sent {
             Arc::new(all)
         });
         Arc::clone(all)
-    }
-
-    fn wait(&self) -> Span {
-        self.resend.scaled(self.patience, 1)
     }
 }
 
@@ -312,7 +358,13 @@ mod tests {
             now += wait;
         }
         assert_eq!(waits, [5, 10, 20, 40, 60, 60]);
-        sent.durable(LIFE, &ranges(&[(9, 9)]));
+        // What goes live is received, and the queue of history still long.
+        sent.add(7, Lane::Live, [(LIFE, 8)], 1, at(now));
+        sent.durable(LIFE, &ranges(&[(8, 8)]));
+        sent.add(8, Lane::History, [(LIFE, 9)], 1, at(now));
+        sent.puback(8, at(now));
+        assert_eq!(sent.next_expiry(), Some(at(now + 60)));
+        sent.durable(LIFE, &ranges(&[(8, 9)]));
         sent.add(9, Lane::History, [(LIFE, 1)], 1, at(now));
         sent.puback(9, at(now));
         assert_eq!(sent.next_expiry(), Some(at(now + 5)));
@@ -337,7 +389,7 @@ mod tests {
         for second in 11..14 {
             assert!(sent.expire(Span::from_secs(second)));
         }
-        sent.add(9, Lane::History, [(LIFE, 1)], 1, Span::from_secs(20));
+        sent.add(9, Lane::Live, [(LIFE, 1)], 1, Span::from_secs(20));
         sent.puback(9, Span::from_secs(20));
         assert_eq!(sent.next_expiry(), Some(Span::from_secs(20 + 10)));
     }

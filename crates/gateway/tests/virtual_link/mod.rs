@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use enroute_gateway::Config;
 use enroute_gateway::simulation::{Core, Draft, Input, Now, Output, Spool, Spooled, StreamLife};
+use enroute_journal::LogOptions;
 use enroute_model::frame::{Body, Emission, LinkReport};
 use enroute_model::ids::{GatewayId, Lane, Stream, TransferId};
 use enroute_model::ranges::RangeSet;
@@ -112,7 +113,13 @@ impl World {
         config.spool.dir = dir.path().to_owned();
         // What is random elsewhere is fixed: it decides how well frames compress.
         let transfer = TransferId::new("t-virtual").unwrap();
-        let spool = Spool::open_as(&config.spool, Some(&transfer), || Ok(EPOCH)).unwrap();
+        let spool = Spool::open_as(
+            &config.spool,
+            Some(&transfer),
+            || Ok(EPOCH),
+            LogOptions::default(),
+        )
+        .unwrap();
         let core = Core::new(&config, true, GatewayTime(0), spool.through());
         Self {
             _dir: dir,
