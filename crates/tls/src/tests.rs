@@ -133,9 +133,9 @@ async fn nobody_else_is() {
     let other = site.client(Some(&other));
     assert!(!is_let_in(&other, &mut served).await, "another authority's");
     let wrong = Purpose::Server(vec!["localhost".to_owned()]);
-    let server = site.vehicles.issue("a-server", wrong).unwrap();
-    let server = site.client(Some(&server));
-    assert!(!is_let_in(&server, &mut served).await, "for a server");
+    let for_servers = site.vehicles.issue("a-server", wrong).unwrap();
+    let for_servers = site.client(Some(&for_servers));
+    assert!(!is_let_in(&for_servers, &mut served).await, "for a server");
     let gateway = site.vehicles.issue("amb-12", Purpose::Client).unwrap();
     assert!(is_let_in(&site.client(Some(&gateway)), &mut served).await);
 }
