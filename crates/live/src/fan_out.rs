@@ -71,6 +71,20 @@ pub(crate) fn stored_at(
     Ok(step.and_then(raised_at))
 }
 
+/// The last transition that is stored behind `after`, and when it happened.
+pub(crate) fn last_stored(
+    store: &Store,
+    transfer: &TransferId,
+    after: u64,
+) -> Result<Option<(u64, EngineTime)>, CoreError> {
+    let mut last = None;
+    for row in store.reader.derived(transfer, after.saturating_add(1)) {
+        let (ordinal, bytes) = row?;
+        last = raised_at(bytes).map(|at| (ordinal, at)).or(last);
+    }
+    Ok(last)
+}
+
 impl Shard {
     /// Passes on what one record or tick did.
     pub(crate) fn fan_out(&mut self, steps: Vec<Step>, stored: Option<&Stored>) {

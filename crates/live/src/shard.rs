@@ -324,6 +324,13 @@ pub(crate) fn load_all(
     for (transfer, asleep) in &core.engines.asleep {
         told.insert(transfer.clone(), asleep.told);
     }
+    // Of a transfer that was joined to another, until the join.
+    for transfer in core.engines.aliases.keys() {
+        let told = told.entry(transfer.clone()).or_default();
+        if let Some((ordinal, at)) = super::fan_out::last_stored(store, transfer, told.ordinal)? {
+            *told = Told { ordinal, at };
+        }
+    }
     for (transfer, slot) in &core.engines.slots {
         let last = slot.engine.last_ordinal();
         let told = told.entry(transfer.clone()).or_default();
