@@ -73,7 +73,10 @@ impl World {
         let legs = held.flat_map(|(line, held)| held.values().map(move |it| (line, it.leg_first)));
         let legs: BTreeSet<_> = legs.collect();
         let counted: BTreeSet<_> = counted.keys().copied().collect();
-        let legs: BTreeSet<_> = legs.into_iter().map(|(line, first)| (*line, first)).collect();
+        let legs: BTreeSet<_> = legs
+            .into_iter()
+            .map(|(line, first)| (*line, first))
+            .collect();
         assert_eq!(counted, legs, "every stream of every leg is counted");
     }
 
