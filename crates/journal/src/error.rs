@@ -109,12 +109,19 @@ pub enum TrySubmitError {
     Append(#[from] AppendError),
 }
 
+fn unreadable(first: Position, last: Position) -> String {
+    if first == last {
+        return format!("record {} is unreadable", first.0);
+    }
+    format!("records {} to {} are unreadable", first.0, last.0)
+}
+
 /// Why something cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
     /// This one record is damaged, or nothing between two positions can be read;
     /// reading goes on behind it.
-    #[error("records {} to {} are unreadable: {what}", position.0, through.0)]
+    #[error("{}: {what}", unreadable(*position, *through))]
     Record {
         /// The first; 0 when its key cannot be read either.
         position: Position,
