@@ -71,6 +71,7 @@ const ONLY_IN: [(&str, &[&str]); 7] = [
         "tokio",
         &[
             "mqtt",
+            "tls",
             "broker",
             "ingest",
             "gateway",
