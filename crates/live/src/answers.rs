@@ -10,7 +10,7 @@ use crate::shard::Shard;
 use crate::token::Cursor;
 use crate::update::{AlertStep, Snapshot};
 use crate::viewers::Viewer;
-use enroute_model::ids::{ID_BYTES_MAX, TransferId};
+use enroute_model::ids::{ID_BYTES_MAX, ShortCode, TransferId};
 use enroute_model::registry::{AlertAction, RegistryAction, ViewerRole};
 use enroute_model::state::{Phase, TransferState};
 use enroute_model::time::EngineTime;
@@ -31,6 +31,9 @@ const NO_ROOM: &str = "as many transfers are in memory as are allowed: close tho
      or raise limits.transfers_max";
 const OF_THE_SERVER: &str = "this alert is the server's, not the patient's: it stands until the \
      journal works again, and asks for whoever repairs the disk";
+/// Alerts are numbered by transfer: under a former name another one may be meant.
+const JOINED: &str = "this transfer was joined to another, where alerts have other numbers: look \
+     there, and name the alert as it stands there";
 const TOO_MANY: &str = "more alert transitions were missed than are made up for: see the history";
 
 impl Shard {
@@ -349,6 +352,9 @@ impl Shard {
             }
             (found, _) => found?,
         };
+        if matches!(action, RegistryAction::Alert { .. }) && !is_name_of(&found, name) {
+            return Err(ActError::Refused(JOINED.into()));
+        }
         let wakes = self.core.engines.asleep.contains_key(&found);
         if wakes && !self.admission().admits_action(&found, self.core.now) {
             return Err(ActError::Refused(NO_ROOM.into()));
@@ -474,6 +480,12 @@ fn step_of(transfer: &TransferId, ordinal: u64, bytes: bytes::Bytes) -> Option<A
         at,
         transition,
     }))
+}
+
+/// Whether a transfer is meant itself, not one that was joined to it.
+fn is_name_of(transfer: &TransferId, name: &str) -> bool {
+    let code = ShortCode::parse(name);
+    name == transfer.as_str() || code.is_some_and(|code| code == ShortCode::of(transfer))
 }
 
 fn unknown(name: &str) -> LookupError {

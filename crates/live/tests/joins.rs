@@ -14,7 +14,7 @@ use common::{A, B, Bench, Sender, action, gw, in_time, next, quiet, tx, until};
 use enroute_live::{ActError, LookupError, Update, Watch};
 use enroute_model::frame::CrewEvent;
 use enroute_model::ids::{ShortCode, TransferId};
-use enroute_model::registry::{RegistryAction, TransferInfo};
+use enroute_model::registry::{AlertAction, RegistryAction, TransferInfo};
 use enroute_model::state::Verdict;
 
 fn code(id: &str) -> String {
@@ -45,6 +45,28 @@ async fn a_crew_joins_by_short_code_and_both_names_resolve() {
     assert_eq!(bench.state("tx-a").await.sources.len(), 2);
     let (_, again) = in_time(bench.commands.next()).await.unwrap();
     assert_eq!(again.transfer, tx("tx-a"));
+}
+
+#[tokio::test]
+async fn an_alert_is_not_seen_to_under_a_former_name() {
+    let mut bench = Bench::new(quiet()).await;
+    bench.put(vec![A.hr(1, 0, 80), B.hr(1, 0, 81)]).await;
+    bench.put(vec![B.join(1, 1, &code("tx-a"))]).await;
+    in_time(bench.commands.next()).await.unwrap();
+    let first = RegistryAction::Alert {
+        alert_id: 1,
+        seen: 1,
+        action: AlertAction::Acknowledge,
+    };
+    for former in ["tx-b".to_owned(), code("tx-b")] {
+        let acted = bench.live.act(&former, first.clone(), &former, "me");
+        let refused = in_time(acted).await.unwrap_err().to_string();
+        assert!(refused.contains("alerts have other numbers"), "{refused}");
+    }
+    // Under the present one it is this transfer's first alert, which there is not.
+    let acted = in_time(bench.live.act("tx-a", first, "own", "me")).await;
+    let refused = acted.unwrap_err().to_string();
+    assert!(!refused.contains("other numbers"), "{refused}");
 }
 
 #[tokio::test]
