@@ -129,9 +129,14 @@ impl Source {
     /// by the history lane, or behind the newest live one of its stream. Neither
     /// clock has a say: they may be wrong, drift and step.
     pub(crate) fn place(&mut self, header: &Header, lane: Lane, at: EngineTime) -> Origin {
+        // Engine time stands while the server's clock catches up after a step back, and
+        // the epoch's number says nothing: each life has a moment of its own.
+        let others = self.epochs.values().filter_map(|life| life.heard_live);
+        let last = others.max().map_or(i64::MIN, |last| last.0);
+        let first_heard = EngineTime(at.0.max(last.saturating_add(1)));
         let life = self.epochs.get_mut(&header.epoch);
         let epoch_heard = life.and_then(|life| match lane {
-            Lane::Live => Some(life.heard(at)),
+            Lane::Live => Some(life.heard(first_heard)),
             Lane::History => life.heard_live,
         });
         let order = Order {

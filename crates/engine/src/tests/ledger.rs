@@ -4,6 +4,7 @@
 use super::*;
 use enroute_model::frame::StreamReport;
 use enroute_model::ids::Lane::{History, Live};
+use enroute_model::reading::Reading;
 use enroute_model::state::{Gap, StreamCompleteness};
 use proptest::prelude::*;
 
@@ -88,6 +89,20 @@ fn gap(first: u64, last: u64, to: Option<u64>, cause: Option<GapCause>) -> Gap {
         to: to.map(captured),
         cause,
     }
+}
+
+#[test]
+fn of_two_lives_first_heard_at_one_moment_the_later_is_the_newer() {
+    let mut bench = Bench::new();
+    bench.put(Live, NEW, 1, numerics(&["hr=80"]));
+    // The server's clock was set back: engine time stands. Numbers of lives are random.
+    bench.now -= 1;
+    bench.put(Live, OLD, 1, numerics(&["hr=90"]));
+    let shown = super::timelines::value(&bench.engine, "amb", "hr").reading;
+    assert!(
+        matches!(shown, Reading::Value { value, .. } if value.mantissa() == 900),
+        "{shown:?}"
+    );
 }
 
 #[test]

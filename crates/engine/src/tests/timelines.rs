@@ -13,7 +13,7 @@ fn check(name: &str, trace: &str) {
     insta::assert_snapshot!(name, format!("{trace}\n\n{}", told(&trace)));
 }
 
-fn value(engine: &Engine, who: &str, id: &str) -> ValueState {
+pub(super) fn value(engine: &Engine, who: &str, id: &str) -> ValueState {
     engine.value(&gateway(who), &metric(id)).unwrap()
 }
 
