@@ -294,3 +294,21 @@ fn the_table_of_units_names_units_of_the_catalogue() {
         "only {used} vital signs have a unit of the table"
     );
 }
+
+/// What SECURITY.md says is shown by a test, is.
+#[test]
+fn the_threat_model_names_tests_that_exist() {
+    let text = fs::read_to_string(root().join("SECURITY.md")).unwrap();
+    let named: Vec<(&str, &str)> = text
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter_map(|quoted| quoted.split_once(".rs: "))
+        .collect();
+    assert!(named.len() >= 20, "only {} tests are named", named.len());
+    for (file, test) in named {
+        let source = fs::read_to_string(root().join(format!("{file}.rs"))).unwrap_or_default();
+        let is_there = source.contains(&format!("fn {test}("));
+        assert!(is_there, "{file}.rs has no test {test}");
+    }
+}
