@@ -60,6 +60,23 @@ const delays = (page, selector, ms) =>
     [selector, ms],
   );
 
+/** The page's pieces of work in milliseconds of processor time, which other programs
+ * on the machine do not lengthen: one above 16.7 would cost a frame anywhere. */
+async function pieces(session, work) {
+  const events = [];
+  session.on("Tracing.dataCollected", ({ value }) => events.push(...value));
+  const complete = new Promise((done) => session.once("Tracing.tracingComplete", done));
+  const traceConfig = { includedCategories: ["disabled-by-default-devtools.timeline", "devtools.timeline"] };
+  await session.send("Tracing.start", { transferMode: "ReportEvents", traceConfig });
+  await work();
+  await session.send("Tracing.end");
+  await complete;
+  const main = events.find((one) => one.name === "FireAnimationFrame");
+  const tasks = events.filter((one) => one.name === "RunTask" && one.pid === main.pid && one.tid === main.tid && one.tdur);
+  const sorted = tasks.map((one) => one.tdur / 1000).sort((a, b) => a - b);
+  return `longest piece of work ${sorted.at(-1).toFixed(1)} ms of processor time, ${sorted.filter((one) => one > 1000 / 60).length} of ${sorted.length} above 16.7`;
+}
+
 /** Frames drawn, how long each took, and the share of processor time of the page. */
 async function frames(page) {
   const session = await page.context().newCDPSession(page);
@@ -69,7 +86,7 @@ async function frames(page) {
     return metrics.find((one) => one.name === "ThreadTime").value;
   };
   const before = await busy();
-  const spans = await page.evaluate(
+  const count = () => page.evaluate(
     (ms) =>
       new Promise((done) => {
         const spans = [];
@@ -84,10 +101,12 @@ async function frames(page) {
       }),
     COUNT_MS,
   );
+  const spans = await count();
   const worked = (await busy()) - before;
+  const longest = await pieces(session, count);
   const whole = spans.reduce((sum, span) => sum + span, 0);
   const slow = spans.filter((span) => span > 34).length;
-  return `${((spans.length / whole) * 1000).toFixed(1)} frames/s, ms between them ${summary(spans, 1)}, ${slow} above 34 ms; main thread at work for ${((worked / (whole / 1000)) * 100).toFixed(0)} % of the time`;
+  return `${((spans.length / whole) * 1000).toFixed(1)} frames/s, ms between them ${summary(spans, 1)}, ${slow} above 34 ms; main thread at work for ${((worked / (whole / 1000)) * 100).toFixed(0)} % of the time; ${longest}`;
 }
 
 async function heap(page) {

@@ -35,6 +35,8 @@ export interface Changes {
   readonly transfers: Set<string>;
   /** The list of transfers is another one. */
   members: boolean;
+  /** More than values changed: what a list of all of them shows or is sorted by. */
+  listed: boolean;
   readonly notices: Notice[];
   readonly samples: Samples[];
   readonly steps: AlertTransition[];
@@ -51,9 +53,10 @@ export class Picture {
   #snapshotMs = 0;
 
   apply(response: WatchResponse): Changes {
-    const changes: Changes = { transfers: new Set(), members: false, notices: [], samples: [], steps: [] };
+    const changes: Changes = { transfers: new Set(), members: false, listed: false, notices: [], samples: [], steps: [] };
     this.notRecorded = response.notRecorded ?? null;
     const update = response.update;
+    changes.listed = update.case === "snapshot" || update.case === "transfer" || update.case === "alert";
     switch (update.case) {
       case "snapshot":
         this.#snapshotMs = ms(response.serverTimeUs);

@@ -33,7 +33,7 @@ export function startBackfill(): void {
       .catch(() => undefined)
       .finally(() => {
         busy = false;
-        trends.filled += 1;
+        trends.fill(next);
       });
   }, EVERY_MS);
 }
