@@ -8,6 +8,7 @@ mod actions;
 mod html;
 mod pin;
 mod state;
+mod words;
 
 use crate::config::{Config, PageConfig};
 use crate::desk::Desk;
@@ -19,11 +20,12 @@ use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Json, Redirect, Response};
 use axum::routing::{get, post};
 use enroute_model::ids::GatewayId;
-use pin::Pin;
+use pin::{Pin, Shut};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
+use words::{Language, fill};
 
 /// Most bytes of a posted form. The longest note, in a script whose characters
 /// take four bytes, has 12 for each of them.
@@ -34,6 +36,9 @@ const CONTENT_POLICY: &str =
 
 /// Who has typed the PIN.
 const COOKIE: &str = "enroute-crew";
+/// What the tablet's reader chose, for a year.
+const LANGUAGE_COOKIE: &str = "enroute-language";
+const LANGUAGE_KEPT_S: u32 = 365 * 86_400;
 
 /// What the handlers share.
 #[derive(Debug)]
@@ -45,8 +50,8 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    fn render(&self, error: Option<&str>) -> String {
-        html::render(&self.now(), self.pin.is_set(), error)
+    fn render(&self, language: Language, error: Option<&str>) -> String {
+        html::render(&self.now(language), language, self.pin.is_set(), error)
     }
 }
 
@@ -70,6 +75,7 @@ pub(crate) fn router(desk: Arc<Desk>, config: &Config, more: Router) -> Router {
         )
         .route("/pin", post(enter))
         .route("/lock", post(leave))
+        .route("/language", post(choose))
         .route("/api/state", get(state))
         .route("/act/{action}", post(act_by_form))
         .route("/api/act/{action}", post(act_by_json))
@@ -98,7 +104,8 @@ async fn guard(State(page): State<Arc<Page>>, request: Request, next: Next) -> R
         let why = "Refused: this was sent by a page of another site.\n";
         return (StatusCode::FORBIDDEN, why).into_response();
     }
-    let open = page.pin.knows(cookie(headers)) || !needs_pin(request.uri().path());
+    let language = language(headers);
+    let open = page.pin.knows(cookie(headers, COOKIE)) || !needs_pin(request.uri().path());
     let mut response = if open {
         next.run(request).await
     } else if request.uri().path().starts_with("/api/") {
@@ -107,7 +114,7 @@ async fn guard(State(page): State<Arc<Page>>, request: Request, next: Next) -> R
     } else {
         (
             StatusCode::UNAUTHORIZED,
-            Html(html::locked(&page.now(), None)),
+            Html(html::locked(&page.now(language), language, None)),
         )
             .into_response()
     };
@@ -160,14 +167,31 @@ fn needs_pin(path: &str) -> bool {
     path == "/" || path.starts_with("/api/") || path.starts_with("/act/")
 }
 
-fn cookie(headers: &HeaderMap) -> Option<&str> {
+fn cookie<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
     let all = text(headers, header::COOKIE)?.split(';');
     all.filter_map(|one| one.trim().split_once('='))
-        .find_map(|(name, token)| (name == COOKIE).then_some(token))
+        .find_map(|(name, value)| (name == wanted).then_some(value))
+}
+
+/// What was chosen on this tablet, else what its browser prefers.
+fn language(headers: &HeaderMap) -> Language {
+    let chosen = cookie(headers, LANGUAGE_COOKIE).and_then(Language::of_tag);
+    let preferred = || Language::of_list(text(headers, header::ACCEPT_LANGUAGE)?);
+    chosen.or_else(preferred).unwrap_or(Language::En)
+}
+
+async fn choose(axum::Form(fields): axum::Form<BTreeMap<String, String>>) -> Response {
+    let to = fields.get("to").and_then(|tag| Language::of_tag(tag));
+    let tag = to.unwrap_or(Language::En).tag();
+    let cookie = format!(
+        "{LANGUAGE_COOKIE}={tag}; Path=/; Max-Age={LANGUAGE_KEPT_S}; HttpOnly; SameSite=Strict"
+    );
+    ([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response()
 }
 
 async fn enter(
     State(page): State<Arc<Page>>,
+    headers: HeaderMap,
     axum::Form(fields): axum::Form<BTreeMap<String, String>>,
 ) -> Response {
     let typed = fields.get("pin").map_or("", String::as_str);
@@ -176,35 +200,44 @@ async fn enter(
             let cookie = format!("{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict");
             ([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response()
         }
-        Err(why) => {
-            let page = html::locked(&page.now(), Some(&why));
+        Err(shut) => {
+            let language = language(&headers);
+            let words = language.words();
+            let why = match shut {
+                Shut::Wrong => words.pin_wrong.to_owned(),
+                Shut::For { seconds } => fill(words.pin_wait, &[("n", &seconds.to_string())]),
+                Shut::Failed(why) => fill(words.not_let_in, &[("why", &why)]),
+            };
+            let page = html::locked(&page.now(language), language, Some(&why));
             (StatusCode::UNAUTHORIZED, Html(page)).into_response()
         }
     }
 }
 
 async fn leave(State(page): State<Arc<Page>>, headers: HeaderMap) -> Redirect {
-    page.pin.leave(cookie(&headers));
+    page.pin.leave(cookie(&headers, COOKIE));
     Redirect::to("/")
 }
 
-async fn show(State(page): State<Arc<Page>>) -> Html<String> {
-    Html(page.render(None))
+async fn show(State(page): State<Arc<Page>>, headers: HeaderMap) -> Html<String> {
+    Html(page.render(language(&headers), None))
 }
 
-async fn state(State(page): State<Arc<Page>>) -> Json<state::Shown> {
-    Json(page.now())
+async fn state(State(page): State<Arc<Page>>, headers: HeaderMap) -> Json<state::Shown> {
+    Json(page.now(language(&headers)))
 }
 
 async fn act_by_form(
     State(page): State<Arc<Page>>,
     Path(action): Path<String>,
+    headers: HeaderMap,
     axum::Form(fields): axum::Form<BTreeMap<String, String>>,
 ) -> Response {
-    match page.act(&action, &fields).await {
+    let language = language(&headers);
+    match page.act(&action, &fields, language.words()).await {
         Ok(()) => Redirect::to("/").into_response(),
         Err(why) => {
-            let page = page.render(Some(&why));
+            let page = page.render(language, Some(&why));
             (StatusCode::UNPROCESSABLE_ENTITY, Html(page)).into_response()
         }
     }
@@ -220,12 +253,13 @@ async fn act_by_json(
     let json =
         text(&headers, header::CONTENT_TYPE).is_some_and(|t| t.starts_with("application/json"));
     let fields = if json { fields_of(&body) } else { None };
+    let language = language(&headers);
     let done = match fields {
-        Some(fields) => page.act(&action, &fields).await,
+        Some(fields) => page.act(&action, &fields, language.words()).await,
         None => Err("send a JSON object of texts and numbers as application/json".to_owned()),
     };
     match done {
-        Ok(()) => Json(page.now()).into_response(),
+        Ok(()) => Json(page.now(language)).into_response(),
         Err(error) => {
             let body = Json(serde_json::json!({ "error": error }));
             (StatusCode::UNPROCESSABLE_ENTITY, body).into_response()

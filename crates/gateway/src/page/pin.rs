@@ -24,6 +24,20 @@ pub(super) struct Pin {
     door: Mutex<Door>,
 }
 
+/// Why somebody is not let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Shut {
+    /// This is not the PIN.
+    Wrong,
+    /// Too many wrong ones: none is looked at for so long.
+    For {
+        /// Until one is looked at again.
+        seconds: i64,
+    },
+    /// No token could be made.
+    Failed(String),
+}
+
 #[derive(Debug, Default)]
 struct Door {
     tokens: VecDeque<String>,
@@ -50,12 +64,12 @@ impl Pin {
         self.pin.is_none() || token.is_some_and(inside)
     }
 
-    /// A token for who typed the right one; the error is for the crew.
-    pub(super) fn enter(&self, typed: &str, now: Span) -> Result<String, String> {
+    /// A token for who typed the right one.
+    pub(super) fn enter(&self, typed: &str, now: Span) -> Result<String, Shut> {
         let mut door = lock(&self.door);
         if let Some(until) = door.closed_until.filter(|until| *until > now) {
             let left = until.0.saturating_sub(now.0) / 1_000_000 + 1;
-            return Err(format!("Too many wrong PINs: wait {left} s."));
+            return Err(Shut::For { seconds: left });
         }
         if self.pin.as_deref().is_some_and(|pin| pin != typed.trim()) {
             door.wrong += 1;
@@ -64,9 +78,9 @@ impl Pin {
                 door.closed_until = Some(Span(now.0.saturating_add(WAIT.0)));
                 tracing::warn!("too many wrong PINs on the crew's page");
             }
-            return Err("This is not the PIN.".to_owned());
+            return Err(Shut::Wrong);
         }
-        let token = token().map_err(|error| format!("Not let in: {error}."))?;
+        let token = token().map_err(|error| Shut::Failed(error.to_string()))?;
         door.wrong = 0;
         door.tokens.push_back(token.clone());
         if door.tokens.len() > TABLETS_MAX {
@@ -117,14 +131,10 @@ mod tests {
     fn guessing_is_slow() {
         let pin = Pin::new(Some("4711".to_owned()));
         for _ in 0..WRONG_MAX {
-            assert!(
-                pin.enter("0000", at(0))
-                    .unwrap_err()
-                    .contains("not the PIN")
-            );
+            assert_eq!(pin.enter("0000", at(0)), Err(Shut::Wrong));
         }
-        let why = pin.enter("4711", at(59)).unwrap_err();
-        assert!(why.contains("wait 2 s"), "{why}");
+        let shut = Err(Shut::For { seconds: 2 });
+        assert_eq!(pin.enter("4711", at(59)), shut);
         assert!(pin.enter("4711", at(61)).is_ok());
     }
 

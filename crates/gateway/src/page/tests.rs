@@ -388,6 +388,7 @@ async fn the_longest_note_fits_in_any_script() {
 
 #[test]
 fn wrong_entries_are_explained() {
+    let words = Language::En.words();
     let cases = [
         ("join", "short_code", "12345", "six letters or digits"),
         ("population", "age_band", "old", "age band"),
@@ -402,14 +403,54 @@ fn wrong_entries_are_explained() {
     ];
     for (action, field, value, message) in cases {
         let fields = BTreeMap::from([(field.to_owned(), value.to_owned())]);
-        let error = parse(action, &fields).unwrap_err();
+        let error = parse(action, &fields, words).unwrap_err();
         assert!(error.contains(message), "{action} {value}: {error}");
     }
     let fields = BTreeMap::from([("value".to_owned(), "U".to_owned())]);
-    let Ok(Action::Enter(CrewEvent::Observation { value, .. })) = parse("acvpu", &fields) else {
+    let Ok(Action::Enter(CrewEvent::Observation { value, .. })) = parse("acvpu", &fields, words)
+    else {
         panic!("no observation")
     };
     assert_eq!(value.mantissa(), 4);
+}
+
+#[tokio::test]
+async fn the_page_speaks_the_readers_language() {
+    let mut page = start_with(Some("4711")).await;
+    let addr = page.addr;
+    let get = |more: &str| format!("GET / HTTP/1.1\r\nHost: {addr}\r\n{more}");
+    let chinese = page.ask(&get("Accept-Language: fr, zh-CN;q=0.9"), "").await;
+    assert!(chinese.contains("<html lang=zh-Hans>"), "{chinese}");
+    assert!(
+        chinese.contains("无连接"),
+        "before the PIN is typed too: {chinese}"
+    );
+    let post = |path: &str, more: &str| {
+        format!(
+            "POST {path} HTTP/1.1\r\nHost: {addr}\r\nOrigin: http://{addr}{more}\r\nContent-Type: application/x-www-form-urlencoded"
+        )
+    };
+    let chosen = page.ask(&post("/language", ""), "to=zh-Hans").await;
+    assert!(chosen.starts_with("HTTP/1.1 303"), "{chosen}");
+    let cookie = chosen.split("set-cookie: ").nth(1).unwrap();
+    let cookie = cookie.split(';').next().unwrap();
+    // What was chosen counts more than what the browser prefers.
+    let with = format!("\r\nAccept-Language: en\r\nCookie: {cookie}");
+    let wrong = page.ask(&post("/pin", &with), "pin=0").await;
+    assert!(wrong.contains("PIN 不正确"), "{wrong}");
+    let right = page.ask(&post("/pin", &with), "pin=4711").await;
+    let token = right.split("set-cookie: ").nth(1).unwrap();
+    let with = format!("{with}; {}", token.split(';').next().unwrap());
+    let refused = page.ask(&post("/act/join", &with), "short_code=1").await;
+    assert!(refused.contains("短码为六位"), "{refused}");
+    let inside = page.ask(&get(with.trim_start()), "").await;
+    for text in ["加入", "除颤", "对声音有反应", "锁定本页", ">English<"] {
+        assert!(inside.contains(text), "{text} is not in {inside}");
+    }
+    let state = format!("GET /api/state HTTP/1.1\r\nHost: {addr}{with}");
+    assert!(page.ask(&state, "").await.contains("\"headline\":\"无连接"));
+    page.ask(&post("/act/note", &with), "text=ok").await;
+    assert_eq!(page.last(), CrewEvent::Note("ok".to_owned()));
 }
 
 #[test]
