@@ -191,7 +191,10 @@ impl Desk {
                 counters.add_shed(cause, frames);
             }
             // Told before the lock is let go: an older word never follows a newer.
-            tell(&status, Summary::of(spool));
+            // What a spool that failed knows may not be on its disk.
+            if done.is_ok() {
+                tell(&status, Summary::of(spool));
+            }
             done
         });
         match done.await {

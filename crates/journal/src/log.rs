@@ -268,6 +268,12 @@ impl Log {
         self.drop_locked(&mut state, slice.id, instead)
     }
 
+    /// Why it has failed, if it has: what it reads since then may not be on disk.
+    #[must_use]
+    pub fn failure(&self) -> Option<Failure> {
+        self.lock().failure.clone()
+    }
+
     /// Payload bytes of all frames now.
     #[must_use]
     pub fn bytes(&self) -> u64 {

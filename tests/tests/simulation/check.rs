@@ -2,7 +2,7 @@
 //! step on the way.
 
 use crate::gateway::{COUNT, RACING};
-use crate::model::{Held, Line, Sign, Who, Word, number_of, stream_number};
+use crate::model::{Held, Line, Promise, Sign, Who, Word, number_of, stream_number};
 use crate::server;
 use crate::world::World;
 use enroute_journal::Journal;
@@ -15,6 +15,8 @@ use std::sync::Arc;
 
 /// Silence after which a link is lost.
 const LINK_LOST_AFTER: i64 = 15_000_000;
+/// The same of a source of which nothing but reports ever came live: two of them.
+const LOST_AFTER_REPORTS: i64 = 20_000_000;
 
 impl World {
     pub(crate) fn check(&mut self) {
@@ -267,14 +269,24 @@ impl World {
             return;
         };
         let mut wanted = Vec::new();
-        let (mut heard, mut lost) = (signs[0].0, false);
+        let (mut heard, mut lost, mut promised) = (signs[0].0, false, Promise::None);
         for (at, sign) in signs.iter().copied().chain([(i64::MAX, Sign::Other)]) {
-            if !lost && at > heard.saturating_add(LINK_LOST_AFTER) - 1 {
+            let after = match promised {
+                Promise::Report => LOST_AFTER_REPORTS,
+                Promise::Soon | Promise::None => LINK_LOST_AFTER,
+            };
+            if !lost && at > heard.saturating_add(after) - 1 {
                 lost = true;
-                wanted.push(heard + LINK_LOST_AFTER);
+                wanted.push(heard + after);
             }
             match sign {
-                Sign::Live => (heard, lost) = (at, false),
+                Sign::Live(promise) => {
+                    (heard, lost) = (at, false);
+                    promised = match (promised, promise) {
+                        (Promise::Soon, _) | (_, Promise::None) => promised,
+                        (Promise::Report | Promise::None, newer) => newer,
+                    };
+                }
                 Sign::Offline if !lost => {
                     lost = true;
                     wanted.push(at);

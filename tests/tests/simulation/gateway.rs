@@ -347,7 +347,9 @@ impl World {
 
     pub(crate) fn tell_transfer(&mut self, number: usize) {
         let on = self.gateways[number].on.as_mut().unwrap();
-        let Some(spool) = &on.spool else { return };
+        // What a spool that failed knows is not told.
+        let spool = on.spool.as_ref().filter(|_| !on.failed);
+        let Some(spool) = spool else { return };
         let transfer = spool.transfer().cloned();
         if on.told != transfer {
             on.told.clone_from(&transfer);

@@ -38,11 +38,20 @@ pub(crate) struct Word {
     pub(crate) rate: i64,
 }
 
+/// How soon a live frame lets the next one of its kind be expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Promise {
+    Soon,
+    Report,
+    None,
+}
+
 /// What matters of one gateway's presence, in the journal's order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sign {
-    /// Something came live.
-    Live,
+    /// Something came live: whether it promises more of its kind every second, or a
+    /// report after ten.
+    Live(Promise),
     /// Something came by history, or once more.
     Other,
     /// The broker says that it is gone.
@@ -170,7 +179,16 @@ impl Model {
         let held = journal.frames.get(&line);
         let new = !held.is_some_and(|held| held.contains_key(&header.sequence));
         let live = new && received.lane() == v1::Lane::Live;
-        let sign = if live { Sign::Live } else { Sign::Other };
+        let promise = match &frame.body {
+            Some(v1::frame::Body::Numerics(_) | v1::frame::Body::Waveforms(_)) => Promise::Soon,
+            Some(v1::frame::Body::LinkReport(_)) => Promise::Report,
+            _ => Promise::None,
+        };
+        let sign = if live {
+            Sign::Live(promise)
+        } else {
+            Sign::Other
+        };
         let signs = journal.signs.entry(who.clone()).or_default();
         signs.push((at, sign));
         match frame.body.unwrap() {

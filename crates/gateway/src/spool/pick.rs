@@ -45,8 +45,12 @@ impl Spool {
     /// waveforms, as they would be kept.
     ///
     /// # Errors
-    /// When the spool fails.
+    /// When the spool fails, and when it has failed: it may know of legs and shed
+    /// records by then that are not on its disk, and such must not be sent.
     pub fn pick(&mut self, wanted: &Wanted) -> Result<Option<Picked>, SpoolError> {
+        if let Some(failure) = self.log.failure() {
+            return Err(failure.into());
+        }
         for stream in Stream::ALL {
             let lives: Vec<StreamLife> = self
                 .lives

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::spool::unwritten::Unwritten;
+use enroute_journal::{LogOptions, Probe};
 use enroute_model::frame::GapCause;
+use std::sync::atomic::{AtomicI32, Ordering};
 
 /// What the history lane would send, in words.
 fn told(spool: &mut Spool) -> Vec<String> {
@@ -20,6 +22,48 @@ fn told(spool: &mut Spool) -> Vec<String> {
         format!("{:?} {number}: {what}", life.1)
     };
     all.iter().map(word).collect()
+}
+
+/// A disk that takes so many writes and says of none behind them that it is synced.
+fn syncs(writes: u8) -> LogOptions {
+    let left = AtomicI32::new(writes.into());
+    let next = move || match left.fetch_sub(1, Ordering::SeqCst) {
+        1.. => Ok(()),
+        _ => Err(std::io::Error::other("not synced")),
+    };
+    LogOptions {
+        after_commit: Some(Probe(Arc::new(next))),
+        ..LogOptions::default()
+    }
+}
+
+#[test]
+fn nothing_is_sent_that_a_failed_disk_may_not_hold() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(dir.path(), 1 << 20);
+    let transfer = TransferId::new("tx-1").unwrap();
+    let mut spool = Spool::open(&config, Some(&transfer)).unwrap();
+    spool.append(&[waveform(1)]).unwrap();
+    drop(spool);
+    let mut lost = Unwritten::default();
+    lost.add(&[note("a")]);
+    let mut failed = 0;
+    for writes in 0..8 {
+        let epoch = Ok(100 + u64::from(writes));
+        let Ok(mut spool) = Spool::open_as(&config, None, || epoch, syncs(writes)) else {
+            continue;
+        };
+        // The crew ended the transfer: what is declared begins another.
+        let ended = spool.end_leg();
+        if ended.and_then(|()| spool.declare_unwritten(&lost)).is_err() {
+            assert!(matches!(
+                spool.pick(&everything()),
+                Err(SpoolError::Failed(_))
+            ));
+            failed += 1;
+        }
+    }
+    assert!(failed > 0);
 }
 
 #[test]
