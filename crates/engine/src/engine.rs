@@ -16,6 +16,7 @@ use crate::source::derived::Patient;
 use crate::source::{Ctx, Source};
 use crate::travel::Journey;
 use actions::Asked;
+pub use actions::JOINED;
 use enroute_alert::book::Books;
 use enroute_model::frame::{Code, Priority};
 use enroute_model::ids::{BookHash, GatewayId, Position, TransferId};
@@ -30,7 +31,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// Changes whenever the same records could give other effects; a snapshot of
 /// another version is not restored.
-pub const ENGINE_VERSION: u32 = 7;
+pub const ENGINE_VERSION: u32 = 8;
 
 /// Why a snapshot was not restored; run all records again instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -175,7 +176,7 @@ impl Engine {
                 actor,
                 action,
                 ..
-            } => self.action(action_id, actor, action, out),
+            } => self.action((action_id, actor), &record.transfer, action, out),
             Entry::Poisoned { reason } => {
                 self.poison(record.position, reason, out);
                 Verdict::Applied

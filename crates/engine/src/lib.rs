@@ -18,7 +18,7 @@ mod travel;
 mod value;
 
 pub use effects::{Changed, Effects, Request, StreamReceipt};
-pub use engine::{ENGINE_VERSION, Engine, RestoreError};
+pub use engine::{ENGINE_VERSION, Engine, JOINED, RestoreError};
 
 #[cfg(test)]
 mod tests;

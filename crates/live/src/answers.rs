@@ -10,6 +10,7 @@ use crate::shard::Shard;
 use crate::token::Cursor;
 use crate::update::{AlertStep, Snapshot};
 use crate::viewers::Viewer;
+use enroute_engine::JOINED;
 use enroute_model::ids::{ID_BYTES_MAX, ShortCode, TransferId};
 use enroute_model::registry::{AlertAction, RegistryAction, ViewerRole};
 use enroute_model::state::{Phase, TransferState};
@@ -31,9 +32,6 @@ const NO_ROOM: &str = "as many transfers are in memory as are allowed: close tho
      or raise limits.transfers_max";
 const OF_THE_SERVER: &str = "this alert is the server's, not the patient's: it stands until the \
      journal works again, and asks for whoever repairs the disk";
-/// Alerts are numbered by transfer: under a former name another one may be meant.
-const JOINED: &str = "this transfer was joined to another, where alerts have other numbers: look \
-     there, and name the alert as it stands there";
 const TOO_MANY: &str = "more alert transitions were missed than are made up for: see the history";
 
 impl Shard {

@@ -69,6 +69,47 @@ async fn an_alert_is_not_seen_to_under_a_former_name() {
     assert!(!refused.contains("other numbers"), "{refused}");
 }
 
+/// It was allowed, and before its record came that of a join.
+#[tokio::test]
+async fn a_join_overtakes_who_sees_to_an_alert_and_the_other_one_stays_unseen() {
+    let bench = Bench::new(quiet()).await;
+    let frames = |of: &Sender, hr: i64| -> Vec<_> {
+        (1_u64..)
+            .zip(0..20)
+            .map(|(n, at)| of.hr(n, at, hr))
+            .collect()
+    };
+    // Slow here, fast there: each the first alert of its own transfer.
+    let (of_a, of_b) = (frames(&A, 30), frames(&B, 190));
+    let both = of_a.into_iter().zip(of_b).flat_map(<[_; 2]>::from);
+    bench.put(both.collect()).await;
+    let first = RegistryAction::Alert {
+        alert_id: 1,
+        seen: 1,
+        action: AlertAction::Acknowledge,
+    };
+    bench
+        .put(vec![
+            B.join(1, 20, &code("tx-a")),
+            action("tx-b", 20, "seen", &first),
+        ])
+        .await;
+    let alerts = bench.state("tx-a").await.alerts;
+    assert_eq!(
+        alerts.iter().map(|it| it.alert_id).collect::<Vec<_>>(),
+        [1, 2]
+    );
+    assert!(
+        alerts.iter().all(|it| it.acknowledged.is_none()),
+        "{alerts:?}"
+    );
+    bench
+        .put(vec![action("tx-a", 20, "seen there", &first)])
+        .await;
+    let alerts = bench.state("tx-a").await.alerts;
+    assert!(alerts[0].acknowledged.is_some(), "{alerts:?}");
+}
+
 #[tokio::test]
 async fn joins_that_cannot_be_change_nothing_and_say_why() {
     let bench = Bench::new(quiet()).await;

@@ -9,6 +9,10 @@ use enroute_model::state::{Attention, Phase, Verdict};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
+/// Alerts are numbered by transfer: under a former name another one may be meant.
+pub const JOINED: &str = "this transfer was joined to another, where alerts have other numbers: look \
+     there, and name the alert as it stands there";
+
 /// An action that somebody asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Asked {
@@ -22,8 +26,8 @@ impl Engine {
     /// the same refusal again.
     pub(super) fn action(
         &mut self,
-        action_id: &str,
-        actor: &str,
+        (action_id, actor): (&str, &str),
+        asked_of: &TransferId,
         action: &RegistryAction,
         out: &mut Effects,
     ) -> Verdict {
@@ -31,7 +35,13 @@ impl Engine {
             let refused = known.refused.clone();
             return refused.map_or(Verdict::Duplicate, Verdict::Refused);
         }
-        let verdict = self.act((action_id, actor), action, out);
+        // A join may have come between the look at the alert and its record.
+        let other_numbers = matches!(action, RegistryAction::Alert { .. });
+        let verdict = if other_numbers && *asked_of != self.transfer {
+            Verdict::refused(JOINED)
+        } else {
+            self.act((action_id, actor), action, out)
+        };
         let refused = match &verdict {
             Verdict::Refused(reason) => Some(reason.clone()),
             Verdict::Accepted { .. }
