@@ -152,10 +152,10 @@ pub struct Spool {
 impl Spool {
     /// The last number used in each stream of this life.
     #[must_use]
-    pub fn through(&self) -> BTreeMap<Stream, u64> {
+    pub fn through(&self) -> BTreeMap<StreamLife, u64> {
         let lives = self.lives.iter().filter(|(life, _)| life.0 == self.epoch);
         lives
-            .map(|(life, entry)| (life.1, entry.next.saturating_sub(1)))
+            .map(|(life, entry)| (*life, entry.next.saturating_sub(1)))
             .collect()
     }
 

@@ -23,8 +23,8 @@ use self::core::Core;
 use self::io::{Input, LinkView, Now, Output};
 use crate::config::Config;
 use crate::desk::{Desk, Status};
-use crate::spool::{Spooled, Wanted};
-use enroute_model::ids::{GatewayId, Lane, Stream, TransferId};
+use crate::spool::{Spooled, StreamLife, Wanted};
+use enroute_model::ids::{GatewayId, Lane, TransferId};
 use enroute_model::time::{GatewayTime, Span};
 use enroute_mqtt::{Client, Connector, Event, Events, Options, Publish, PublishError, Will};
 use enroute_wire::Message;
@@ -80,7 +80,7 @@ impl Uplink {
         desk: Arc<Desk>,
         recorded: mpsc::Receiver<Vec<Spooled>>,
         phase: watch::Receiver<Phase>,
-        through: BTreeMap<Stream, u64>,
+        through: BTreeMap<StreamLife, u64>,
         exercise: bool,
         tls: Option<Arc<Connector>>,
     ) -> Self {

@@ -20,9 +20,9 @@ pub struct Wanted {
     pub order: HistoryOrder,
     /// Sent, and too early to send again.
     pub sent: Arc<BTreeMap<StreamLife, RangeSet>>,
-    /// In this life: the last number in events, numerics and waveforms that the
-    /// live lane has had its chance with.
-    pub through: BTreeMap<Stream, u64>,
+    /// In the life that goes on: the last number of each stream that the live lane
+    /// has had its chance with; none: all of them.
+    pub through: Option<BTreeMap<StreamLife, u64>>,
     /// Most bytes of frames; at least one frame is picked all the same.
     pub bytes_max: usize,
     /// Most frames.
@@ -96,8 +96,8 @@ impl Spool {
     fn gap(&self, life: StreamLife, wanted: &Wanted) -> Option<(u64, u64)> {
         let entry = self.lives.get(&life)?;
         let mut last = entry.next.saturating_sub(1);
-        if life.0 == self.epoch {
-            last = last.min(wanted.through.get(&life.1).copied().unwrap_or(0));
+        if let Some(through) = wanted.through.as_ref().filter(|_| life.0 == self.epoch) {
+            last = last.min(through.get(&life).copied().unwrap_or(0));
         }
         let none = RangeSet::default();
         let sent = wanted.sent.get(&life).unwrap_or(&none);

@@ -33,7 +33,7 @@ use crate::config::{Config, UplinkConfig};
 use crate::spool::{StreamLife, Word};
 use bytes::Bytes;
 use enroute_model::frame::ClockOffsets;
-use enroute_model::ids::{GatewayId, Lane, Stream, TransferId};
+use enroute_model::ids::{GatewayId, Lane, TransferId};
 use enroute_model::time::{GatewayTime, ServerTime, Span};
 use enroute_mqtt::Publish;
 use enroute_wire::topics::Topic;
@@ -68,8 +68,8 @@ pub struct Core {
     link: LinkView,
     history_up: bool,
     sent: Sent,
-    /// In this life of the spool: what live has had its chance with.
-    through: BTreeMap<Stream, u64>,
+    /// In the newest life of the spool: what live has had its chance with; none: all.
+    through: Option<BTreeMap<StreamLife, u64>>,
     tokens: u64,
     /// The spool was asked and has not answered.
     picking: bool,
@@ -105,7 +105,7 @@ impl Core {
         config: &Config,
         exercise: bool,
         started_at: GatewayTime,
-        through: BTreeMap<Stream, u64>,
+        through: BTreeMap<StreamLife, u64>,
     ) -> Self {
         Self {
             gateway: config.id.clone(),
@@ -125,7 +125,7 @@ impl Core {
             started_at,
             link: LinkView::default(),
             history_up: false,
-            through,
+            through: Some(through),
             tokens: 0,
             picking: false,
             exhausted: false,
@@ -202,7 +202,7 @@ impl Core {
             }
             // A batch whose hand-over was cut short is on disk all the same.
             Input::Drain => {
-                self.through = Stream::ALL.map(|stream| (stream, u64::MAX)).into();
+                self.through = None;
                 // No summary comes any more.
                 self.latest = Latest::default();
                 self.changed();

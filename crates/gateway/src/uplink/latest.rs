@@ -1,7 +1,7 @@
 //! The newest of each kind of numerics: what goes live when not all of them can,
 //! and first of all after an outage. Pure.
 
-use crate::spool::Spooled;
+use crate::spool::{Spooled, StreamLife};
 use enroute_model::frame::{Body, Metric};
 use enroute_model::ids::Stream;
 use enroute_model::time::Span;
@@ -62,10 +62,10 @@ impl Latest {
         self.newest.values().any(|newest| newest.due)
     }
 
-    /// The first number that is to go live and has not gone.
-    pub(super) fn first_due(&self) -> Option<u64> {
+    /// What is to go live and has not gone.
+    pub(super) fn due(&self) -> impl Iterator<Item = (StreamLife, u64)> {
         let due = self.newest.values().filter(|newest| newest.due);
-        due.map(|newest| newest.frame.sequence).min()
+        due.map(|newest| (newest.frame.life, newest.frame.sequence))
     }
 
     /// What is to go live, in the order of recording; not due any more.

@@ -1,9 +1,9 @@
 //! The history lane: what is neither covered by a receipt nor on its way.
 
 use super::{Core, Now, Output};
-use crate::spool::{Picked, Wanted};
+use crate::spool::{Picked, StreamLife, Wanted};
 use bytes::Bytes;
-use enroute_model::ids::{Lane, Stream};
+use enroute_model::ids::Lane;
 use enroute_wire::v1;
 use std::collections::BTreeMap;
 
@@ -48,15 +48,16 @@ impl Core {
         }));
     }
 
-    /// Numerics that wait for the next summary are live's.
-    fn through_for_history(&self) -> BTreeMap<Stream, u64> {
-        let mut through = self.through.clone();
-        if let (Some(due), Some(last)) =
-            (self.latest.first_due(), through.get_mut(&Stream::Numerics))
-        {
-            *last = (*last).min(due.saturating_sub(1));
+    /// Numerics that wait for the next summary are live's, and with them what is
+    /// behind them in their life of the spool; another life has numbers of its own.
+    fn through_for_history(&self) -> Option<BTreeMap<StreamLife, u64>> {
+        let mut through = self.through.clone()?;
+        for (life, number) in self.latest.due() {
+            if let Some(last) = through.get_mut(&life) {
+                *last = (*last).min(number.saturating_sub(1));
+            }
         }
-        through
+        Some(through)
     }
 
     pub(super) fn on_picked(&mut self, now: Now, picked: Option<Picked>, out: &mut Vec<Output>) {
@@ -102,5 +103,86 @@ impl Core {
             let fits = payloads.len() * target / compressed.len();
             payloads.truncate(fits.clamp(1, payloads.len() - 1));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::spool::Spooled;
+    use enroute_model::frame::{Body, Code, Frame, GeoPoint, Header, Metric, Numeric};
+    use enroute_model::ids::{Epoch, GatewayId, Stream, TransferId};
+    use enroute_model::reading::{NoValue, Reading};
+    use enroute_model::time::{GatewayTime, Span};
+
+    fn spooled(epoch: u64, sequence: u64, body: Body) -> Spooled {
+        let (epoch, stream) = (Epoch(epoch), Stream::Numerics);
+        let header = Header {
+            epoch,
+            stream,
+            sequence,
+            leg_first: 1,
+            captured_at: GatewayTime(0),
+            observed_at: None,
+            boot: 1,
+            monotonic: Span::ZERO,
+            clocks: None,
+            exercise: true,
+        };
+        Spooled {
+            life: (epoch, stream),
+            sequence,
+            transfer: TransferId::new("tx").unwrap(),
+            payload: enroute_wire::frame::encode(&Frame { header, body }).into(),
+        }
+    }
+
+    fn place() -> Body {
+        Body::Position(GeoPoint {
+            latitude_e7: 1,
+            longitude_e7: 2,
+            altitude_m: None,
+            speed_cm_s: None,
+            course_cdeg: None,
+        })
+    }
+
+    fn numerics() -> Body {
+        Body::Numerics(vec![Numeric {
+            metric: Metric {
+                code: Code(0),
+                label: "n".to_owned(),
+            },
+            unit: String::new(),
+            reading: Reading::None(NoValue::NotAvailable),
+            interval: Span::from_secs(1),
+        }])
+    }
+
+    /// What waits to go live is of its own life: its number says nothing of another's.
+    #[test]
+    fn what_waits_of_an_earlier_life_holds_no_history_back() {
+        let config = Config::new(GatewayId::new("gw").unwrap());
+        let before = [(Epoch(1), Stream::Waveforms), (Epoch(1), Stream::Numerics)];
+        let before = before.map(|life| (life, 3)).into();
+        let mut core = Core::new(&config, true, GatewayTime(0), before);
+        let now = Now {
+            monotonic: Span::ZERO,
+            wall: GatewayTime(0),
+        };
+        let mut out = Vec::new();
+        core.on_recorded(now, &[spooled(1, 4, place())], &mut out);
+        assert_eq!(
+            core.through_for_history().unwrap()[&(Epoch(1), Stream::Numerics)],
+            3
+        );
+        // The spool is opened anew, and its numbers begin again.
+        for sequence in 1..=9 {
+            core.on_recorded(now, &[spooled(2, sequence, numerics())], &mut out);
+        }
+        let through = core.through_for_history().unwrap();
+        let wanted = [((Epoch(2), Stream::Numerics), 8)].into();
+        assert_eq!(through, wanted);
     }
 }

@@ -22,7 +22,7 @@ impl Core {
         let numerics = !held && self.ladder.numerics_interval() == Span::ZERO;
         let mut go = Vec::new();
         for frame in frames {
-            self.through.insert(frame.life.1, frame.sequence);
+            self.note_chance(frame);
             let goes = open
                 && match frame.life.1 {
                     Stream::Events => true,
@@ -37,6 +37,14 @@ impl Core {
             }
         }
         self.publish_live(now, go, out);
+    }
+
+    /// Live has its chance with a frame; of earlier lives of the spool all is history.
+    fn note_chance(&mut self, frame: &Spooled) {
+        if let Some(through) = &mut self.through {
+            through.retain(|life, _| life.0 == frame.life.0);
+            through.insert(frame.life, frame.sequence);
+        }
     }
 
     /// The newest numerics that could not go when they were recorded.
