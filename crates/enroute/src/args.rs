@@ -214,6 +214,10 @@ pub(crate) struct SimulateArgs {
     /// Stop after this long (30s, 5m, 1h)
     #[arg(long = "for", value_name = "TIME", value_parser = duration)]
     pub(crate) run_for: Option<Duration>,
+    /// Tell this server, over gRPC, what people know of each transfer: hospital, concern,
+    /// vehicles, route; without it a board has only what the vehicles send
+    #[arg(long, value_name = "URL")]
+    pub(crate) server: Option<String>,
 }
 
 /// Create, look at and change transfers on a server.
@@ -304,6 +308,24 @@ pub(crate) enum TransferAction {
     Limits(LimitsArgs),
     /// Say what is usual for a patient: changes are counted from it
     Baseline(BaselineArgs),
+    /// Read what crew and hospital wrote to each other, or write to the crew
+    Note(NoteArgs),
+}
+
+/// A note to the crew, or all notes.
+#[derive(Debug, Args)]
+pub(crate) struct NoteArgs {
+    /// Id or short code of the transfer
+    pub(crate) transfer: String,
+    /// What the crew is to read; must not identify the patient. Without it the notes of
+    /// both sides are printed, oldest first, each with how far it has come
+    pub(crate) text: Option<String>,
+    /// Print them, and tell the crew that theirs have been read
+    #[arg(long, conflicts_with = "text")]
+    pub(crate) read: bool,
+    /// Who you are; recorded as unverified
+    #[arg(long = "as", value_name = "NAME", default_value = "")]
+    pub(crate) actor: String,
 }
 
 /// What to do about which alert.

@@ -4,7 +4,7 @@ use crate::args::SimulateArgs;
 use crate::clock::SystemClock;
 use crate::fleet::{self, Fleet, Ground};
 use crate::log::{self, Screen};
-use crate::{out, stop};
+use crate::{out, stop, transfer};
 use anyhow::Result;
 use enroute_model::time::{Clock, ServerTime, Span};
 use enroute_simulator::fleet::Options;
@@ -42,6 +42,9 @@ pub(crate) async fn run(args: SimulateArgs, log: Option<&str>) -> Result<ExitCod
         "EXERCISE: {} simulated transfers, seed {}, send to mqtt://{}:{}; Ctrl-C stops",
         args.transfers, args.seed, args.broker.host, args.broker.port
     ))?;
+    if let Some(server) = &args.server {
+        transfer::put_all(server, &scenarios).await?;
+    }
     let mut fleet = Fleet::start(&scenarios, &ground, &stop, DRAIN);
     let mut status = tokio::time::interval(STATUS_EVERY);
     let end = sleep_or_never(args.run_for);

@@ -1,6 +1,7 @@
 //! `enroute transfer …`: the registry of a server from the command line.
 
 mod limits;
+mod notes;
 
 use crate::args::{
     Age, AlertArgs, BaselineArgs, Grams, InfoArgs, LegArg, LimitsArgs, PlaceArg, TransferAction,
@@ -8,9 +9,10 @@ use crate::args::{
 };
 use crate::client::{self, RESPONSE_BYTES_MAX};
 use crate::log::{self, Screen};
-use crate::watch::{account, json, rules, words};
+use crate::watch::{account, json, notes as thread, rules, words};
 use crate::{out, utc};
 use anyhow::{Context, Result, anyhow};
+use enroute_simulator::fleet::Scenario;
 use enroute_wire::v1;
 use enroute_wire::v1::alert_action;
 use enroute_wire::v1::live_client::LiveClient;
@@ -20,6 +22,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 use tonic::transport::Channel;
 
+/// Who registers simulated transfers.
+const SIMULATOR: &str = "simulator";
 /// No unary call takes longer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
@@ -53,8 +57,22 @@ pub(crate) async fn run(args: TransferArgs, log: Option<&str>) -> Result<ExitCod
         TransferAction::Alert(args) => server.attend(args).await?,
         TransferAction::Limits(args) => server.limits(args).await?,
         TransferAction::Baseline(args) => server.baseline(args).await?,
+        TransferAction::Note(args) => server.note(args).await?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Tells a server what people know of simulated transfers.
+pub(crate) async fn put_all(server: &str, scenarios: &[Scenario]) -> Result<()> {
+    let server = Server::connect(server).await?;
+    for scenario in scenarios {
+        let info = enroute_wire::registry::info_to(&scenario.info);
+        let action = Action::Put(info);
+        server
+            .done(scenario.transfer.as_str(), action, SIMULATOR.to_owned())
+            .await?;
+    }
+    Ok(())
 }
 
 /// A connection to a server.
@@ -170,6 +188,13 @@ impl Server {
         done: &str,
         actor: String,
     ) -> Result<()> {
+        let known = self.done(transfer, action, actor).await?;
+        out::line(format!("{known}: {done}"))?;
+        Ok(())
+    }
+
+    /// Does it; gives the present name of the transfer.
+    async fn done(&self, transfer: &str, action: Action, actor: String) -> Result<String> {
         let request = v1::ActRequest {
             transfer: transfer.to_owned(),
             action_id: action_id()?,
@@ -183,8 +208,7 @@ impl Server {
             .await
             .map_err(|status| self.refused(&status))?
             .into_inner();
-        out::line(format!("{}: {done}", response.transfer))?;
-        Ok(())
+        Ok(response.transfer)
     }
 
     async fn list(&self, closed: bool, as_json: bool) -> Result<()> {
@@ -322,6 +346,7 @@ fn list_line(state: &v1::TransferState) -> String {
 
 fn show_lines(state: &v1::TransferState) -> Vec<String> {
     let info = state.info.clone().unwrap_or_default();
+    let notes = thread::entries(state);
     let mut lines = vec![
         format!("transfer    {}", state.transfer),
         format!("short code  {}", words::short_code(&state.short_code)),
@@ -379,6 +404,10 @@ fn show_lines(state: &v1::TransferState) -> Vec<String> {
             format!("{} {mark} {text} since {since}", alert.alert_id),
         );
         say("", words::attention(alert));
+    }
+    for note in notes.iter().filter(|entry| entry.is_note) {
+        let at = utc::rfc3339(note.at_us);
+        say("note", format!("{at} {}", note.text));
     }
     for source in &state.source {
         let link = match (source.active, source.link_up) {

@@ -7,6 +7,7 @@ mod board;
 mod chrome;
 mod data;
 pub(crate) mod json;
+pub(crate) mod notes;
 pub(crate) mod patient;
 pub(crate) mod picture;
 pub(crate) mod rules;

@@ -71,7 +71,9 @@ impl Attend {
                 return self.about(state, Action::Acknowledge(v1::Acknowledge {}));
             }
             KeyCode::Char('z') => return self.about(state, Action::PauseS(PAUSE_S)),
-            KeyCode::Char('m') if !state.alert.is_empty() => self.typed = Some(String::new()),
+            KeyCode::Char('m') if self.chosen(state).is_some_and(|a| a.alert_id != 0) => {
+                self.typed = Some(String::new());
+            }
             _ => {}
         }
         None
@@ -114,6 +116,10 @@ impl Attend {
 
     fn about(&mut self, state: &v1::TransferState, action: Action) -> Option<v1::AlertAction> {
         let alert = self.chosen(state)?;
+        if alert.alert_id == 0 {
+            self.said = Some("this ends by itself when the journal works again".into());
+            return None;
+        }
         let action = v1::AlertAction {
             alert_id: alert.alert_id,
             seen_ordinal: alert.raised_ordinal,

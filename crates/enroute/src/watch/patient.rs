@@ -5,7 +5,7 @@ use super::attend::Attend;
 use super::chrome::{self, DIM};
 use super::picture::{Picture, Transfer};
 use super::wave::{Channel, Trace};
-use super::{account, board, data, rules, tiles, words};
+use super::{account, board, data, notes, rules, tiles, words};
 use crate::utc;
 use enroute_model::time::Span;
 use enroute_wire::v1;
@@ -324,14 +324,13 @@ fn journey_panel(frame: &mut Frame, area: Rect, state: &v1::TransferState, now_u
             .is_some_and(|leg| usize::try_from(leg) == Ok(index));
         lines.push(leg_line(leg, here));
     }
-    for entry in state.crew_log.iter().rev() {
-        let Some(event) = &entry.event else { continue };
+    for entry in notes::entries(state) {
         lines.push(Line::from(vec![
             Text::styled(
-                format!("{} ", utc::time_of_day(entry.captured_at_us)),
+                format!("{} ", utc::time_of_day(entry.at_us)),
                 Style::new().fg(DIM),
             ),
-            Text::raw(words::crew_event(event)),
+            Text::raw(entry.text),
         ]));
     }
     if lines.is_empty() {

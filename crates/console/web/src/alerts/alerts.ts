@@ -33,6 +33,12 @@ export type AlertDeed =
   | { readonly case: "pauseS"; readonly value: number }
   | { readonly case: "note"; readonly value: string };
 
+/** Whether a person can see to it: a state of the server without a number ends by
+ * itself, and nobody acknowledges it. */
+export function isAttended(alert: Alert): boolean {
+  return alert.alertId !== 0n;
+}
+
 /** How long it has been unattended, in words; null: it is not yet. */
 export function escalated(alert: Alert): Key | null {
   if (alert.escalation === 0 || alert.acknowledged) return null;

@@ -2,7 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
 import { Priority, ReadingState } from "../../gen/proto/enroute/v1/frame_pb";
 import { AlertKind, AlertPhase, TransferStateSchema, ValueSchema, WatchResponseSchema, type TransferState } from "../../gen/proto/enroute/v1/live_pb";
-import { sentence } from "../alerts/alerts";
+import { isAttended, sentence } from "../alerts/alerts";
 import { calls, linkUp, Picture, topAlert } from "../picture/picture";
 import { reading } from "../values/reading";
 import { outside, shown, BOARD, trendOf } from "../values/values";
@@ -48,6 +48,11 @@ describe("order", () => {
     expect([neighbour(grid, 0, "ArrowRight"), neighbour(grid, 0, "ArrowDown"), neighbour(grid, 3, "ArrowUp")]).toEqual([1, 2, 1]);
     expect([neighbour(grid, 0, "ArrowUp"), neighbour(grid, -1, "ArrowUp"), neighbour([], -1, "ArrowUp")]).toEqual([null, 0, null]);
   });
+});
+
+test("nobody is asked to acknowledge what has no number", () => {
+  const [numbered, state] = transfer("a", { alert: [alert(Priority.HIGH), { ...alert(Priority.MEDIUM), alertId: 0n, kind: AlertKind.NOT_RECORDED }] }).alert;
+  expect([numbered && isAttended(numbered), state && isAttended(state)]).toEqual([true, false]);
 });
 
 describe("filter", () => {

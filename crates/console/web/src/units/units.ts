@@ -41,6 +41,20 @@ export function convert(number: number, decimals: number, ucum: string, units: U
   return { number, decimals, unit: written(ucum) };
 }
 
+/** What a person typed in their unit, in the catalogue's: `convert` the other way. The
+ * ninth place hides what a binary fraction cannot hold (100.4 °F is 38 °C). */
+export function revert(number: number, ucum: string, units: Units): number {
+  const nine = (exact: number): number => Number(exact.toFixed(9));
+  if (ucum === "mm[Hg]" && units.pressure === "kPa") return nine(number / KPA_PER_MMHG);
+  if (ucum === "Cel" && units.temperature === "F") return nine((number - 32) / 1.8);
+  return number;
+}
+
+/** The unit in which the reader sees a quantity. */
+export function unitOf(ucum: string, units: Units): string {
+  return convert(0, 0, ucum, units).unit;
+}
+
 /** Digits with the places that the source gave. */
 export function digits(amount: Amount): string {
   const text = amount.number.toFixed(Math.min(amount.decimals, 9));
@@ -48,10 +62,9 @@ export function digits(amount: Amount): string {
   return /^-0(\.0*)?$/.test(text) ? text.slice(1) : text;
 }
 
-/** A limit: no more places than it needs. */
+/** A limit: no more places than it needs, and not more than a limit has in any unit. */
 export function limit(number: number, ucum: string, units: Units): string {
-  const amount = convert(number, ucum === "Cel" ? 1 : 0, ucum, units);
-  const places = Math.max(amount.decimals, Number.isInteger(number) ? 0 : 1);
-  const text = amount.number.toFixed(places);
-  return text.includes(".") ? text.replace(/\.?0+$/, "") : text;
+  const amount = convert(number, 0, ucum, units);
+  const places = amount.unit === written(ucum) ? 2 : 1;
+  return String(Number(amount.number.toFixed(places)));
 }

@@ -53,6 +53,22 @@ fn the_chosen_alert_is_acknowledged_rested_and_remarked_on() {
 }
 
 #[test]
+fn nothing_is_asked_about_an_alert_without_a_number() {
+    let mut app = App::new();
+    drop(app.open("tx-sepsis".into()));
+    let mut state = transfer();
+    state.alert.truncate(1);
+    state.alert[0].alert_id = 0;
+    app.heard(Stream::Patient(1), snapshot(vec![state]), Span::ZERO);
+    for doing in ['a', 'z', 'm'] {
+        assert_eq!(key(&mut app, KeyCode::Char(doing)), Act::Stay, "{doing}");
+    }
+    let drawn = screen(&app, 160, 40, Span::ZERO);
+    assert!(drawn.contains("ends by itself"), "{drawn}");
+    assert!(!drawn.contains("remark:"), "{drawn}");
+}
+
+#[test]
 fn what_is_drawn_is_reported_once() {
     let mut app = App::new();
     assert_eq!(app.drawn(), []);
