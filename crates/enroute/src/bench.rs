@@ -200,6 +200,7 @@ impl Vehicle {
         records
     }
 
+    /// A frame of this second that came live and at once.
     fn record(&self, stream: Stream, second: i64, body: Body) -> Append {
         let us = START.saturating_add(second.saturating_mul(1_000_000));
         let frame = Frame {

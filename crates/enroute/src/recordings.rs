@@ -11,6 +11,7 @@ use crate::watch::words;
 use crate::{client, out, replay, utc};
 use anyhow::{Context, Result, anyhow, bail};
 use enroute_journal::{Journal, Options};
+use enroute_live::replay::Captures;
 use enroute_live::{Live, Retention};
 use enroute_model::time::Clock;
 use enroute_wire::v1;
@@ -112,13 +113,19 @@ async fn read_server(server: &str, transfer: String) -> Result<(Vec<v1::Recordin
     }
 }
 
-/// Deletes what is no longer kept, for as long as the server runs.
+/// Deletes what is no longer kept, and keeps the order of capture of the rest, for as
+/// long as the server runs.
 pub(crate) async fn keep(live: Live, retention: Retention) {
+    let mut captures = Captures::default();
     let mut looks = tokio::time::interval(LOOK_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         looks.tick().await;
-        if let Err(error) = live.retain(retention).await {
+        let looked = async {
+            live.retain(retention).await?;
+            live.keep_captures(&mut captures).await
+        };
+        if let Err(error) = looked.await {
             tracing::debug!(%error, "recordings are looked after no more");
             return;
         }

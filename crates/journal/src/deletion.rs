@@ -1,7 +1,7 @@
 //! Deleting what is recorded of a transfer, and giving its space back.
 //!
 //! ```text
-//!  delete: one synced batch:  row in `deleted` │ snapshot, checkpoints, derived, poison go
+//!  delete: one synced batch:  row in `deleted` │ snapshot, checkpoints, captured, derived, poison go
 //!             │ from here on no reader sees its records through that position
 //!             ▼
 //!  purge:  its records, some at a time ─► empty keyspaces of past slices ─► the row: purged
@@ -143,7 +143,7 @@ impl Side {
                     keys::numbered(transfer, 0),
                     keys::numbered(transfer, u64::MAX),
                 );
-                for table in [&tables.derived, &tables.checkpoints] {
+                for table in [&tables.derived, &tables.checkpoints, &tables.captured] {
                     let rows = table.range(first.clone()..=last.clone());
                     remove_all(&mut batch, table, rows);
                 }
@@ -160,7 +160,12 @@ impl Side {
                     batch.remove(&tables.poison, key);
                 }
             }
-            let written = [&tables.deleted, &tables.derived, &tables.checkpoints];
+            let written = [
+                &tables.deleted,
+                &tables.derived,
+                &tables.checkpoints,
+                &tables.captured,
+            ];
             store::room(&tables.db, written)?;
             store::commit(batch, PersistMode::SyncData)?;
             for transfer in transfers {

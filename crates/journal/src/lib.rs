@@ -38,7 +38,7 @@
 //!   of its blocks are missing, is cut off when the store is opened. Damage to
 //!   what was durable refuses the opening, where the store has a checksum to
 //!   see it by (`src/write_ahead.rs`, `src/manifest.rs`).
-//! - Snapshots and derived records are synced with the next commit, never
+//! - Snapshots, derived records and parts of the order of capture are synced with the next commit, never
 //!   before what they derive from; poison and rule books
 //!   are synced at once.
 //! - What was deleted is remembered, durably, before the first byte of it goes
@@ -60,6 +60,7 @@
 //! | `sleepers` | id | head, position u64, bytes; absent in older journals |
 //! | `derived` | length of id u8, id, ordinal u64 | head, bytes |
 //! | `checkpoints` | length of id u8, id, engine time u64 (sign bit turned) | head, position u64, bytes; absent in older journals |
+//! | `captured` | length of id u8, id, number u64 | head, bytes; absent in older journals |
 //! | `deleted` | id | head, last deleted position u64, last position purged u64, bytes; absent in older journals |
 //! | `poison` | position u64 | head, id, a space, reason |
 //! | `books` | SHA-256 of a rule book's files | head, the files; absent in older journals |

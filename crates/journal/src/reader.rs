@@ -189,6 +189,20 @@ impl Reader {
         found.transpose()
     }
 
+    /// A part of the order of capture of `transfer`.
+    ///
+    /// # Errors
+    /// When the store cannot be read or the part is damaged.
+    pub fn captured(&self, transfer: &TransferId, part: u64) -> Result<Option<Bytes>, ReadError> {
+        let row = self
+            .spaces()?
+            .tables
+            .captured
+            .get(keys::numbered(transfer, part))?;
+        let value = row.map(|row| tables::opened(Position(0), row));
+        Ok(value.transpose()?.map(|value| value.payload))
+    }
+
     /// What was deleted, by id.
     ///
     /// # Errors

@@ -1,5 +1,5 @@
-//! Small tables beside the records: snapshots, sleepers, checkpoints, derived
-//! records, poison, rule books. Deleting is in `deletion.rs`.
+//! Small tables beside the records: snapshots, sleepers, checkpoints, the order of
+//! capture, derived records, poison, rule books. Deleting is in `deletion.rs`.
 
 use crate::error::Failure;
 use crate::head;
@@ -92,6 +92,31 @@ impl Side {
             value,
             PersistMode::Buffer,
         )
+    }
+
+    /// Stores parts of the order of capture of `transfer`, from number `first` on, and
+    /// part 0, which says what the others are. All of it or nothing. **Not synced,** as
+    /// above.
+    ///
+    /// # Errors
+    /// When the journal has failed.
+    pub fn put_captured(
+        &self,
+        transfer: &TransferId,
+        head: &[u8],
+        (first, parts): (u64, &[Vec<u8>]),
+    ) -> Result<(), Failure> {
+        self.change(|spaces| {
+            let captured = &spaces.tables.captured;
+            store::room(&spaces.tables.db, [captured])?;
+            let key = |number| keys::numbered(transfer, number);
+            let mut batch = spaces.tables.batch();
+            for (number, part) in (first..).zip(parts) {
+                batch.insert(captured, key(number), head::seal_plain(part));
+            }
+            batch.insert(captured, key(0), head::seal_plain(head));
+            store::commit(batch, PersistMode::Buffer)
+        })
     }
 
     /// Stores a derived record; the same ordinal again replaces it, so a re-run

@@ -10,6 +10,7 @@
 //! | `sleepers` | id | head; position, bytes |
 //! | `derived` | length, id, ordinal | head; bytes |
 //! | `checkpoints` | length, id, engine time | head; position, bytes |
+//! | `captured` | length, id, number | head; bytes |
 //! | `deleted` | id | head; last deleted position, last purged position, bytes |
 //! | `poison` | position | head; id, space, reason |
 //! | `books` | hash of a rule book | head; its files |
@@ -39,6 +40,7 @@ pub(crate) struct Tables {
     pub(crate) sleepers: Keyspace,
     pub(crate) derived: Keyspace,
     pub(crate) checkpoints: Keyspace,
+    pub(crate) captured: Keyspace,
     pub(crate) deleted: Keyspace,
     pub(crate) poison: Keyspace,
     pub(crate) books: Keyspace,
@@ -64,6 +66,7 @@ impl Tables {
             sleepers: space("sleepers")?,
             derived: space("derived")?,
             checkpoints: space("checkpoints")?,
+            captured: space("captured")?,
             deleted: space("deleted")?,
             poison: space("poison")?,
             books: space("books")?,

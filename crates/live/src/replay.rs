@@ -3,18 +3,21 @@
 //!
 //! `player` is the heart and has no I/O: it is told the time and says what to
 //! send. `course` runs the engines, `source` and `device` give it records in the
-//! order of arrival or of capture, `index` remembers where it has been, `playback`
+//! order of arrival or of capture, `captured` keeps the latter, `index` remembers where it has been, `playback`
 //! is the task that reads, waits and sends.
 //!
 //! Bounds: [`Options::playbacks_max`](crate::Options) playbacks; each with at most
 //! 128 saved courses (some 50 KB each), 64 responses under way, one command.
 
+pub(crate) mod captured;
 pub(crate) mod course;
 mod device;
 mod index;
 mod playback;
 mod player;
+mod shelf;
 pub(crate) mod source;
+mod survey;
 mod telling;
 
 use crate::live::LookupError;
@@ -22,6 +25,7 @@ use crate::update::Update;
 use enroute_journal::ReadError;
 use enroute_model::time::{EngineTime, Span};
 
+pub use captured::Captures;
 pub(crate) use playback::open;
 pub use playback::{ControlError, Controls, Playback};
 

@@ -3,26 +3,22 @@
 //! lowest bits, as real ones do, so that they do not compress too well; every 20
 //! minutes the oxygen saturation falls, so that there are alerts.
 
-use super::{NUMERICS, START, SetClock, crash, still};
+use super::{NUMERICS, SAMPLES, SetClock, Vehicle, crash, still};
 use anyhow::{Result, anyhow};
-use bytes::Bytes;
-use enroute_journal::{Append, Class, Journal};
+use enroute_journal::Journal;
 use enroute_live::Live;
 use enroute_model::catalogue::catalogue;
-use enroute_model::frame::{Body, Frame, Header, Metric, Numeric, Waveform};
-use enroute_model::ids::{Epoch, GatewayId, Lane, Position, Stream, TransferId};
+use enroute_model::frame::{Body, Metric, Numeric, Waveform};
+use enroute_model::ids::{GatewayId, Position, Stream, TransferId};
 use enroute_model::reading::{Decimal, Reading, Validity};
 use enroute_model::registry::RegistryAction;
-use enroute_model::time::{Clock, EngineTime, GatewayTime, ServerTime, Span};
-use enroute_wire::record;
+use enroute_model::time::{Clock, Span};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// Its id.
 pub(super) const TRANSFER: &str = "tx-bench-day";
-/// Samples of one waveform in a second.
-const SAMPLES: u16 = 250;
 /// Seconds appended at a time.
 const AT_ONCE: i64 = 30;
 /// How often the oxygen saturation falls, and for how long, in seconds.
@@ -34,7 +30,7 @@ pub(super) async fn write(journal: &Path, hours: u16) -> Result<()> {
     let clock = Arc::new(SetClock::default());
     let shown = Arc::clone(&clock) as Arc<dyn Clock>;
     let started = Live::start(&journal, tail, shown, still()).await?;
-    let (transfer, gateway) = ids()?;
+    let vehicle = vehicle()?;
     let mut noise = Noise(1);
     let mut last = Position(0);
     let seconds = i64::from(hours) * 3_600;
@@ -45,7 +41,7 @@ pub(super) async fn write(journal: &Path, hours: u16) -> Result<()> {
                 (Stream::Numerics, numerics(second)),
                 (Stream::Waveforms, waveforms(second, &mut noise)),
             ];
-            bodies.map(|(stream, body)| record(&transfer, &gateway, (stream, second), body))
+            bodies.map(|(stream, body)| vehicle.record(stream, second, body))
         });
         last = journal.appender().append(records.collect()).await?;
         clock
@@ -63,10 +59,11 @@ pub(super) async fn write(journal: &Path, hours: u16) -> Result<()> {
     crash(journal, started).await
 }
 
-fn ids() -> Result<(TransferId, GatewayId)> {
-    let transfer = TransferId::new(TRANSFER).map_err(|_| anyhow!("no id"))?;
-    let gateway = GatewayId::new("gw-bench-day").map_err(|_| anyhow!("no id"))?;
-    Ok((transfer, gateway))
+fn vehicle() -> Result<Vehicle> {
+    Ok(Vehicle {
+        transfer: TransferId::new(TRANSFER).map_err(|_| anyhow!("no id"))?,
+        gateway: GatewayId::new("gw-bench-day").map_err(|_| anyhow!("no id"))?,
+    })
 }
 
 /// A linear congruential generator: the same recording each time.
@@ -129,41 +126,5 @@ fn beat(sample: u16) -> i32 {
         n @ 0..=9 => i32::from(n) * 30,
         n @ 10..=19 => i32::from(20 - n) * 30,
         n => (i32::from(n) - 135).abs() / 4,
-    }
-}
-
-fn record(
-    transfer: &TransferId,
-    gateway: &GatewayId,
-    (stream, second): (Stream, i64),
-    body: Body,
-) -> Append {
-    let us = START.saturating_add(second.saturating_mul(1_000_000));
-    let frame = Frame {
-        header: Header {
-            epoch: Epoch(1),
-            stream,
-            sequence: second.unsigned_abs().saturating_add(1),
-            leg_first: 1,
-            captured_at: GatewayTime(us),
-            observed_at: None,
-            boot: 1,
-            monotonic: Span::from_secs(second),
-            clocks: None,
-            exercise: true,
-        },
-        body,
-    };
-    let class = match stream {
-        Stream::Waveforms => Class::Waveforms,
-        Stream::Events | Stream::Numerics => Class::Vitals,
-    };
-    let frame = Bytes::from(enroute_wire::frame::encode(&frame));
-    Append {
-        class,
-        transfer: transfer.clone(),
-        at: EngineTime(us),
-        received_at: ServerTime(us),
-        payload: record::of_frame(gateway, Lane::Live, frame),
     }
 }

@@ -15,7 +15,7 @@ use crate::simulate::Data;
 use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
 use enroute_journal::{Classes, Journal, Options};
-use enroute_live::replay::{Command, Order, Play, Speed};
+use enroute_live::replay::{Captures, Command, Order, Play, Speed};
 use enroute_live::{Live, trials};
 use enroute_model::ids::{Position, TransferId};
 use enroute_model::time::{Clock, EngineTime, Span};
@@ -57,6 +57,8 @@ struct Measured {
     read_files_s: f64,
     read_records_s: f64,
     list_s: f64,
+    /// Putting it in the order of its capture, which a server does beside the rest.
+    keep_order_s: f64,
     seek: Seeks,
     seek_in_order_of_capture: Seeks,
     reevaluate_s: f64,
@@ -100,6 +102,7 @@ impl Measured {
                 self.read_records_s
             ),
             format!("listing                        {:.3} s", self.list_s),
+            format!("keeping its order of capture   {:.3} s", self.keep_order_s),
         ];
         let orders = [
             ("arrival", &self.seek),
@@ -163,6 +166,9 @@ async fn measure(data: &Path) -> Result<Measured> {
     let began = watch.now();
     let listed = live.recordings(None).await?;
     let list_s = watch.since(began);
+    let began = watch.now();
+    live.keep_captures(&mut Captures::default()).await?;
+    let keep_order_s = watch.since(began);
     let ends = listed.first().context("nothing is listed")?;
     let ends = (EngineTime(ends.starts_at_us), EngineTime(ends.ends_at_us));
     let seek = seeks(live, Order::Arrival, ends, &watch).await?;
@@ -176,6 +182,7 @@ async fn measure(data: &Path) -> Result<Measured> {
         read_files_s,
         read_records_s,
         list_s,
+        keep_order_s,
         seek,
         seek_in_order_of_capture,
         reevaluate_s,

@@ -8,6 +8,7 @@ use enroute_model::ids::{Position, TransferId};
 use enroute_model::notes::CrewEntry;
 use enroute_model::record::Record;
 use enroute_model::time::EngineTime;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Engines in the middle of a recording.
@@ -18,14 +19,14 @@ pub(crate) struct Course {
 }
 
 /// A course as bytes, to go on from.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Saved {
     pub(crate) now: EngineTime,
     slots: Vec<SavedSlot>,
     aliases: BTreeMap<TransferId, TransferId>,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 struct SavedSlot {
     transfer: TransferId,
     last: Position,

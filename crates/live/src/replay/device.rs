@@ -1,91 +1,196 @@
 //! A recording in the order of its capture: what would have been seen had every
-//! frame come at once, and once.
+//! frame come at once, and once. When that was is found out in `survey.rs`.
 //!
-//! A frame's moment is its gateway's monotonic clock, which no one sets, put on
-//! the server's by the shortest way that a live frame of the same start of the
-//! gateway took. A start of which nothing came live is placed by its wall clock,
-//! less the difference that it states. So a clock that was set, or a link that
-//! was slow, moves nothing against its neighbours.
+//! ```text
+//!  ─ part ─┼─ part ─┼─ part ─┼───── tail ─────►   in the order of capture
+//!  as the journal keeps it (`captured.rs`);   what came since, and all from the
+//!  one part at a time is in memory            first place that it changes on
+//! ```
 //!
 //! What the link did is left out: presence, refused publishes, the interval that a
 //! thin link declares. So is what people did about the alerts of the other course,
-//! and joins: all parts are one transfer from the start.
+//! and joins: all members are one transfer from the start.
 
 use crate::directory::Directory;
 use crate::replay::PlayError;
+use crate::replay::captured::{self, Head, Part, Row};
 use crate::replay::course::Course;
+use crate::replay::shelf::Shelf;
 use crate::replay::source::{Recorded, Source, Taken};
-use enroute_journal::{Classes, ReadError, Scan, Stored};
-use enroute_model::frame::{Body, CrewEvent, Frame, Header};
-use enroute_model::ids::{Epoch, GatewayId, Lane, Position, Stream, StreamKey};
-use enroute_model::ranges::RangeSet;
-use enroute_model::record::{Entry, Record};
-use enroute_model::registry::RegistryAction;
+use crate::replay::survey::{Clocks, Place, Survey};
+use enroute_journal::{ReadError, Stored};
+use enroute_model::frame::{Body, CrewEvent, Frame};
+use enroute_model::ids::{Lane, Position};
+use enroute_model::record::Entry;
 use enroute_model::time::{EngineTime, Span};
-use std::collections::BTreeMap;
 
-/// Frames and entries of one recording that can be ordered: at five a second, four
-/// and a half days; 96 MB.
+/// Places that are put in order at once: at five a second, four and a half days;
+/// 112 MB.
 const PLACES_MAX: usize = 2_000_000;
-/// Records read past the one that was wanted; more, and it is read from anew.
-const PAST_MAX: u64 = 256;
-/// Of those, so many are kept.
-const KEPT_MAX: usize = 1_024;
 
-/// One start of a gateway.
-type Life = (GatewayId, Epoch, u32);
-
-/// What is known of the clock of a start.
-#[derive(Clone, Copy, Default)]
-struct Clock {
-    /// Least time from its monotonic clock to the server's, of live frames.
-    shortest: Option<i64>,
-    /// The same by its wall clock, of the first frame.
-    stated: i64,
-}
-
-/// A record to come.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
-    at: EngineTime,
-    /// Index of the life; those without one come first.
-    life: Option<u32>,
-    stream: Option<Stream>,
-    sequence: u64,
-    position: Position,
-    member: u16,
-}
+/// A place and its moment.
+pub(crate) type Moment = (EngineTime, Place);
 
 /// The records in the order of their capture.
 pub(crate) struct DeviceOrder {
     recorded: Recorded,
-    places: Vec<Place>,
-    next: usize,
+    /// What is known of the records through this one.
+    through: Position,
+    survey: Survey,
+    clocks: Clocks,
+    parts: Vec<Part>,
+    at_hand: Option<(usize, Vec<Moment>)>,
+    /// Places before the tail.
+    before_tail: u64,
+    tail: Vec<Moment>,
+    bounds: (EngineTime, EngineTime),
+    next: u64,
     shelf: Shelf,
 }
 
 impl DeviceOrder {
+    /// All that is recorded by now.
     pub(crate) fn new(recorded: Recorded) -> Result<Self, PlayError> {
-        let mut survey = Survey::default();
-        let mut merge = recorded.merge(Position(0));
-        loop {
-            match merge.next() {
-                Some(Ok(stored)) => survey.add(&recorded, &stored),
+        let all = Position(u64::MAX);
+        match captured::head(&recorded)? {
+            Some(head) => match Self::read(recorded.clone(), head, all)? {
+                Some(order) => Ok(order),
+                None => Self::anew(recorded, all),
+            },
+            None => Self::anew(recorded, all),
+        }
+    }
+
+    /// Without what the journal keeps of the order.
+    fn anew(recorded: Recorded, through: Position) -> Result<Self, PlayError> {
+        let order = Self::read(recorded, Head::default(), through)?;
+        order.ok_or(PlayError::TooLong { max: PLACES_MAX })
+    }
+
+    /// `None`: a part that the head names is not there.
+    fn read(recorded: Recorded, head: Head, through: Position) -> Result<Option<Self>, PlayError> {
+        let before = head.survey.clocks();
+        let mut order = Self {
+            recorded,
+            through: head.through,
+            clocks: head.survey.clocks(),
+            survey: head.survey,
+            parts: head.parts,
+            at_hand: None,
+            before_tail: head.count,
+            tail: Vec::new(),
+            bounds: (EngineTime(0), head.ends_at),
+            next: 0,
+            shelf: Shelf::default(),
+        };
+        let mut places = order.newer(through)?;
+        order.clocks = order.survey.clocks();
+        let since = places.iter().map(|place| order.clocks.at(place));
+        let since = since.chain(order.clocks.moved_since(&before)).min();
+        if let Some(since) = since
+            && !order.reopen(since, &mut places)?
+        {
+            return Ok(None);
+        }
+        let moments = places
+            .into_iter()
+            .map(|place| (order.clocks.at(&place), place));
+        order.tail = moments.collect();
+        order.tail.sort_unstable();
+        let first = order.parts.first().map(|part| part.starts_at);
+        let tail = order.tail.first().zip(order.tail.last());
+        if let Some(((starts, _), (ends, _))) = tail {
+            order.bounds = (first.unwrap_or(*starts).min(*starts), *ends);
+        } else if let Some(first) = first {
+            order.bounds.0 = first;
+        }
+        Ok(Some(order))
+    }
+
+    /// The places of the records behind those that are known, through `through`.
+    fn newer(&mut self, through: Position) -> Result<Vec<Place>, PlayError> {
+        let mut places = Vec::new();
+        for stored in self.recorded.merge(self.through) {
+            match stored {
+                Ok(stored) if stored.position > through => break,
+                Ok(stored) => {
+                    self.through = stored.position;
+                    places.extend(self.survey.add(&self.recorded, &stored));
+                }
                 // As good as one that was never there.
-                Some(Err(ReadError::Record { .. })) => {}
-                Some(Err(error)) => return Err(error.into()),
-                None => break,
+                Err(ReadError::Record { .. }) => {}
+                Err(error) => return Err(error.into()),
             }
-            if survey.places.len() > PLACES_MAX {
+            if places.len() > PLACES_MAX {
                 return Err(PlayError::TooLong { max: PLACES_MAX });
             }
         }
-        Ok(Self {
-            recorded,
-            places: survey.ordered(),
-            next: 0,
-            shelf: Shelf::default(),
-        })
+        Ok(places)
+    }
+
+    /// Something is new from `since` on: parts behind it are kept no longer, and
+    /// the places from the last one on belong to the tail. `false`: one is missing.
+    fn reopen(&mut self, since: EngineTime, places: &mut Vec<Place>) -> Result<bool, ReadError> {
+        let hold = self.parts.partition_point(|part| part.starts_at < since);
+        let last = hold.max(1).saturating_sub(1);
+        for number in last..self.parts.len() {
+            let Some(row) = self.row(number)? else {
+                return Ok(false);
+            };
+            places.extend(row.places);
+        }
+        if let Some(part) = self.parts.get(last) {
+            self.before_tail = part.first;
+        }
+        self.parts.truncate(hold.max(1));
+        Ok(true)
+    }
+
+    fn row(&self, number: usize) -> Result<Option<Row>, ReadError> {
+        let part = self.parts.get(number);
+        part.map_or(Ok(None), |part| captured::row(&self.recorded, number, part))
+    }
+
+    /// The place with this number.
+    fn moment(&mut self, number: u64) -> Result<Option<Moment>, ReadError> {
+        let within = |first: u64| usize::try_from(number.saturating_sub(first)).ok();
+        if number >= self.before_tail {
+            let index = within(self.before_tail);
+            return Ok(index.and_then(|index| self.tail.get(index)).copied());
+        }
+        let behind = self.parts.partition_point(|part| part.first <= number);
+        let index = behind.saturating_sub(1);
+        if self
+            .at_hand
+            .as_ref()
+            .is_none_or(|(at_hand, _)| *at_hand != index)
+        {
+            let Some(row) = self.row(index)? else {
+                self.forget_parts()?;
+                return self.moment(number);
+            };
+            let moments = row.places.into_iter();
+            let moments = moments.map(|place| (self.clocks.at(&place), place));
+            self.at_hand = Some((index, moments.collect()));
+        }
+        let first = self.parts.get(index).map_or(0, |part| part.first);
+        let moments = self.at_hand.as_ref().map(|(_, moments)| moments);
+        let moment = moments.and_then(|moments| moments.get(within(first)?));
+        Ok(moment.copied())
+    }
+
+    /// A part was damaged or written anew since: the same order comes of the records.
+    fn forget_parts(&mut self) -> Result<(), ReadError> {
+        let order = match Self::anew(self.recorded.clone(), self.through) {
+            Ok(order) => order,
+            Err(PlayError::Read(error)) => return Err(error),
+            Err(error) => return Err(ReadError::Store(error.to_string().into())),
+        };
+        *self = Self {
+            next: self.next,
+            ..order
+        };
+        Ok(())
     }
 
     /// The record as it would have been.
@@ -99,6 +204,37 @@ impl DeviceOrder {
             without_link(frame);
         }
         taken
+    }
+
+    /// The record of this moment; `None`: it does not read any more.
+    pub(crate) fn take(&mut self, (at, place): Moment) -> Result<Option<Taken>, ReadError> {
+        let stored = self.shelf.read(&self.recorded, place.position)?;
+        Ok(stored.map(|stored| self.corrected(&stored, at)))
+    }
+
+    /// Nothing came that the journal does not keep.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.tail.is_empty()
+    }
+
+    /// What the journal does not keep yet: the parts that stay, the tail, and the course
+    /// at its start; see [`captured::keep`].
+    pub(crate) fn unkept(&mut self) -> Result<(Head, Vec<Moment>, Course), ReadError> {
+        let last = self.parts.len().checked_sub(1);
+        let row = last.map_or(Ok(None), |last| self.row(last))?;
+        let course = row.and_then(|row| row.course(&self.recorded));
+        if course.is_none() && last.is_some() {
+            self.forget_parts()?;
+        }
+        let head = Head {
+            through: self.through,
+            survey: self.survey.clone(),
+            parts: self.parts.clone(),
+            count: self.before_tail,
+            ends_at: self.bounds.1,
+        };
+        let course = course.unwrap_or_else(|| Course::new(self.directory()));
+        Ok((head, std::mem::take(&mut self.tail), course))
     }
 }
 
@@ -118,11 +254,10 @@ fn without_link(frame: &mut Frame) {
 
 impl Source for DeviceOrder {
     fn next(&mut self) -> Result<Option<Taken>, ReadError> {
-        while let Some(place) = self.places.get(self.next).copied() {
+        while let Some(moment) = self.moment(self.next)? {
             self.next = self.next.saturating_add(1);
-            if let Some(stored) = self.shelf.read(&self.recorded, place)? {
-                let mut taken = self.corrected(&stored, place.at);
-                taken.place = u64::try_from(self.next).unwrap_or(u64::MAX);
+            if let Some(mut taken) = self.take(moment)? {
+                taken.place = self.next;
                 return Ok(Some(taken));
             }
         }
@@ -130,7 +265,7 @@ impl Source for DeviceOrder {
     }
 
     fn seek(&mut self, after: u64) {
-        self.next = usize::try_from(after).unwrap_or(usize::MAX);
+        self.next = after;
     }
 
     fn refresh(&mut self) -> Result<(), ReadError> {
@@ -138,183 +273,21 @@ impl Source for DeviceOrder {
     }
 
     fn bounds(&self) -> (EngineTime, EngineTime) {
-        let at = |place: Option<&Place>| place.map_or(EngineTime(0), |place| place.at);
-        (at(self.places.first()), at(self.places.last()))
+        self.bounds
     }
 
-    fn stored(&self, _: EngineTime) -> Result<Option<(u64, Course)>, ReadError> {
-        Ok(None)
+    fn stored(&self, by: EngineTime) -> Result<Option<(u64, Course)>, ReadError> {
+        let known = self.parts.partition_point(|part| part.course_at <= by);
+        let Some(number) = known.checked_sub(1) else {
+            return Ok(None);
+        };
+        let first = self.parts.get(number).map_or(0, |part| part.first);
+        let row = self.row(number)?.filter(|_| first > 0);
+        let course = row.and_then(|row| row.course(&self.recorded));
+        Ok(course.map(|course| (first, course)))
     }
 
     fn directory(&self) -> Directory {
         self.recorded.directory.clone()
-    }
-}
-
-/// What there is, before its moments are known.
-#[derive(Default)]
-struct Survey {
-    /// Their time is the monotonic clock's where there is a life.
-    places: Vec<Place>,
-    lives: BTreeMap<Life, (u32, Clock)>,
-    seen: BTreeMap<StreamKey, RangeSet>,
-}
-
-impl Survey {
-    fn add(&mut self, recorded: &Recorded, stored: &Stored) {
-        let member = recorded
-            .members
-            .iter()
-            .position(|id| *id == stored.transfer);
-        let Some(member) = member.and_then(|index| u16::try_from(index).ok()) else {
-            return;
-        };
-        let Record { entry, .. } = recorded.decode(stored);
-        let mut place = Place {
-            at: stored.at,
-            life: None,
-            stream: None,
-            sequence: 0,
-            position: stored.position,
-            member,
-        };
-        match entry {
-            Entry::Frame {
-                gateway,
-                lane,
-                frame,
-                ..
-            } => {
-                let header = &frame.header;
-                let Some(life) = self.frame(gateway, lane, header, stored.at) else {
-                    return;
-                };
-                place.life = Some(life);
-                place.at = EngineTime(header.monotonic.0);
-                place.stream = Some(header.stream);
-                place.sequence = header.sequence;
-            }
-            Entry::Registry { action, .. } if stored.transfer == recorded.transfer => {
-                match action {
-                    RegistryAction::JoinInto(_) | RegistryAction::Alert { .. } => return,
-                    RegistryAction::Put(_)
-                    | RegistryAction::HandOverTo(_)
-                    | RegistryAction::SetBaseline { .. }
-                    | RegistryAction::NoteToCrew(_)
-                    | RegistryAction::ReadNotes { .. }
-                    | RegistryAction::Close
-                    | RegistryAction::Reopen
-                    | RegistryAction::SetLimits { .. }
-                    | RegistryAction::AutoLimits { .. } => {}
-                }
-            }
-            Entry::RuleBook { .. } if stored.transfer == recorded.transfer => {}
-            Entry::Registry { .. }
-            | Entry::Presence { .. }
-            | Entry::Unrecorded(_)
-            | Entry::Rejected { .. }
-            | Entry::RuleBook { .. }
-            | Entry::Poisoned { .. } => return,
-        }
-        self.places.push(place);
-    }
-
-    /// The life of a frame that was not seen before.
-    fn frame(
-        &mut self,
-        gateway: GatewayId,
-        lane: Lane,
-        header: &Header,
-        at: EngineTime,
-    ) -> Option<u32> {
-        let key = StreamKey {
-            gateway: gateway.clone(),
-            epoch: header.epoch,
-            stream: header.stream,
-        };
-        let sequences = self.seen.entry(key).or_default();
-        if !sequences.insert(header.sequence, header.sequence) {
-            return None;
-        }
-        let number = u32::try_from(self.lives.len()).unwrap_or(u32::MAX);
-        let ahead = header.clocks.and_then(|clocks| clocks.gateway);
-        let ahead = ahead.map_or(0, |gateway| gateway.offset.0);
-        let life = self.lives.entry((gateway, header.epoch, header.boot));
-        let (number, clock) = life.or_insert_with(|| {
-            let wall = header.captured_at.0.saturating_sub(ahead);
-            let stated = wall.saturating_sub(header.monotonic.0);
-            let shortest = None;
-            (number, Clock { shortest, stated })
-        });
-        if lane == Lane::Live {
-            let took = at.0.saturating_sub(header.monotonic.0);
-            clock.shortest = Some(clock.shortest.map_or(took, |least| least.min(took)));
-        }
-        Some(*number)
-    }
-
-    fn ordered(mut self) -> Vec<Place> {
-        let clocks: BTreeMap<u32, Clock> = self.lives.into_values().collect();
-        for place in &mut self.places {
-            if let Some(clock) = place.life.and_then(|life| clocks.get(&life)) {
-                let shift = clock.shortest.unwrap_or(clock.stated);
-                place.at = place.at.plus(Span(shift));
-            }
-        }
-        self.places.sort_unstable();
-        self.places
-    }
-}
-
-/// Reads records that lie nearly in order: what was read past is kept for a while.
-#[derive(Default)]
-struct Shelf {
-    scan: Option<(u16, Scan)>,
-    /// The last position that the scan gave.
-    at: Position,
-    kept: BTreeMap<Position, Stored>,
-}
-
-impl Shelf {
-    fn read(&mut self, recorded: &Recorded, place: Place) -> Result<Option<Stored>, ReadError> {
-        if let Some(stored) = self.kept.remove(&place.position) {
-            return Ok(Some(stored));
-        }
-        let ahead = place.position.0.checked_sub(self.at.0);
-        let near = ahead.is_some_and(|ahead| (1..=PAST_MAX).contains(&ahead));
-        let there = self
-            .scan
-            .as_ref()
-            .is_some_and(|(of, _)| *of == place.member);
-        if !near || !there {
-            let Some(member) = recorded.members.get(usize::from(place.member)) else {
-                return Ok(None);
-            };
-            self.at = Position(place.position.0.saturating_sub(1));
-            let scan = recorded.reader.scan(member, Classes::All, self.at);
-            self.scan = Some((place.member, scan));
-        }
-        while self.at < place.position {
-            let Some(next) = self.scan.as_mut().and_then(|(_, scan)| scan.next()) else {
-                return Ok(None);
-            };
-            let stored = match next {
-                Ok(stored) => stored,
-                Err(ReadError::Record { position, .. }) => {
-                    self.at = position;
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
-            self.at = stored.position;
-            if stored.position == place.position {
-                return Ok(Some(stored));
-            }
-            self.kept.insert(stored.position, stored);
-            if self.kept.len() > KEPT_MAX {
-                self.kept.pop_first();
-            }
-        }
-        Ok(None)
     }
 }

@@ -67,6 +67,11 @@ impl Recorded {
         })
     }
 
+    /// Poisoned records of the journal.
+    pub(crate) fn poisoned(&self) -> usize {
+        self.poisons.len()
+    }
+
     pub(crate) fn merge(&self, after: Position) -> Merge {
         let starts = self.members.iter().map(|member| (member.clone(), after));
         self.reader.merge(&starts.collect::<Vec<_>>())
