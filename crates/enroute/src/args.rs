@@ -10,7 +10,9 @@ mod report;
 mod rules;
 mod typed;
 
-pub(crate) use bench::{BenchArgs, BenchKind, EngineArgs, RecordingsBenchArgs, RestartArgs};
+pub(crate) use bench::{
+    BenchArgs, BenchKind, BytesArgs, EngineArgs, RecordingsBenchArgs, RestartArgs,
+};
 pub(crate) use certs::CertsArgs;
 use clap::{Args, Parser, Subcommand};
 pub(crate) use export::{ExportArgs, FormatArg};

@@ -10,6 +10,7 @@
 mod day;
 mod engine;
 mod recordings;
+mod wire;
 
 use crate::args::{BenchArgs, BenchKind, RestartArgs};
 use crate::clock::SystemClock;
@@ -60,6 +61,7 @@ pub(crate) async fn run(args: BenchArgs, log: Option<&str>) -> Result<ExitCode> 
     match args.kind {
         BenchKind::Restart(args) => restart(&args).await?,
         BenchKind::Engine(args) => engine::run(&args)?,
+        BenchKind::Bytes(args) => wire::run(&args)?,
         BenchKind::Recordings(args) => recordings::run(&args).await?,
     }
     Ok(ExitCode::SUCCESS)

@@ -12,6 +12,7 @@ Examples:
   enroute bench restart --transfers 1000
   enroute bench restart --transfers 200 --waveforms --json
   enroute bench recordings --hours 24
+  enroute bench bytes --record ../recordings/mimicdb-037/03700181
 
 Exit codes: 0 measured; 1 the disk or the journal failed; 2 wrong arguments.")]
 pub(crate) struct BenchArgs {
@@ -29,6 +30,19 @@ pub(crate) enum BenchKind {
     Engine(EngineArgs),
     /// Listing, seeking, re-evaluating and exporting one long recording
     Recordings(RecordingsBenchArgs),
+    /// Bytes on the wire, beside FHIR, HL7 v2, Sparkplug B and bare integers
+    Bytes(BytesArgs),
+}
+
+/// What is sent.
+#[derive(Debug, Args)]
+pub(crate) struct BytesArgs {
+    /// Waveforms of this WFDB record, the path without `.hea`, instead of the simulator's
+    #[arg(long, value_name = "RECORD")]
+    pub(crate) record: Option<PathBuf>,
+    /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// The journal to come back from.
