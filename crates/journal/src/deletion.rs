@@ -11,6 +11,9 @@
 //! rows. The list of transfers keeps the id and its first position: what other
 //! records say of it (a short code, a join) means what it meant. A record that comes
 //! for it later lies behind the row's position and is there like any other.
+//!
+//! So many are remembered ([`crate::Options::deleted_max`]); of more, those that were
+//! deleted first are forgotten when the journal is opened.
 
 use crate::error::{Failure, OpenError, ReadError};
 use crate::head;
@@ -114,6 +117,51 @@ fn row_value(through: Position, purged: Position, bytes: &[u8]) -> Vec<u8> {
     payload.extend_from_slice(&purged.0.to_be_bytes());
     payload.extend_from_slice(bytes);
     head::seal_plain(&payload)
+}
+
+impl Spaces {
+    /// Forgets that transfers were deleted of which nothing is left on the disk, those
+    /// deleted first, until `max` are remembered; and that they ever were. Only before
+    /// anything is committed: nobody may know them then.
+    pub(crate) fn forget(&self, max: usize) -> Result<(), Failure> {
+        let mut rows = self
+            .gone
+            .rows
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let excess = rows.len().saturating_sub(max);
+        if excess == 0 {
+            return Ok(());
+        }
+        let mut oldest: Vec<_> = rows
+            .iter()
+            .map(|(id, row)| (row.through, id.clone()))
+            .collect();
+        oldest.sort_unstable();
+        let mut batch = self.tables.batch();
+        for (_, transfer) in oldest.into_iter().take(excess) {
+            if self.holds(&transfer) {
+                continue;
+            }
+            batch.remove(&self.tables.deleted, transfer.as_str());
+            batch.remove(&self.tables.transfers, transfer.as_str());
+            rows.remove(&transfer);
+        }
+        store::commit(batch, PersistMode::Buffer)
+    }
+
+    /// Whether the disk has a record of `transfer`, deleted or not.
+    fn holds(&self, transfer: &TransferId) -> bool {
+        let all = keys::numbered(transfer, 0)..=keys::numbered(transfer, u64::MAX);
+        let slices = self.slices.list();
+        let mut spaces = slices
+            .iter()
+            .flat_map(|slice| [&slice.vitals, &slice.waveforms]);
+        spaces.any(|space| {
+            let mut rows = space.iter().flat_map(|space| space.range(all.clone()));
+            rows.next().is_some()
+        })
+    }
 }
 
 impl Side {

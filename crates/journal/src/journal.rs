@@ -191,6 +191,9 @@ impl Journal {
         let spaces = Spaces::open(dir, slice_us)?;
         let (incarnation, slice_us) = (spaces.tables.incarnation, spaces.tables.slice_us);
         let last = spaces.tables.last(dir)?;
+        if let Err(failure) = spaces.forget(options.deleted_max) {
+            tracing::warn!(%failure, "what was deleted long ago is still remembered");
+        }
         let known = known(dir, &spaces)?;
         let durable = last.map_or(Position(0), |(position, _)| position);
         let shared = Arc::new(Shared::new(spaces, durable));

@@ -17,6 +17,7 @@
 //! | room on the disk to go on after a failure | 16 MiB | tried again, at first after 1 s, then at most 5 s apart |
 //! | write-ahead files | some 200 MiB | the store flushes the oldest tables |
 //! | transfers | one id each in memory, deleted ones too | – |
+//! | deleted transfers that are remembered | 100,000 when the journal is opened | those deleted first are forgotten, once their records are off the disk |
 //! | [`Reader::merge`] | one record and two blocks in memory per transfer | – |
 //! | slice of the journal | one day of engine time, two keyspaces of 45 KB memory | – |
 //! | slice of the log | 4 MiB written, one keyspace | the next is begun (some 5 ms) |

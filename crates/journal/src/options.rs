@@ -42,6 +42,10 @@ pub struct Options {
     /// Engine time per slice. Fixed when the journal is created; later ignored.
     /// Default one day.
     pub slice: Span,
+    /// Deleted transfers that are remembered over an opening. Default 100,000: at a
+    /// hundred transfers a day, for longer than any gateway keeps frames of them on
+    /// board; some 30 MB on the disk.
+    pub deleted_max: usize,
     /// Is told of each commit. Default none.
     pub meter: Option<Arc<dyn Meter>>,
 }
@@ -58,6 +62,7 @@ impl Default for Options {
             repair_after: Duration::from_secs(1),
             before_commit: None,
             slice: Span::from_secs(24 * 60 * 60),
+            deleted_max: 100_000,
             meter: None,
         }
     }

@@ -150,6 +150,56 @@ fn a_reader_that_stands_in_a_dropped_slice_reads_on() {
     journal.close().unwrap();
 }
 
+#[test]
+fn of_many_deletions_the_last_are_remembered() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = filled(dir.path());
+    let third = vec![record(3, Class::Vitals, 9 * SLICE, "x")];
+    wait(journal.appender().append(third)).unwrap();
+    let side = journal.side();
+    // Deleted in this order; one of them is there again.
+    for transfer in [2, 1, 3] {
+        side.delete(&[tx(transfer)], journal.last_position(), b"")
+            .unwrap();
+        if transfer == 2 {
+            let back = vec![record(2, Class::Vitals, 9 * SLICE, "again")];
+            wait(journal.appender().append(back)).unwrap();
+        }
+    }
+    journal.close().unwrap();
+    let reopened = |deleted_max| {
+        let options = Options {
+            deleted_max,
+            ..options()
+        };
+        let (journal, tail) = Journal::open(dir.path(), options).unwrap();
+        drop(tail);
+        journal
+    };
+    let remembered = |journal: &Journal| -> Vec<_> {
+        let deleted = journal.reader().deleted().unwrap();
+        deleted.into_iter().map(|one| one.transfer).collect()
+    };
+    // Nothing is off the disk yet.
+    let journal = reopened(1);
+    assert_eq!(remembered(&journal), [tx(1), tx(2), tx(3)]);
+    journal.side().purge().unwrap();
+    journal.close().unwrap();
+    let journal = reopened(1);
+    assert_eq!(remembered(&journal), [tx(2), tx(3)], "2 is there again");
+    let transfers = journal.reader().transfers().unwrap();
+    let transfers: Vec<_> = transfers.into_iter().map(|(id, _)| id).collect();
+    assert_eq!(transfers, [tx(2), tx(3)]);
+    assert_eq!(scanned(&journal.reader(), 2).len(), 1);
+    // Who comes back after that is new.
+    let late = vec![record(1, Class::Vitals, 9 * SLICE, "late")];
+    let late = wait(journal.appender().append(late)).unwrap();
+    let first = (tx(1), late);
+    assert!(journal.reader().transfers().unwrap().contains(&first));
+    journal.close().unwrap();
+    assert!(reopened(3).reader().transfers().unwrap().contains(&first));
+}
+
 fn disk_bytes(dir: &Path) -> u64 {
     let entries = std::fs::read_dir(dir).unwrap().map(Result::unwrap);
     let bytes = entries.map(|entry| match entry.metadata() {

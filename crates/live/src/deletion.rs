@@ -90,7 +90,16 @@ pub enum DeleteError {
     NotRecorded,
 }
 
+/// Where nothing was recorded for longer than this, age goes on by this much only.
+const SILENT_MAX: Span = Span::from_secs(7 * 24 * 60 * 60);
+
 /// How long recordings are kept. The default keeps all.
+///
+/// Age is engine time since the last record, but believed only where recordings bear
+/// witness to it: a stretch in which nothing was recorded counts as a week at the most,
+/// and as a quarter of `age`. So a server whose clock is years ahead when it starts
+/// takes nobody's recordings away: they age on with what is recorded from then on.
+/// Where little is recorded they are kept longer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Retention {
     /// Since their last record.
@@ -119,11 +128,13 @@ impl Retention {
             .iter()
             .fold(0u64, |sum, one| sum.saturating_add(one.bytes));
         let mut excess = total.saturating_sub(self.bytes_max.unwrap_or(u64::MAX));
-        kept.retain(|one| one.closed);
         kept.sort_by(|a, b| (a.last_at, &a.transfer).cmp(&(b.last_at, &b.transfer)));
+        let is_old = self.old(now, &kept);
+        let closed = kept.into_iter().zip(is_old);
+        let closed = closed.filter(|(one, _)| one.closed);
         let mut due = Vec::new();
-        for one in kept.into_iter().take(AT_ONCE) {
-            let reason = if self.age.is_some_and(|age| now.since(one.last_at) >= age) {
+        for (one, is_old) in closed.take(AT_ONCE) {
+            let reason = if is_old {
                 v1::DeletionReason::Age
             } else if excess > 0 {
                 v1::DeletionReason::Size
@@ -134,6 +145,23 @@ impl Retention {
             due.push((one.transfer, reason));
         }
         due
+    }
+
+    /// Which of these, in the order of their last records, are too old.
+    fn old(self, now: EngineTime, kept: &[Kept]) -> Vec<bool> {
+        let Some(limit) = self.age else {
+            return vec![false; kept.len()];
+        };
+        let silent_max = SILENT_MAX.min(limit.scaled(1, 4));
+        let (mut age, mut later) = (Span::ZERO, now);
+        let newest_first = kept.iter().rev().map(|one| {
+            let silent = later.since(one.last_at).clamp(Span::ZERO, silent_max);
+            (age, later) = (Span(age.0.saturating_add(silent.0)), one.last_at);
+            age >= limit
+        });
+        let mut old: Vec<_> = newest_first.collect();
+        old.reverse();
+        old
     }
 }
 
@@ -385,6 +413,14 @@ mod tests {
             last_at: EngineTime(now.0 - DAY.scaled(*age, 1).0),
             bytes: *bytes,
         });
+        // Something is recorded each day.
+        let others = (0..100).map(|day| Kept {
+            transfer: TransferId::new(&format!("tx-day-{day}")).unwrap(),
+            closed: false,
+            last_at: EngineTime(now.0 - DAY.scaled(day, 1).0),
+            bytes: 0,
+        });
+        let kept = kept.chain(others);
         let age = age.map(|days| DAY.scaled(days, 1));
         let due = Retention { age, bytes_max }.due(now, kept.collect());
         due.into_iter()
@@ -416,6 +452,36 @@ mod tests {
         assert_eq!(due(Some(91), None, &SOME), said(&[("tx-older", Age)]));
         let both = said(&[("tx-older", Age), ("tx-old", Age)]);
         assert_eq!(due(Some(2), None, &SOME), both);
+    }
+
+    /// Which of those go that were last heard so many days ago, at 30 days of age.
+    fn old(days: &[i64]) -> Vec<i64> {
+        let now = EngineTime(i64::MAX / 2);
+        let kept = days.iter().map(|day| Kept {
+            transfer: TransferId::new(&format!("tx-{day}")).unwrap(),
+            closed: true,
+            last_at: EngineTime(now.0 - DAY.scaled(*day, 1).0),
+            bytes: 0,
+        });
+        let month = Retention {
+            age: Some(DAY.scaled(30, 1)),
+            bytes_max: None,
+        };
+        let due = month.due(now, kept.collect());
+        let day = |(id, _): (TransferId, _)| id.as_str().trim_start_matches("tx-").parse();
+        due.into_iter().map(|one| day(one).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_clock_that_is_years_ahead_ages_nothing_out() {
+        // Nothing but the clock says that it was so long ago.
+        assert_eq!(old(&[9_000, 9_001, 9_020]), []);
+        // With what is recorded from then on, age goes on: 7 days of the 9,000, …
+        assert_eq!(old(&[0, 7, 14, 21, 9_020]), []);
+        // … so this one comes to 30.
+        assert_eq!(old(&[0, 7, 14, 21, 22, 9_020, 9_021]), [9_021]);
+        // A week without any transfer is believed.
+        assert_eq!(old(&[7, 14, 21, 28, 29, 30, 31]), [31, 30]);
     }
 
     #[test]
