@@ -16,8 +16,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which rooms each room may use; ARCHITECTURE.md has the same table.
-const MAY_USE: [(&str, &[&str]); 17] = [
+const MAY_USE: [(&str, &[&str]); 18] = [
     ("model", &[]),
+    ("access", &["model"]),
     ("alert", &["model"]),
     ("engine", &["alert", "model"]),
     ("journal", &["model"]),
@@ -34,11 +35,15 @@ const MAY_USE: [(&str, &[&str]); 17] = [
         "gateway",
         &["journal", "model", "mqtt", "tls", "wfdb", "wire"],
     ),
-    ("feed", &["journal", "live", "model", "tls", "wire"]),
+    (
+        "feed",
+        &["access", "journal", "live", "model", "tls", "wire"],
+    ),
     ("export", &["model", "wfdb", "wire"]),
     (
         "enroute",
         &[
+            "access",
             "alert",
             "broker",
             "console",

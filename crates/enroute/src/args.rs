@@ -8,6 +8,7 @@ mod import;
 mod replay;
 mod report;
 mod rules;
+mod token;
 mod typed;
 
 pub(crate) use bench::{
@@ -25,6 +26,7 @@ pub(crate) use rules::{BaselineArgs, LimitsArgs, RulesAction, RulesArgs};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+pub(crate) use token::{TokenAction, TokenArgs, TokenRole, WantedToken};
 pub(crate) use typed::{Age, Grams, LegArg, PlaceArg};
 use typed::{leg, weight};
 
@@ -42,7 +44,8 @@ use typed::{leg, weight};
     after_help = "Start with: enroute demo\n\n\
         A server with TLS (--server https://HOST:PORT) needs ENROUTE_TLS_AUTHORITY in the\n\
         environment, the PEM file of whom to trust; where it asks for a certificate also\n\
-        ENROUTE_TLS_CERTIFICATE and ENROUTE_TLS_KEY.\n\n\
+        ENROUTE_TLS_CERTIFICATE and ENROUTE_TLS_KEY. One that asks for a token takes it from\n\
+        ENROUTE_TOKEN, or from the file that ENROUTE_TOKEN_FILE names.\n\n\
         Exit codes: 0 done; 1 failed, the last line says why; 2 wrong arguments or\n\
         configuration; 3 the command's check found a difference (demo, reevaluate,\n\
         recordings verify)."
@@ -88,6 +91,8 @@ pub(crate) enum Command {
     Import(ImportArgs),
     /// Make certificates for a server, gateways and viewers
     Certs(CertsArgs),
+    /// Make, list and revoke tokens for people and programs
+    Token(TokenArgs),
     /// Measure this build on this machine
     #[command(hide = true)]
     Bench(BenchArgs),

@@ -10,6 +10,9 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tonic::Code;
+use tonic::metadata::AsciiMetadataValue;
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
 /// A heartbeat comes each second; without a word for this long the stream is
@@ -27,6 +30,63 @@ pub(crate) const CERTIFICATE: &str = "ENROUTE_TLS_CERTIFICATE";
 /// PEM file of that one's private key.
 pub(crate) const KEY: &str = "ENROUTE_TLS_KEY";
 
+/// The token to show to a server that asks for one.
+pub(crate) const TOKEN: &str = "ENROUTE_TOKEN";
+/// A file that holds it.
+pub(crate) const TOKEN_FILE: &str = "ENROUTE_TOKEN_FILE";
+
+/// A connection on which every call shows the token.
+pub(crate) type Wire = InterceptedService<Channel, Bearer>;
+
+/// Writes the token into a call.
+#[derive(Clone, Debug)]
+pub(crate) struct Bearer(Option<AsciiMetadataValue>);
+
+impl Interceptor for Bearer {
+    fn call(
+        &mut self,
+        mut request: tonic::Request<()>,
+    ) -> Result<tonic::Request<()>, tonic::Status> {
+        if let Some(value) = &self.0 {
+            request
+                .metadata_mut()
+                .insert("authorization", value.clone());
+        }
+        Ok(request)
+    }
+}
+
+/// Where a server is, and what is shown there.
+#[derive(Clone, Debug)]
+pub(crate) struct Address {
+    endpoint: Endpoint,
+    bearer: Bearer,
+}
+
+impl Address {
+    /// Connects.
+    ///
+    /// # Errors
+    /// When nobody is there.
+    pub(crate) async fn connect(&self) -> Result<Wire, tonic::transport::Error> {
+        let channel = self.endpoint.connect().await?;
+        Ok(InterceptedService::new(channel, self.bearer.clone()))
+    }
+
+    /// Connects with the first call.
+    pub(crate) fn connect_lazy(&self) -> Wire {
+        InterceptedService::new(self.endpoint.connect_lazy(), self.bearer.clone())
+    }
+
+    /// Each call has to be answered within this time.
+    pub(crate) fn timeout(self, within: Duration) -> Self {
+        Self {
+            endpoint: self.endpoint.timeout(within),
+            ..self
+        }
+    }
+}
+
 /// What a followed stream says.
 #[derive(Debug)]
 pub(crate) enum Heard {
@@ -39,7 +99,7 @@ pub(crate) enum Heard {
 }
 
 /// Reads `https://HOST:PORT`, `http://HOST:PORT`, or `HOST:PORT`, which is http.
-pub(crate) fn endpoint(server: &str) -> Result<Endpoint> {
+pub(crate) fn endpoint(server: &str) -> Result<Address> {
     let url = if server.contains("://") {
         server.to_owned()
     } else {
@@ -52,12 +112,31 @@ pub(crate) fn endpoint(server: &str) -> Result<Endpoint> {
     }
     let is_tls = url.starts_with("https://");
     let mut endpoint = Endpoint::from_shared(url).with_context(form)?;
+    let bearer = Bearer(token()?);
+    let is_near = { endpoint.uri().host() }.is_some_and(crate::config::server::is_this_machine);
+    if bearer.0.is_some() && !is_tls && !is_near {
+        bail!("{server}: a token is shown over TLS only: use https://HOST:PORT");
+    }
     if is_tls {
         endpoint = endpoint.tls_config(trust()?)?;
     }
-    Ok(endpoint
+    let endpoint = endpoint
         .connect_timeout(Duration::from_secs(3))
-        .tcp_nodelay(true))
+        .tcp_nodelay(true);
+    Ok(Address { endpoint, bearer })
+}
+
+/// The token, as the header has it.
+fn token() -> Result<Option<AsciiMetadataValue>> {
+    let token = match (std::env::var(TOKEN), named_file(TOKEN_FILE)?) {
+        (Ok(token), _) => token,
+        (Err(_), Some(bytes)) => String::from_utf8_lossy(&bytes).into_owned(),
+        (Err(_), None) => return Ok(None),
+    };
+    let value = format!("Bearer {}", token.trim()).parse::<AsciiMetadataValue>();
+    let mut value = value.with_context(|| format!("{TOKEN}: is no token"))?;
+    value.set_sensitive(true);
+    Ok(Some(value))
 }
 
 /// Whom to trust and what to show, from the environment, so that it is said once and
@@ -126,7 +205,7 @@ pub(crate) fn named(states: Vec<v1::TransferState>, named: &str) -> Result<v1::T
 /// last token. The channel is bounded: a viewer that falls behind holds the
 /// stream back, and the server conflates.
 pub(crate) async fn follow(
-    endpoint: Endpoint,
+    endpoint: Address,
     mut request: v1::WatchRequest,
     to: mpsc::Sender<Heard>,
 ) {
@@ -158,15 +237,14 @@ enum Ended {
 }
 
 async fn once(
-    endpoint: &Endpoint,
+    endpoint: &Address,
     request: &mut v1::WatchRequest,
     to: &mpsc::Sender<Heard>,
     pause: &mut Duration,
     answered: &mut bool,
 ) -> Ended {
-    let channel: Channel = match endpoint.connect().await {
-        Ok(channel) => channel,
-        Err(_) => return Ended::Lost("not reached (is it running there?)".into()),
+    let Ok(channel) = endpoint.connect().await else {
+        return Ended::Lost("not reached (is it running there?)".into());
     };
     let mut client = LiveClient::new(channel).max_decoding_message_size(RESPONSE_BYTES_MAX);
     let opened = timeout(WORD_WITHIN, client.watch(request.clone())).await;
@@ -199,7 +277,11 @@ async fn once(
 )]
 fn refused_or_lost(status: &tonic::Status, answered: bool) -> Ended {
     match status.code() {
-        Code::NotFound | Code::InvalidArgument | Code::PermissionDenied | Code::Unimplemented
+        Code::NotFound
+        | Code::InvalidArgument
+        | Code::PermissionDenied
+        | Code::Unauthenticated
+        | Code::Unimplemented
             if !answered =>
         {
             Ended::Refused(reason(status))

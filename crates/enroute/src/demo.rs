@@ -5,6 +5,7 @@ mod counting;
 mod summary;
 
 use crate::args::{DEFAULT_SERVER, DemoArgs, MQTT_PORT};
+use crate::client::Address;
 use crate::clock::SystemClock;
 use crate::config::server::BrokerAt;
 use crate::fleet::{self, Fleet, Ground, TakenIn, Vehicle};
@@ -29,7 +30,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use summary::{PerStream, Summary};
-use tonic::transport::Endpoint;
 
 /// How long the last frames may take to reach our own viewer.
 const SETTLE: Duration = Duration::from_secs(15);
@@ -76,7 +76,7 @@ struct Demo {
     server: Server,
     scenarios: Vec<Scenario>,
     counting: Counting,
-    endpoint: Endpoint,
+    endpoint: Address,
     fleet: Fleet,
 }
 
@@ -86,6 +86,7 @@ impl Demo {
         let usual = |port| fleet::free_addr(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
         let setup = Setup {
             protection: Protection::default(),
+            tokens: None,
             listen: args.listen.unwrap_or_else(|| usual(GRPC_PORT)),
             data: data.path().to_owned(),
             broker: BrokerAt::Embedded(usual(MQTT_PORT)),

@@ -4,6 +4,7 @@
 //!
 //! Not here: anything about patients, frames or alerts; the other crates own that.
 
+mod access;
 mod alerts;
 mod args;
 mod backup;
@@ -82,6 +83,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Simulate(args) => simulate::run(args, log).await,
         Command::Transfer(args) => transfer::run(args, log).await,
         Command::Certs(args) => certs::run(&args),
+        Command::Token(args) => access::run(args),
         Command::Rules(args) => rules::run(args, log),
         Command::Watch(args) => watch::run(args, log).await,
     }

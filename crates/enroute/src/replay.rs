@@ -6,6 +6,7 @@ mod app;
 mod terminal;
 
 use crate::args::{From, Order, ReplayArgs, Speed};
+use crate::client::Wire;
 use crate::client::{self, RESPONSE_BYTES_MAX};
 use crate::log::{self, Screen};
 use crate::stop::{self, Stop};
@@ -18,10 +19,9 @@ use serde_json::{Value, json};
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use tonic::Streaming;
-use tonic::transport::Channel;
 
 /// A client of the replay service.
-pub(crate) type Client = ReplayClient<Channel>;
+pub(crate) type Client = ReplayClient<Wire>;
 
 /// Runs the command.
 pub(crate) async fn run(args: ReplayArgs, log: Option<&str>) -> Result<ExitCode> {

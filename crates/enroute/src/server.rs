@@ -11,12 +11,13 @@ use crate::metrics::server::ServerMetrics;
 use crate::protection::{self, OwnTopics, Protection};
 use crate::reevaluate::journal_dir;
 use crate::rules::keeper::{self, Keeper};
-use crate::{healthz, intake, recordings};
+use crate::{access, healthz, intake, recordings};
 use anyhow::{Context, Result, anyhow};
 use axum::routing::get;
+use enroute_access::Tokens;
 use enroute_broker::Broker;
 use enroute_engine::StreamReceipt;
-use enroute_feed::{Feed, ServeError};
+use enroute_feed::{Feed, Gate, ServeError};
 use enroute_ingest::{Admits, Ingest, Parts, Quarantine};
 use enroute_journal::{Journal, Meter};
 use enroute_live::{Commands, Health, Latency, Live, Notes, Receipts, Retention};
@@ -25,11 +26,11 @@ use enroute_model::time::{Clock, EngineTime};
 use enroute_mqtt::Credentials;
 use enroute_wire::v1;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 /// Receipts and commands between live view and ingest. When full, the live view
@@ -60,6 +61,8 @@ pub(crate) struct Setup {
     pub(crate) rules: Option<PathBuf>,
     /// Certificates.
     pub(crate) protection: Protection,
+    /// The file of tokens; `None`: nobody is asked for one.
+    pub(crate) tokens: Option<PathBuf>,
     /// How long its recordings are kept.
     pub(crate) retention: Retention,
 }
@@ -85,6 +88,7 @@ impl Setup {
             connections_max: *config.limits.connections_max.get_ref(),
             commit_interval: Duration::from_millis(*config.limits.commit_interval_ms.get_ref()),
             rules: config.rules.dir.as_ref().map(|dir| dir.get_ref().clone()),
+            tokens: config.access.as_ref().map(|access| access.tokens.clone()),
             retention: config.recordings.retention(),
         })
     }
@@ -107,7 +111,7 @@ pub(crate) struct Server {
     journal: Journal,
     feed: JoinHandle<Result<(), ServeError>>,
     close_feed: oneshot::Sender<()>,
-    words: [JoinHandle<()>; 7],
+    words: [JoinHandle<()>; 8],
 }
 
 impl Server {
@@ -115,6 +119,7 @@ impl Server {
     pub(crate) async fn start(setup: Setup, clock: Arc<dyn Clock>) -> Result<Self> {
         // A wrong rule book and a damaged journal are said before any port opens.
         let book = keeper::first(setup.rules.as_deref())?;
+        let (gate, tokens) = gate(setup.tokens.as_deref())?;
         let times = Arc::new(ServerTimes::new(Arc::clone(&clock)));
         let (journal, tail) = open_journal(&setup, &times)?;
         let listener = TcpListener::bind(setup.listen)
@@ -123,13 +128,8 @@ impl Server {
         let listen = listener.local_addr()?;
         let broker = start_broker(&setup).await?;
         let acceptors = setup.protection.acceptors();
+        let options = live_options(&setup, &times);
         let broker_at = address(broker.as_ref(), setup.broker);
-        let options = enroute_live::Options {
-            viewers_max: setup.viewers_max,
-            transfers_max: setup.transfers_max,
-            latency: Some(Arc::clone(&times) as Arc<dyn Latency>),
-            ..enroute_live::Options::default()
-        };
         let started = Live::start(&journal, tail, Arc::clone(&clock), options).await?;
         let live = started.live;
         let book_counts = Arc::new(keeper::Counts::default());
@@ -180,6 +180,7 @@ impl Server {
             tokio::spawn(intake::log_refusals(Arc::clone(&stats))),
             tokio::spawn(keeper.run()),
             tokio::spawn(protection::keep(acceptors)),
+            tokio::spawn(keep_tokens(setup.tokens, tokens)),
             tokio::spawn(recordings::keep(live.clone(), setup.retention)),
         ];
         let quarantine = ingest.quarantine().clone();
@@ -193,11 +194,12 @@ impl Server {
             viewers_max: setup.viewers_max,
             publishes_max,
         };
-        let more = more(&live, Arc::clone(&stats), quarantine, quarantine_dir).route(
+        let feed = Feed::new(live.clone(), feed_options(setup.viewers_max)).guarded(gate);
+        let pages = service_pages(Arc::clone(&stats), quarantine, quarantine_dir).route(
             "/metrics",
             get(move || async move { metrics.scrape().await }),
         );
-        let feed = Feed::new(live.clone(), feed_options(setup.viewers_max));
+        let more = more(&live).merge(feed.service_pages(pages));
         let feed = tokio::spawn(feed.serve(listener, setup.protection.viewers, more, async {
             // An error is as good as the word: nobody is left to say it.
             drop(closing.await);
@@ -285,6 +287,15 @@ async fn close_port(mut feed: JoinHandle<Result<(), ServeError>>) -> Result<()> 
     Ok(())
 }
 
+fn live_options(setup: &Setup, times: &Arc<ServerTimes>) -> enroute_live::Options {
+    enroute_live::Options {
+        viewers_max: setup.viewers_max,
+        transfers_max: setup.transfers_max,
+        latency: Some(Arc::clone(times) as Arc<dyn Latency>),
+        ..enroute_live::Options::default()
+    }
+}
+
 fn open_journal(
     setup: &Setup,
     times: &Arc<ServerTimes>,
@@ -356,23 +367,40 @@ fn feed_options(viewers_max: usize) -> enroute_feed::Options {
     }
 }
 
-/// What the port serves besides gRPC.
-fn more(
-    live: &Live,
+/// Who is let in at the port for viewers, and what is told when that changes.
+fn gate(tokens: Option<&Path>) -> Result<(Gate, watch::Sender<Arc<Tokens>>)> {
+    let Some(file) = tokens else {
+        return Ok((Gate::default(), watch::Sender::default()));
+    };
+    let (sender, receiver) = watch::channel(Arc::new(access::read(file)?));
+    Ok((Gate::new(receiver), sender))
+}
+
+async fn keep_tokens(file: Option<PathBuf>, tokens: watch::Sender<Arc<Tokens>>) {
+    if let Some(file) = file {
+        access::keep(file, tokens).await;
+    }
+}
+
+/// What the port serves besides gRPC, to everybody.
+fn more(live: &Live) -> axum::Router {
+    let health = live.health();
+    front().route(
+        "/healthz",
+        get(move || async move { healthz::answer(&health.borrow()) }),
+    )
+}
+
+/// What it serves to those who may see how the service does.
+fn service_pages(
     stats: Arc<enroute_ingest::Stats>,
     quarantine: Quarantine,
     quarantine_dir: PathBuf,
 ) -> axum::Router {
-    let health = live.health();
-    front()
-        .route(
-            "/healthz",
-            get(move || async move { healthz::answer(&health.borrow()) }),
-        )
-        .route(
-            "/ingest",
-            get(move || async move { intake::page(&stats, &quarantine, &quarantine_dir) }),
-        )
+    axum::Router::new().route(
+        "/ingest",
+        get(move || async move { intake::page(&stats, &quarantine, &quarantine_dir) }),
+    )
 }
 
 /// What is at `/`: the console, where it was built in.

@@ -7,6 +7,7 @@ use crate::args::{
     Age, AlertArgs, BaselineArgs, Grams, InfoArgs, LegArg, LimitsArgs, PlaceArg, TransferAction,
     TransferArgs,
 };
+use crate::client::Wire;
 use crate::client::{self, RESPONSE_BYTES_MAX};
 use crate::log::{self, Screen};
 use crate::watch::{account, json, notes as thread, rules, words};
@@ -20,7 +21,6 @@ use enroute_wire::v1::registry_action::Action;
 use enroute_wire::v1::transfers_client::TransfersClient;
 use std::process::ExitCode;
 use std::time::Duration;
-use tonic::transport::Channel;
 
 /// Who registers simulated transfers.
 const SIMULATOR: &str = "simulator";
@@ -78,7 +78,7 @@ pub(crate) async fn put_all(server: &str, scenarios: &[Scenario]) -> Result<()> 
 /// A connection to a server.
 struct Server {
     name: String,
-    channel: Channel,
+    channel: Wire,
 }
 
 impl Server {

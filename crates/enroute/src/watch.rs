@@ -53,7 +53,7 @@ pub(crate) async fn run(args: WatchArgs, log: Option<&str>) -> Result<ExitCode> 
 }
 
 async fn lines(
-    endpoint: tonic::transport::Endpoint,
+    endpoint: client::Address,
     transfer: Option<String>,
     mut stop: stop::Stop,
 ) -> Result<ExitCode> {

@@ -1,5 +1,8 @@
 //! `enroute.v1.Admin`: the journal's copy.
 
+use crate::caller::{Caller, Concern};
+use crate::guarded::Guarded;
+use enroute_access::Action;
 use enroute_journal::Reader;
 use enroute_live::Live;
 use enroute_model::time::ServerTime;
@@ -7,7 +10,6 @@ use enroute_wire::v1;
 use enroute_wire::v1::admin_server::Admin as Service;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 /// Blocks between the reading thread and the HTTP/2 stream; the thread waits when
@@ -31,12 +33,14 @@ impl AdminService {
 
 #[tonic::async_trait]
 impl Service for AdminService {
-    type BackupStream = ReceiverStream<Result<v1::BackupResponse, Status>>;
+    type BackupStream = Guarded<v1::BackupResponse>;
 
     async fn backup(
         &self,
-        _: Request<v1::BackupRequest>,
+        request: Request<v1::BackupRequest>,
     ) -> Result<Response<Self::BackupStream>, Status> {
+        let caller = Caller::of(&request)?;
+        caller.admit(Action::Backup, Concern::Everything)?;
         let turn = Arc::clone(&self.turn).try_acquire_owned();
         let turn = turn.map_err(|_| {
             Status::resource_exhausted("a backup is being made already: wait until it is done")
@@ -46,7 +50,7 @@ impl Service for AdminService {
         drop(tokio::task::spawn_blocking(move || {
             copy(&reader, now, &out, turn);
         }));
-        Ok(Response::new(ReceiverStream::new(blocks)))
+        Ok(Response::new(Guarded::new(blocks, caller, Vec::new())))
     }
 }
 

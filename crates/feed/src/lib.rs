@@ -2,19 +2,27 @@
 //! `enroute-live`, with the standard health and reflection services. Native
 //! gRPC (HTTP/2 without TLS), gRPC-Web (HTTP/1.1 or 2) and pages share one port.
 //!
-//! Not here: TLS and authentication (not built yet; the binary refuses to
-//! listen beyond loopback, I12), and any state: all of it is asked from `live`.
+//! Who calls, what that one may and which transfers are theirs is decided here
+//! ([`Gate`]) by the rules of `enroute-access`; where tokens come from is the binary's.
+//!
+//! Not here: TLS, which is `enroute-tls`, and any state: all of it is asked from
+//! `live`.
 //!
 //! Start with [`Feed`]. Bounds are in [`Options`]; how many may watch at a time
 //! is `enroute_live::Options::viewers_max`.
 
 mod admin_service;
+mod caller;
 mod convert;
+mod gate;
+mod guarded;
 mod live_service;
 mod options;
 mod replay_service;
 mod server;
 mod transfers_service;
+mod view;
 
+pub use gate::Gate;
 pub use options::Options;
 pub use server::{Feed, ServeError};

@@ -1,7 +1,11 @@
 //! `enroute.v1.Live`: list, watch, history.
 
+use crate::caller::{Caller, Concern};
 use crate::convert;
+use crate::guarded::Guarded;
 use crate::options::Options;
+use crate::view::View;
+use enroute_access::Action;
 use enroute_journal::{ReadError, Reader};
 use enroute_live::{History, Live, Subscription, Token, Watch};
 use enroute_model::ids::{ID_BYTES_MAX, Position, TransferId};
@@ -9,7 +13,6 @@ use enroute_wire::limits::TOKEN_BYTES_MAX;
 use enroute_wire::v1::live_server::Live as Service;
 use enroute_wire::{Message, v1};
 use tokio::sync::{Semaphore, mpsc, watch};
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 /// Messages between a subscription and its HTTP/2 stream; the subscription
@@ -37,43 +40,64 @@ impl Service for LiveService {
         &self,
         request: Request<v1::ListRequest>,
     ) -> Result<Response<v1::ListResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        caller.admit(Action::SeeBoard, Concern::Own)?;
         let closed = request.into_inner().closed;
         let states = self.live.list(closed).await;
         let states = states.map_err(|error| convert::lookup(&error))?;
-        let transfer = states
-            .iter()
-            .map(|state| enroute_wire::state::transfer_to(state));
+        let own = states.iter().filter(|state| caller.sees(state));
+        let transfer = own.map(|state| {
+            let mut state = enroute_wire::state::transfer_to(state);
+            caller.show(&mut state);
+            state
+        });
         Ok(Response::new(v1::ListResponse {
             transfer: transfer.collect(),
         }))
     }
 
-    type WatchStream = ReceiverStream<Result<v1::WatchResponse, Status>>;
+    type WatchStream = Guarded<v1::WatchResponse>;
 
     async fn watch(
         &self,
         request: Request<v1::WatchRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
-        let wanted = checked(request.into_inner())?;
+        let caller = Caller::of(&request)?;
+        let mut wanted = checked(request.into_inner())?;
+        wanted.role = caller.looks_as(wanted.role);
+        if wanted.transfers.is_empty() || wanted.board {
+            caller.admit(Action::SeeBoard, Concern::Own)?;
+        }
+        let named = wanted.transfers.clone();
+        if !named.is_empty() {
+            caller.admit(Action::SeePatient, Concern::Own)?;
+        }
         let subscription = self.live.watch(wanted).await;
         let subscription = subscription.map_err(|error| convert::watch(&error))?;
+        // Behind it there are no more names than one may give.
+        self.admit_all(&caller, &named).await?;
         let (out, responses) = mpsc::channel(AHEAD);
         drop(tokio::spawn(follow(
             subscription,
+            View::new(caller.clone()),
             out,
             self.closing.clone(),
         )));
-        Ok(Response::new(ReceiverStream::new(responses)))
+        Ok(Response::new(Guarded::new(responses, caller, named)))
     }
 
-    type HistoryStream = ReceiverStream<Result<v1::HistoryResponse, Status>>;
+    type HistoryStream = Guarded<v1::HistoryResponse>;
 
     async fn history(
         &self,
         request: Request<v1::HistoryRequest>,
     ) -> Result<Response<Self::HistoryStream>, Status> {
+        let caller = Caller::of(&request)?;
         let request = request.into_inner();
         name("transfer", &request.transfer)?;
+        let named = vec![request.transfer.clone()];
+        caller.admit(Action::SeePatient, Concern::Own)?;
+        self.admit_all(&caller, &named).await?;
         let after = Position(request.after_position);
         let history = self
             .live
@@ -82,19 +106,21 @@ impl Service for LiveService {
         let history = history.map_err(|error| convert::history(&error))?;
         let (out, responses) = mpsc::channel(AHEAD);
         drop(tokio::spawn(tell(history, out, self.options.clone())));
-        Ok(Response::new(ReceiverStream::new(responses)))
+        Ok(Response::new(Guarded::new(responses, caller, named)))
     }
 
-    type AlertHistoryStream = ReceiverStream<Result<v1::AlertHistoryResponse, Status>>;
+    type AlertHistoryStream = Guarded<v1::AlertHistoryResponse>;
 
     async fn alert_history(
         &self,
         request: Request<v1::AlertHistoryRequest>,
     ) -> Result<Response<Self::AlertHistoryStream>, Status> {
+        let caller = Caller::of(&request)?;
         let transfer = request.into_inner().transfer;
         name("transfer", &transfer)?;
         let state = self.live.state(&transfer).await;
         let state = state.map_err(|error| convert::lookup(&error))?;
+        caller.admit(Action::SeePatient, Concern::Transfer(&state))?;
         let mut members = vec![state.transfer.clone()];
         members.extend(state.aliases.iter().cloned());
         let permit = ALERT_HISTORIES.try_acquire().map_err(|_| {
@@ -107,7 +133,26 @@ impl Service for LiveService {
             let _permit = permit;
             tell_alerts(&reader, &members, &out);
         }));
-        Ok(Response::new(ReceiverStream::new(responses)))
+        Ok(Response::new(Guarded::new(
+            responses,
+            caller,
+            vec![transfer],
+        )))
+    }
+}
+
+impl LiveService {
+    /// Whether all of these patients are the caller's.
+    async fn admit_all(&self, caller: &Caller, named: &[String]) -> Result<(), Status> {
+        if caller.sees_everything() {
+            return Ok(());
+        }
+        for name in named {
+            let state = self.live.state(name).await;
+            let state = state.map_err(|error| convert::lookup(&error))?;
+            caller.admit(Action::SeePatient, Concern::Transfer(&state))?;
+        }
+        Ok(())
     }
 }
 
@@ -146,6 +191,7 @@ fn tell_alerts(reader: &Reader, members: &[TransferId], out: &Out<v1::AlertHisto
 /// Passes a subscription on until either side ends.
 async fn follow(
     mut subscription: Subscription,
+    mut view: View,
     out: Out<v1::WatchResponse>,
     mut closing: watch::Receiver<bool>,
 ) {
@@ -156,7 +202,11 @@ async fn follow(
             _ = closing.wait_for(|closing| *closing) => Err(enroute_live::Ended::Stopped),
         };
         let (response, last) = match next {
-            Ok(delivery) => (Ok(convert::delivery(delivery)), false),
+            Ok(delivery) => match view.of(convert::delivery(delivery)) {
+                Ok(None) => continue,
+                Ok(Some(response)) => (Ok(response), false),
+                Err(status) => (Err(status), true),
+            },
             Err(ended) => (Err(convert::ended(ended)), true),
         };
         // A viewer that has gone is not told.

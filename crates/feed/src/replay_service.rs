@@ -1,8 +1,11 @@
 //! `enroute.v1.Replay`: recordings listed, played and steered.
 
+use crate::caller::{Caller, Concern};
 use crate::convert;
+use crate::guarded::Guarded;
 use crate::live_service::name;
 use crate::transfers_service::actor;
+use enroute_access::Action;
 use enroute_live::replay::{
     Command, Controls, Order, Play, PlayError, Playback, Replayed, Response as Played, Speed, State,
 };
@@ -15,7 +18,6 @@ use enroute_wire::v1::replay_server::Replay as Service;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{mpsc, watch};
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 /// Messages between a playback and its HTTP/2 stream; the playback waits when full.
@@ -26,7 +28,7 @@ const PAGE_MAX: usize = 1_000;
 const ID_BYTES: usize = 12;
 
 /// Playbacks that run, by id; as many as `enroute_live::Options::playbacks_max`.
-type Running = Arc<Mutex<BTreeMap<String, Controls>>>;
+type Running = Arc<Mutex<BTreeMap<String, (Caller, Controls)>>>;
 type Out = mpsc::Sender<Result<v1::PlayResponse, Status>>;
 
 pub(crate) struct ReplayService {
@@ -69,12 +71,15 @@ impl Service for ReplayService {
         &self,
         request: Request<v1::ListRecordingsRequest>,
     ) -> Result<Response<v1::ListRecordingsResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        caller.admit(Action::SeeRecordings, Concern::Own)?;
         let asked = request.into_inner();
         if !asked.transfer.is_empty() {
             name("transfer", &asked.transfer)?;
         }
         let mut deleted = self.live.deleted_recordings().await;
         let deleted = deleted.as_mut().map_err(|error| convert::history(error))?;
+        deleted.retain(|one| caller.sees_named(None, &one.transfer, &one.alias));
         let deleted_count = u64::try_from(deleted.len()).unwrap_or(u64::MAX);
         if asked.deleted {
             deleted.truncate(PAGE_MAX);
@@ -86,6 +91,8 @@ impl Service for ReplayService {
         }
         let (recording, next) = (self.live.recordings_page(page(asked)?).await)
             .map_err(|error| convert::history(&error))?;
+        let mut recording = recording;
+        recording.retain(|one| caller.sees_named(one.info.as_ref(), &one.transfer, &one.alias));
         Ok(Response::new(v1::ListRecordingsResponse {
             recording,
             next_page_token: next.map(|next| next.0.to_string()).unwrap_or_default(),
@@ -98,9 +105,11 @@ impl Service for ReplayService {
         &self,
         request: Request<v1::DeleteRecordingRequest>,
     ) -> Result<Response<v1::DeleteRecordingResponse>, Status> {
+        let caller = Caller::of(&request)?;
         let asked = request.into_inner();
         name("transfer", &asked.transfer)?;
-        let actor = actor(&asked.actor)?;
+        self.admit(&caller, Action::Delete, &asked.transfer).await?;
+        let actor = caller.actor(|| actor(&asked.actor))?;
         let deleted = self.live.delete_recording(&asked.transfer, &actor).await;
         let deleted = deleted.map_err(|error| convert::not_deleted(&error))?;
         Ok(Response::new(v1::DeleteRecordingResponse {
@@ -108,45 +117,61 @@ impl Service for ReplayService {
         }))
     }
 
-    type PlayStream = ReceiverStream<Result<v1::PlayResponse, Status>>;
+    type PlayStream = Guarded<v1::PlayResponse>;
 
     async fn play(
         &self,
         request: Request<v1::PlayRequest>,
     ) -> Result<Response<Self::PlayStream>, Status> {
+        let caller = Caller::of(&request)?;
         let play = checked(request.into_inner())?;
+        self.admit(&caller, Action::Replay, &play.transfer).await?;
+        let named = vec![play.transfer.clone()];
         let id = fresh_id()?;
         let (playback, controls) = self
             .live
             .play(play)
             .await
             .map_err(|error| refused(&error))?;
-        lock(&self.running).insert(id.clone(), controls);
+        lock(&self.running).insert(id.clone(), (caller.clone(), controls));
         let (out, responses) = mpsc::channel(AHEAD);
         let (running, closing) = (Arc::clone(&self.running), self.closing.clone());
         drop(tokio::spawn(async move {
             follow(playback, &id, &out, closing).await;
             lock(&running).remove(&id);
         }));
-        Ok(Response::new(ReceiverStream::new(responses)))
+        Ok(Response::new(Guarded::new(responses, caller, named)))
     }
 
     async fn control(
         &self,
         request: Request<v1::ControlRequest>,
     ) -> Result<Response<v1::ControlResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        caller.admit(Action::Replay, Concern::Own)?;
         let v1::ControlRequest { playback, command } = request.into_inner();
         let command = command_from(command)?;
         let controls = lock(&self.running).get(&playback).cloned();
         let unknown = || Status::not_found("no playback with this id runs: start one with Play");
-        let controls = controls.ok_or_else(unknown)?;
+        // Another's is as good as none.
+        let controls = controls.filter(|(whose, _)| caller.is(whose));
+        let (_, controls) = controls.ok_or_else(unknown)?;
         let replayed = controls.control(command).await.map_err(|_| unknown())?;
         let replayed = Some(replayed_to(&playback, &replayed));
         Ok(Response::new(v1::ControlResponse { replayed }))
     }
 }
 
-fn lock(running: &Running) -> MutexGuard<'_, BTreeMap<String, Controls>> {
+impl ReplayService {
+    /// Whether the caller may do this with the transfer of that name.
+    async fn admit(&self, caller: &Caller, action: Action, name: &str) -> Result<(), Status> {
+        let state = self.live.state(name).await;
+        let state = state.map_err(|error| convert::lookup(&error))?;
+        caller.admit(action, Concern::Transfer(&state))
+    }
+}
+
+fn lock(running: &Running) -> MutexGuard<'_, BTreeMap<String, (Caller, Controls)>> {
     running.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

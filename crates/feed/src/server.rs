@@ -1,10 +1,12 @@
 //! Routes and serving.
 
 use crate::admin_service::AdminService;
+use crate::gate::{self, Door, Gate};
 use crate::live_service::LiveService;
 use crate::options::Options;
 use crate::replay_service::ReplayService;
 use crate::transfers_service::TransfersService;
+use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use enroute_live::{Health, Live};
 use enroute_tls::Acceptor;
@@ -42,6 +44,7 @@ refused, with counts by reason; /metrics, everything counted, for Prometheus.
 pub struct Feed {
     live: Live,
     options: Options,
+    gate: Gate,
     closing: watch::Sender<bool>,
 }
 
@@ -64,8 +67,27 @@ impl Feed {
         Self {
             live,
             options,
+            gate: Gate::default(),
             closing,
         }
+    }
+
+    /// Lets in whom `gate` does; without it everybody.
+    #[must_use]
+    pub fn guarded(self, gate: Gate) -> Self {
+        Self { gate, ..self }
+    }
+
+    fn door(&self) -> Door {
+        Door {
+            gate: self.gate.clone(),
+            live: self.live.clone(),
+        }
+    }
+
+    /// The pages of `router`, for those alone who may see how the service does.
+    pub fn service_pages(&self, router: axum::Router) -> axum::Router {
+        gate::service_pages(router, self.door())
     }
 
     /// Everything on this port: gRPC, gRPC-Web, the page at `/text`, and `more`,
@@ -100,11 +122,12 @@ impl Feed {
             .add_service(admin.max_decoding_message_size(bytes_max))
             .add_service(health)
             .add_service(reflection);
-        // The layer answers 400 to what is neither gRPC nor gRPC-Web, so it
-        // stands before the services only.
+        // The outer layer answers 400 to what is neither gRPC nor gRPC-Web, so it
+        // stands before the services only. Behind it both are the same to the gate.
         let grpc = routes
             .into_axum_router()
             .reset_fallback()
+            .layer(from_fn_with_state(self.door(), gate::guard))
             .layer(GrpcWebLayer::new());
         let page = axum::Router::new().route("/text", get(|| async { PAGE }));
         Ok(grpc.merge(page).merge(more))

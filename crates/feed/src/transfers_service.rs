@@ -1,10 +1,12 @@
 //! `enroute.v1.Transfers`: the registry.
 
+use crate::caller::{Caller, Concern};
 use crate::convert;
 use crate::live_service::name;
+use enroute_access::Action as Allowed;
 use enroute_live::Live;
 use enroute_model::ids::{ShortCode, TransferId};
-use enroute_model::registry::RegistryAction;
+use enroute_model::registry::{AlertAction, RegistryAction};
 use enroute_wire::limits::LABEL_CHARS_MAX;
 use enroute_wire::v1::registry_action::Action;
 use enroute_wire::v1::transfers_server::Transfers as Service;
@@ -26,13 +28,20 @@ impl Service for TransfersService {
         &self,
         request: Request<v1::AddRequest>,
     ) -> Result<Response<v1::AddResponse>, Status> {
+        let caller = Caller::of(&request)?;
         let request = request.into_inner();
         action_id(&request.action_id)?;
         let info = request.info.unwrap_or_default();
         let info = registry::info_from(info).map_err(|error| convert::refusal("info", &error))?;
         let transfer = transfer_of(&request.action_id)?;
+        caller.admit(Allowed::Register, Concern::New(&info.hospital))?;
+        // The same id again may be another's, of another hospital.
+        if let Ok(known) = self.live.state(transfer.as_str()).await {
+            caller.admit(Allowed::Register, Concern::Transfer(&known))?;
+        }
+        let actor = caller.actor(|| Ok(ACTOR.to_owned()))?;
         let (put, id) = (RegistryAction::Put(info), &request.action_id);
-        let acted = self.live.act(transfer.as_str(), put, id, ACTOR).await;
+        let acted = self.live.act(transfer.as_str(), put, id, &actor).await;
         acted.map_err(|error| convert::act(&error))?;
         Ok(Response::new(v1::AddResponse {
             short_code: ShortCode::of(&transfer).to_string(),
@@ -44,16 +53,23 @@ impl Service for TransfersService {
         &self,
         request: Request<v1::ActRequest>,
     ) -> Result<Response<v1::ActResponse>, Status> {
+        let caller = Caller::of(&request)?;
         let request = request.into_inner();
         name("transfer", &request.transfer)?;
         action_id(&request.action_id)?;
         let action = request.action.unwrap_or_default();
-        let action = self.with_ids(action).await?;
-        let action =
+        let action = self.with_ids(action, &caller).await?;
+        let mut action =
             registry::action_from(action).map_err(|error| convert::refusal("action", &error))?;
         let known = self.live.state(&request.transfer).await;
-        known.map_err(|error| convert::lookup(&error))?;
-        let actor = actor(&request.actor)?;
+        let known = known.map_err(|error| convert::lookup(&error))?;
+        caller.admit(needed(&action), Concern::Transfer(&known))?;
+        if let RegistryAction::Alert { action, .. } = &mut action
+            && let AlertAction::Shown(role) = action
+        {
+            *role = caller.looks_as(*role);
+        }
+        let actor = caller.actor(|| actor(&request.actor))?;
         let acted = self
             .live
             .act(&request.transfer, action, &request.action_id, &actor)
@@ -67,15 +83,44 @@ impl Service for TransfersService {
 
 impl TransfersService {
     /// A transfer to join may be named by its short code as well.
-    async fn with_ids(&self, action: v1::RegistryAction) -> Result<v1::RegistryAction, Status> {
+    async fn with_ids(
+        &self,
+        action: v1::RegistryAction,
+        caller: &Caller,
+    ) -> Result<v1::RegistryAction, Status> {
         let Some(Action::JoinInto(target)) = &action.action else {
             return Ok(action);
         };
         name("join_into", target)?;
         let found = self.live.state(target).await;
         let found = found.map_err(|error| convert::lookup(&error))?;
+        caller.admit(Allowed::Register, Concern::Transfer(&found))?;
         let action = Some(Action::JoinInto(found.transfer.to_string()));
         Ok(v1::RegistryAction { action })
+    }
+}
+
+/// What somebody has to be allowed to, to do this.
+fn needed(action: &RegistryAction) -> Allowed {
+    match action {
+        RegistryAction::Put(_)
+        | RegistryAction::JoinInto(_)
+        | RegistryAction::HandOverTo(_)
+        | RegistryAction::Close
+        | RegistryAction::Reopen => Allowed::Register,
+        RegistryAction::Alert {
+            action: AlertAction::Shown(_),
+            ..
+        } => Allowed::Report,
+        RegistryAction::Alert {
+            action: AlertAction::Acknowledge | AlertAction::Pause { .. } | AlertAction::Note(_),
+            ..
+        }
+        | RegistryAction::SetBaseline { .. }
+        | RegistryAction::NoteToCrew(_)
+        | RegistryAction::ReadNotes { .. }
+        | RegistryAction::SetLimits { .. }
+        | RegistryAction::AutoLimits { .. } => Allowed::Treat,
     }
 }
 

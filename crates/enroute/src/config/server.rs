@@ -28,6 +28,9 @@ pub(crate) struct ServerConfig {
     /// A filter as for `--log`, which wins.
     #[serde(default)]
     pub(crate) log: Option<Spanned<String>>,
+    /// By which tokens people and programs are known.
+    #[serde(default)]
+    pub(crate) access: Option<AccessConfig>,
     /// Where the gateways publish.
     #[serde(default)]
     pub(crate) broker: BrokerConfig,
@@ -40,6 +43,14 @@ pub(crate) struct ServerConfig {
     /// Bounds.
     #[serde(default)]
     pub(crate) limits: LimitsConfig,
+}
+
+/// `[access]`. Absent: nobody is asked who they are.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AccessConfig {
+    /// The file of tokens.
+    pub(crate) tokens: PathBuf,
 }
 
 /// `[tls]`.
@@ -241,7 +252,7 @@ impl BrokerConfig {
                 server.check_embedded_tls()?;
                 self.listen.as_ref().map_or(Ok(()), |listen| {
                     let whom = |tls: &TlsConfig| tls.gateways.is_some();
-                    server.protected("broker.listen", listen, "gateways", whom)
+                    server.protected("broker.listen", listen, "gateways = …", whom)
                 })
             }
             BrokerKind::External => self.check_external(server.allow_unprotected_network),
@@ -308,7 +319,7 @@ impl ServerConfig {
             listen.span(),
             format!(
                 "{key} = {} can be reached from the network, and there is no [tls] with \
-                 {clients} = …: whoever reaches it sees and changes everything",
+                 {clients}: whoever reaches it sees and changes everything",
                 listen.get_ref()
             ),
             "add [tls] (`enroute certs` makes files to start with), listen on 127.0.0.1, or set \
@@ -338,7 +349,7 @@ impl ServerConfig {
 }
 
 /// Whether a host name never leaves this machine.
-pub(super) fn is_this_machine(host: &str) -> bool {
+pub(crate) fn is_this_machine(host: &str) -> bool {
     let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
     address.map_or(host == "localhost", |address| address.is_loopback())
 }
@@ -363,8 +374,9 @@ impl Checked for ServerConfig {
     const EXAMPLE: &'static str = "deploy/server.toml";
 
     fn check(&self) -> Result<(), Wrong> {
-        let whom = |tls: &TlsConfig| tls.viewers.is_some();
-        self.protected("listen", &self.listen, "viewers", whom)?;
+        let whom = |tls: &TlsConfig| tls.viewers.is_some() || self.access.is_some();
+        let clients = "viewers = … or [access]";
+        self.protected("listen", &self.listen, clients, whom)?;
         if self.data.get_ref().as_os_str().is_empty() {
             return Err(Wrong::at(
                 self.data.span(),

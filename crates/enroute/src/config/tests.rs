@@ -56,6 +56,11 @@ fn off_loopback_only_when_told_so() {
     assert!(server(&format!("{all}{files}\n{viewers}")).is_ok());
     let anybody = server(&format!("{all}{files}")).unwrap_err().to_string();
     assert!(anybody.contains("no [tls] with viewers"), "{anybody}");
+    let known = format!("{all}{files}\n[access]\ntokens = \"t.toml\"");
+    assert!(server(&known).is_ok(), "tokens are authentication too");
+    let clear = "data = \"d\"\nlisten = \"0.0.0.0:7400\"\n[access]\ntokens = \"t.toml\"";
+    let clear = server(clear).unwrap_err().to_string();
+    assert!(clear.contains("no [tls] with viewers"), "{clear}");
     let broker = "data = \"d\"\n[broker]\nlisten = \"0.0.0.0:8883\"";
     let broker = server(broker).unwrap_err().to_string();
     assert!(broker.contains("no [tls] with gateways"), "{broker}");

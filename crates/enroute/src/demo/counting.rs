@@ -1,6 +1,7 @@
 //! A viewer of our own that counts: what came over its streams, and what the
 //! history holds. It knows only what any gRPC client can.
 
+use crate::client::Address;
 use crate::client::{self, Heard, RESPONSE_BYTES_MAX};
 use crate::latency::Times;
 use anyhow::{Context, Result, bail};
@@ -12,7 +13,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tonic::transport::Endpoint;
 
 /// Transfers that one stream names.
 const NAMED_MAX: usize = 32;
@@ -72,14 +72,14 @@ pub(crate) struct Counted {
 pub(crate) struct Counting {
     seen: Arc<Mutex<Seen>>,
     times: Arc<ViewerTimes>,
-    endpoint: Endpoint,
+    endpoint: Address,
     tasks: Vec<JoinHandle<()>>,
 }
 
 impl Counting {
     /// Opens streams with all samples of `transfers`, which the server must know, and
     /// the board: a vehicle that joins later has alerts of its own before that.
-    pub(crate) fn start(endpoint: &Endpoint, transfers: &[String], clock: &Arc<dyn Clock>) -> Self {
+    pub(crate) fn start(endpoint: &Address, transfers: &[String], clock: &Arc<dyn Clock>) -> Self {
         let seen = Arc::new(Mutex::new(Seen::default()));
         let times = Arc::new(ViewerTimes {
             received: Times::new(),

@@ -3,6 +3,7 @@
 //! it, by the live view, whose clock stands still: no deadline fires, no tick
 //! comes, nothing is written that was not there.
 
+use crate::client::Wire;
 use crate::client::{self, RESPONSE_BYTES_MAX};
 use crate::reevaluate::journal_dir;
 use anyhow::{Context, Result, anyhow, bail};
@@ -15,13 +16,12 @@ use enroute_wire::{Message, record, v1};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tonic::transport::Channel;
 
 /// A recording's place.
 pub(crate) enum Source {
     Server {
         name: String,
-        client: LiveClient<Channel>,
+        client: Box<LiveClient<Wire>>,
     },
     Directory {
         journal: Box<Journal>,
@@ -57,7 +57,9 @@ impl Source {
             channel.with_context(|| format!("{name} is not reached (is it running there?)"))?;
         Ok(Self::Server {
             name: name.to_owned(),
-            client: LiveClient::new(channel).max_decoding_message_size(RESPONSE_BYTES_MAX),
+            client: Box::new(
+                LiveClient::new(channel).max_decoding_message_size(RESPONSE_BYTES_MAX),
+            ),
         })
     }
 

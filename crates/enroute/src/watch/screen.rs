@@ -3,6 +3,7 @@
 
 use super::HEARD_MAX;
 use super::app::{Act, App, Stream};
+use crate::client::Address;
 use crate::client::{self, Heard};
 use crate::stop::Stop;
 use crate::transfer::action_id;
@@ -20,7 +21,6 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
-use tonic::transport::Endpoint;
 
 /// Twelve pictures a second are enough for a sweep in characters.
 pub(crate) const PICTURE_EVERY: Duration = Duration::from_millis(80);
@@ -32,7 +32,7 @@ const KEYS_MAX: usize = 32;
 /// Shows the view until somebody leaves it or `stop` is asked for; opens on
 /// `transfer` if one is named.
 pub(crate) async fn view(
-    endpoint: Endpoint,
+    endpoint: Address,
     transfer: Option<String>,
     (actor, clock): (String, Arc<dyn Clock>),
     stop: Stop,
@@ -85,7 +85,7 @@ pub(crate) fn keys() -> (mpsc::Receiver<KeyEvent>, Arc<AtomicBool>) {
 /// The view with its streams.
 struct Shown {
     app: App,
-    endpoint: Endpoint,
+    endpoint: Address,
     clock: Arc<dyn Clock>,
     to: mpsc::Sender<(Stream, Heard)>,
     from: mpsc::Receiver<(Stream, Heard)>,
@@ -100,7 +100,7 @@ type Doing = (String, v1::AlertAction);
 /// Does one thing after the other and says what became of it. That an alert was
 /// shown is told the server and nobody else: if it does not arrive, it is lost.
 async fn act(
-    endpoint: Endpoint,
+    endpoint: Address,
     actor: String,
     mut doing: mpsc::Receiver<Doing>,
     done: mpsc::Sender<String>,
@@ -128,7 +128,7 @@ async fn act(
 }
 
 impl Shown {
-    fn new(endpoint: Endpoint, actor: String, clock: Arc<dyn Clock>) -> Self {
+    fn new(endpoint: Address, actor: String, clock: Arc<dyn Clock>) -> Self {
         let (to, from) = mpsc::channel(HEARD_MAX);
         let (doing, to_do) = mpsc::channel(KEYS_MAX);
         let (say, done) = mpsc::channel(KEYS_MAX);

@@ -1,0 +1,181 @@
+//! Who calls, what that one may, and when a stream of theirs has to end.
+
+use crate::gate::Door;
+use enroute_access::{Action, Role, Scope, Token};
+use enroute_model::ids::TransferId;
+use enroute_model::registry::ViewerRole;
+use enroute_model::state::TransferState;
+use enroute_wire::v1;
+use std::sync::Arc;
+use std::time::Duration;
+use tonic::{Request, Status};
+
+/// How often a stream asks whether its caller still may see it, apart from the moment
+/// in which tokens change.
+const ASKED_EVERY: Duration = Duration::from_mins(1);
+
+/// What a call concerns.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Concern<'a> {
+    /// All transfers that the caller may see; what is told is chosen later.
+    Own,
+    /// Everything there is.
+    Everything,
+    /// One transfer.
+    Transfer(&'a TransferState),
+    /// A transfer to be made, that goes to this hospital.
+    New(&'a str),
+}
+
+/// Who calls.
+#[derive(Clone)]
+pub(crate) struct Caller {
+    door: Door,
+    /// `None`: nobody is asked who they are.
+    token: Option<Arc<Token>>,
+}
+
+impl Caller {
+    pub(crate) fn new(door: Door, token: Option<Arc<Token>>) -> Self {
+        Self { door, token }
+    }
+
+    /// Who made this request; the gate wrote it there.
+    pub(crate) fn of<T>(request: &Request<T>) -> Result<Self, Status> {
+        let caller = request.extensions().get::<Self>().cloned();
+        caller.ok_or_else(|| Status::internal("the request did not come through the gate"))
+    }
+
+    /// Whether this may be done at all.
+    pub(crate) fn may(&self, action: Action) -> bool {
+        self.role().is_none_or(|role| role.may(action))
+    }
+
+    fn role(&self) -> Option<Role> {
+        self.token.as_ref().map(|token| token.role)
+    }
+
+    /// Lets a call through or refuses it.
+    pub(crate) fn admit(&self, action: Action, concern: Concern<'_>) -> Result<(), Status> {
+        if !self.may(action) {
+            return Err(self.refused(action));
+        }
+        let Some(scope) = self.scope() else {
+            return Ok(());
+        };
+        let is_within = match concern {
+            Concern::Own => true,
+            Concern::Everything => scope.is_everything(),
+            Concern::Transfer(state) => covers(scope, state),
+            Concern::New(hospital) => scope.covers(hospital, []),
+        };
+        if is_within {
+            return Ok(());
+        }
+        let why = "may not do this here: it concerns transfers that are not yours";
+        self.tell_refused(action);
+        Err(Status::permission_denied(why))
+    }
+
+    pub(crate) fn refused(&self, action: Action) -> Status {
+        self.tell_refused(action);
+        let role = self.role().map_or("nobody", Role::as_str);
+        Status::permission_denied(format!("a {role} may not {}", action.as_str()))
+    }
+
+    fn tell_refused(&self, action: Action) {
+        let token = self.token.as_ref().map_or("", |token| &token.id);
+        tracing::info!(token, action = action.as_str(), "refused a call");
+    }
+
+    fn scope(&self) -> Option<&Scope> {
+        self.token.as_ref().map(|token| &token.scope)
+    }
+
+    /// Whether a transfer is among those of this caller.
+    pub(crate) fn sees(&self, state: &TransferState) -> bool {
+        self.scope().is_none_or(|scope| covers(scope, state))
+    }
+
+    /// The same of what is only known in the contract's words; what was deleted has
+    /// ids and nothing else.
+    pub(crate) fn sees_named(
+        &self,
+        info: Option<&v1::TransferInfo>,
+        id: &str,
+        aliases: &[String],
+    ) -> bool {
+        self.scope().is_none_or(|scope| {
+            let hospital = info.map_or("", |info| &info.hospital);
+            scope.covers(hospital, aliases.iter().map(String::as_str).chain([id]))
+        })
+    }
+
+    /// Whether all there is concerns this caller.
+    pub(crate) fn sees_everything(&self) -> bool {
+        self.scope().is_none_or(Scope::is_everything)
+    }
+
+    /// What is shown of a transfer: a screen on a wall tells nothing that somebody
+    /// wrote.
+    pub(crate) fn show(&self, state: &mut v1::TransferState) {
+        if self.role() == Some(Role::Wall) {
+            state.note_to_crew.clear();
+            state.crew_log.clear();
+        }
+    }
+
+    /// As whom the caller looks.
+    pub(crate) fn looks_as(&self, claimed: ViewerRole) -> ViewerRole {
+        self.role().map_or(claimed, |role| role.looks_as(claimed))
+    }
+
+    /// Under which name something is done: the token's, or a claim that nobody checks.
+    pub(crate) fn actor(
+        &self,
+        claimed: impl FnOnce() -> Result<String, Status>,
+    ) -> Result<String, Status> {
+        self.token
+            .as_ref()
+            .map_or_else(claimed, |token| Ok(token.name.clone()))
+    }
+
+    /// Whether another call came with the same token.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        let id = |caller: &Self| caller.token.as_ref().map(|token| token.id.clone());
+        id(self) == id(other)
+    }
+
+    /// Resolves when what was opened may not go on: the token was revoked, changed or
+    /// is over, or one of the transfers named goes elsewhere now.
+    pub(crate) async fn ends(self, named: Vec<String>) -> Status {
+        let (Some(token), Some(tokens)) = (self.token.as_ref(), self.door.gate.tokens()) else {
+            return std::future::pending().await;
+        };
+        let mut tokens = tokens.clone();
+        let mut minutes = tokio::time::interval(ASKED_EVERY);
+        loop {
+            let now = self.door.live.clock().wall();
+            let still_has = tokens.borrow_and_update().still_has(token, now);
+            if !still_has {
+                return Status::unauthenticated("this token was revoked, changed, or is over");
+            }
+            for name in &named {
+                // One that is not found has nothing to tell.
+                let state = self.door.live.state(name).await;
+                if state.is_ok_and(|state| !self.sees(&state)) {
+                    return Status::permission_denied("this transfer is not yours any more");
+                }
+            }
+            tokio::select! {
+                Ok(()) = tokens.changed() => {}
+                _ = minutes.tick() => {}
+            }
+        }
+    }
+}
+
+fn covers(scope: &Scope, state: &TransferState) -> bool {
+    let ids = state.aliases.iter().chain([&state.transfer]);
+    scope.covers(&state.info.hospital, ids.map(TransferId::as_str))
+}

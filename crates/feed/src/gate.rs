@@ -1,0 +1,173 @@
+//! Who is let in: the one place where a call meets its caller's token, for gRPC and
+//! gRPC-Web alike, and the pages beside them.
+//!
+//! A method that [`needs`] does not know is refused. What a call concerns is known
+//! only when its message is read: services ask [`Caller::admit`] with it.
+
+use crate::caller::Caller;
+use axum::extract::{Request, State};
+use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use enroute_access::{Action, Refused, Token, Tokens};
+use enroute_live::Live;
+use enroute_model::time::ServerTime;
+use enroute_tls::Peer;
+use std::sync::Arc;
+use tokio::sync::watch;
+use tonic::Status;
+
+/// Who may come in at a port. One that is open lets everybody do everything.
+#[derive(Clone, Default)]
+pub struct Gate {
+    tokens: Option<watch::Receiver<Arc<Tokens>>>,
+}
+
+impl Gate {
+    /// Lets in whom `tokens` know; what changes there counts at once, for what is
+    /// under way as well.
+    #[must_use]
+    pub fn new(tokens: watch::Receiver<Arc<Tokens>>) -> Self {
+        Self {
+            tokens: Some(tokens),
+        }
+    }
+
+    pub(crate) fn tokens(&self) -> Option<&watch::Receiver<Arc<Tokens>>> {
+        self.tokens.as_ref()
+    }
+
+    /// Whose token the request shows; `None`: nobody is asked for one.
+    fn token(&self, request: &Request, now: ServerTime) -> Result<Option<Arc<Token>>, Status> {
+        let Some(tokens) = &self.tokens else {
+            return Ok(None);
+        };
+        let Some(shown) = bearer(request.headers()) else {
+            return Err(Status::unauthenticated(
+                "this server asks for a token: set ENROUTE_TOKEN, or log in",
+            ));
+        };
+        let peer = request.extensions().get::<Option<Peer>>();
+        let peer = peer.and_then(|peer| peer.as_ref()?.name.as_deref());
+        let tokens = tokens.borrow();
+        match tokens.find(shown, peer, now) {
+            Ok(token) => Ok(Some(Arc::clone(token))),
+            Err(refused) => Err(Status::unauthenticated(match refused {
+                Refused::Unknown => "this token is not known here, or was revoked",
+                Refused::Expired => "this token's time is over: ask for a new one",
+                Refused::Unbound => "this token works with its own certificate only",
+            })),
+        }
+    }
+}
+
+/// What stands before the services.
+#[derive(Clone)]
+pub(crate) struct Door {
+    pub(crate) gate: Gate,
+    pub(crate) live: Live,
+}
+
+impl Door {
+    fn now(&self) -> ServerTime {
+        self.live.clock().wall()
+    }
+}
+
+/// What a method asks for.
+enum Needs {
+    /// Nothing: whether the server lives is for everybody.
+    Nothing,
+    /// To be known.
+    Token,
+    /// That the caller may do one of these at least.
+    OneOf(&'static [Action]),
+}
+
+/// By the path of a method; `None`: there is no such method, or nobody thought of it.
+fn needs(path: &str) -> Option<Needs> {
+    let (service, method) = path.strip_prefix('/')?.split_once('/')?;
+    let actions: &[Action] = match (service, method) {
+        ("grpc.health.v1.Health", _) => return Some(Needs::Nothing),
+        ("grpc.reflection.v1.ServerReflection", _) => return Some(Needs::Token),
+        ("enroute.v1.Live", "List" | "Watch") => &[Action::SeeBoard],
+        ("enroute.v1.Live", "History" | "AlertHistory") => &[Action::SeePatient],
+        ("enroute.v1.Replay", "ListRecordings") => &[Action::SeeRecordings],
+        ("enroute.v1.Replay", "Play" | "Control") => &[Action::Replay],
+        ("enroute.v1.Replay", "DeleteRecording") => &[Action::Delete],
+        ("enroute.v1.Transfers", "Add") => &[Action::Register],
+        ("enroute.v1.Transfers", "Act") => &[Action::Report, Action::Treat, Action::Register],
+        ("enroute.v1.Admin", "Backup") => &[Action::Backup],
+        _ => return None,
+    };
+    Some(Needs::OneOf(actions))
+}
+
+/// Stands before the services: behind it every request has a [`Caller`].
+pub(crate) async fn guard(State(door): State<Door>, mut request: Request, next: Next) -> Response {
+    match let_in(&door, &request) {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Err(status) => status.into_http(),
+    }
+}
+
+fn let_in(door: &Door, request: &Request) -> Result<Caller, Status> {
+    let path = request.uri().path();
+    let needed = needs(path);
+    if matches!(needed, Some(Needs::Nothing)) {
+        return Ok(Caller::new(door.clone(), None));
+    }
+    let token = door.gate.token(request, door.now()).inspect_err(|status| {
+        tracing::info!(path, reason = status.message(), "refused a call");
+    })?;
+    let is_open = door.gate.tokens.is_none();
+    let caller = Caller::new(door.clone(), token);
+    match needed {
+        Some(Needs::Nothing | Needs::Token) => Ok(caller),
+        Some(Needs::OneOf(actions)) if actions.iter().any(|action| caller.may(*action)) => {
+            Ok(caller)
+        }
+        Some(Needs::OneOf(actions)) => {
+            let refused = actions.first().copied().unwrap_or(Action::SeeService);
+            Err(caller.refused(refused))
+        }
+        None if is_open => Ok(caller),
+        None => Err(Status::permission_denied("nobody may call this method")),
+    }
+}
+
+/// The pages of `router` are for those who may see how the service does.
+pub(crate) fn service_pages<S>(router: axum::Router<S>, door: Door) -> axum::Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    router.layer(from_fn_with_state(door, guard_page))
+}
+
+async fn guard_page(State(door): State<Door>, request: Request, next: Next) -> Response {
+    let refused = |status, why: &str| {
+        let asks = [(WWW_AUTHENTICATE, "Bearer realm=\"enroute\"")];
+        (status, asks, format!("{why}\n")).into_response()
+    };
+    match door.gate.token(&request, door.now()) {
+        Err(status) => refused(StatusCode::UNAUTHORIZED, status.message()),
+        Ok(token) => {
+            let caller = Caller::new(door, token);
+            if caller.may(Action::SeeService) {
+                return next.run(request).await;
+            }
+            let status = caller.refused(Action::SeeService);
+            refused(StatusCode::FORBIDDEN, status.message())
+        }
+    }
+}
+
+/// RFC 6750, section 2.1.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}

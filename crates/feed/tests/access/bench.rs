@@ -1,0 +1,212 @@
+//! A port with tokens over a live view with three transfers: to HUG, to CHUV, and to
+//! nowhere yet.
+
+use axum::routing::get;
+use bytes::{Buf as _, BufMut as _, Bytes};
+use enroute_access::{Role, SECRET_BYTES, Scope, Tokens, Wanted};
+use enroute_feed::{Feed, Gate, Options};
+use enroute_journal::Journal;
+use enroute_live::Live;
+use enroute_model::registry::{RegistryAction, TransferInfo};
+use enroute_model::time::{Clock, Span};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::metadata::MetadataValue;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status};
+
+pub(crate) const START: i64 = 1_700_000_000_000_000;
+
+/// A wall clock that a test sets.
+#[derive(Default)]
+pub(crate) struct SetClock(AtomicI64);
+
+impl SetClock {
+    pub(crate) fn set(&self, us: i64) {
+        self.0.store(us, Ordering::SeqCst);
+    }
+}
+
+impl Clock for SetClock {
+    fn wall(&self) -> i64 {
+        START + self.0.load(Ordering::SeqCst)
+    }
+    fn monotonic(&self) -> Span {
+        Span::ZERO
+    }
+}
+
+pub(crate) async fn in_time<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_mins(1), what)
+        .await
+        .expect("hangs")
+}
+
+/// Tokens being made, each with what its owner shows.
+#[derive(Default)]
+pub(crate) struct Made {
+    pub(crate) tokens: Tokens,
+    pub(crate) shown: BTreeMap<&'static str, String>,
+}
+
+impl Made {
+    pub(crate) fn add(&mut self, name: &'static str, role: Role, scope: Scope) {
+        self.add_until(name, role, scope, None);
+    }
+
+    pub(crate) fn add_until(
+        &mut self,
+        name: &'static str,
+        role: Role,
+        scope: Scope,
+        expires_us: Option<i64>,
+    ) {
+        let wanted = Wanted {
+            name: name.to_owned(),
+            role,
+            certificate: None,
+            expires_us,
+            scope,
+        };
+        let seed = u8::try_from(self.shown.len()).unwrap();
+        let shown = self.tokens.add(wanted, &[seed; SECRET_BYTES]).unwrap();
+        self.shown.insert(name, shown);
+    }
+}
+
+pub(crate) fn hospital(name: &str) -> Scope {
+    Scope {
+        hospitals: vec![name.to_owned()],
+        ..Scope::default()
+    }
+}
+
+pub(crate) fn transfer(id: &str) -> Scope {
+    Scope {
+        transfers: vec![id.to_owned()],
+        ..Scope::default()
+    }
+}
+
+pub(crate) struct Bench {
+    pub(crate) live: Live,
+    pub(crate) address: String,
+    pub(crate) clock: Arc<SetClock>,
+    pub(crate) tokens: watch::Sender<Arc<Tokens>>,
+    pub(crate) shown: BTreeMap<&'static str, String>,
+    _journal: Journal,
+    _dir: TempDir,
+}
+
+impl Bench {
+    pub(crate) async fn new(made: Made) -> Self {
+        let dir = TempDir::new().unwrap();
+        let (journal, tail) =
+            Journal::open(dir.path(), enroute_journal::Options::default()).unwrap();
+        let clock = Arc::new(SetClock::default());
+        let quiet = enroute_live::Options {
+            tick: Duration::from_secs(1_000_000),
+            heartbeat: Duration::from_secs(1_000_000),
+            ..Default::default()
+        };
+        let started = Live::start(&journal, tail, Arc::clone(&clock) as Arc<dyn Clock>, quiet);
+        let live = in_time(started).await.unwrap().live;
+        let (tokens, known) = watch::channel(Arc::new(made.tokens));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let feed = Feed::new(live.clone(), Options::default()).guarded(Gate::new(known));
+        let page = |word| axum::Router::new().route(word, get(move || async move { word }));
+        let more = page("/open").merge(feed.service_pages(page("/counts")));
+        drop(tokio::spawn(async move {
+            let served = feed.serve(listener, None, more, std::future::pending());
+            served.await.unwrap();
+        }));
+        let bench = Self {
+            live,
+            address,
+            clock,
+            tokens,
+            shown: made.shown,
+            _journal: journal,
+            _dir: dir,
+        };
+        for (id, hospital) in [("tx-a", "HUG"), ("tx-b", "CHUV"), ("tx-n", "")] {
+            bench.assign(id, hospital).await;
+        }
+        bench
+    }
+
+    pub(crate) async fn assign(&self, id: &str, hospital: &str) {
+        let info = TransferInfo {
+            hospital: hospital.to_owned(),
+            ..TransferInfo::default()
+        };
+        let (put, action) = (RegistryAction::Put(info), format!("{id} to {hospital}"));
+        let acted = self.live.act(id, put, &action, "dispatch");
+        in_time(acted).await.unwrap();
+    }
+
+    pub(crate) async fn channel(&self) -> Channel {
+        let endpoint = Endpoint::from_shared(format!("http://{}", self.address)).unwrap();
+        in_time(endpoint.connect()).await.unwrap()
+    }
+
+    /// A request with the token of that name.
+    pub(crate) fn by<T>(&self, name: &str, message: T) -> Request<T> {
+        let shown = self.shown.get(name).map_or(name, String::as_str);
+        with(shown, message)
+    }
+}
+
+/// A request that shows a token, if it is not empty.
+pub(crate) fn with<T>(shown: &str, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    if !shown.is_empty() {
+        let value: MetadataValue<_> = format!("Bearer {shown}").parse().unwrap();
+        request.metadata_mut().insert("authorization", value);
+    }
+    request
+}
+
+/// Messages as the bytes that they are.
+#[derive(Clone, Default)]
+pub(crate) struct Raw;
+
+impl Codec for Raw {
+    type Encode = Vec<u8>;
+    type Decode = Bytes;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for Raw {
+    type Item = Vec<u8>;
+    type Error = Status;
+
+    fn encode(&mut self, item: Vec<u8>, to: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        to.put_slice(&item);
+        Ok(())
+    }
+}
+
+impl Decoder for Raw {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        Ok(Some(from.copy_to_bytes(from.remaining())))
+    }
+}
