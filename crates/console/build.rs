@@ -10,7 +10,7 @@ use std::process::Command;
 use std::{env, fs};
 
 /// What goes into the page, relative to this crate.
-const SOURCES: [&str; 11] = [
+const SOURCES: [&str; 12] = [
     "build.rs",
     "web/src",
     "web/scripts",
@@ -22,6 +22,7 @@ const SOURCES: [&str; 11] = [
     "../../proto",
     "../model/data",
     "../alert/data/rule_words.csv",
+    "../alert/rules/conditions.toml",
 ];
 
 /// Oldest Node.js whose npm installs the tools.

@@ -7,7 +7,7 @@ use crate::log::{self, Screen};
 use crate::{out, stop, transfer};
 use anyhow::Result;
 use enroute_model::time::{Clock, ServerTime, Span};
-use enroute_simulator::fleet::Options;
+use enroute_simulator::fleet::{Options, Scenario};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -42,11 +42,10 @@ pub(crate) async fn run(args: SimulateArgs, log: Option<&str>) -> Result<ExitCod
         "EXERCISE: {} simulated transfers, seed {}, send to mqtt://{}:{}; Ctrl-C stops",
         args.transfers, args.seed, args.broker.host, args.broker.port
     ))?;
-    if let Some(server) = &args.server {
-        transfer::put_all(server, &scenarios).await?;
-    }
     let mut fleet = Fleet::start(&scenarios, &ground, &stop, DRAIN);
     let mut status = tokio::time::interval(STATUS_EVERY);
+    let introduced = introduced(args.server.as_deref(), &scenarios);
+    tokio::pin!(introduced);
     let end = sleep_or_never(args.run_for);
     tokio::pin!(end);
     loop {
@@ -54,6 +53,7 @@ pub(crate) async fn run(args: SimulateArgs, log: Option<&str>) -> Result<ExitCod
             () = stop.asked() => break,
             () = &mut end => break,
             error = fleet.failed() => return Err(error),
+            error = &mut introduced => return Err(error),
             _ = status.tick() => out::line(status_line(&fleet))?,
         }
     }
@@ -64,6 +64,16 @@ pub(crate) async fn run(args: SimulateArgs, log: Option<&str>) -> Result<ExitCod
     let left = taken_in.unconfirmed_frames;
     out::line(format!("{left} frames not confirmed by a server"))?;
     Ok(ExitCode::from(u8::from(left > 0)))
+}
+
+/// Tells the server, if there is one, of all transfers; ends only when that failed.
+async fn introduced(server: Option<&str>, scenarios: &[Scenario]) -> anyhow::Error {
+    if let Some(server) = server
+        && let Err(error) = transfer::introduce(server, scenarios).await
+    {
+        return error;
+    }
+    std::future::pending().await
 }
 
 /// Ends after `time`, or never.

@@ -2,6 +2,7 @@
 
 mod limits;
 mod notes;
+mod simulated;
 
 use crate::args::{
     Age, AlertArgs, BaselineArgs, Grams, InfoArgs, LegArg, LimitsArgs, PlaceArg, TransferAction,
@@ -13,7 +14,6 @@ use crate::log::{self, Screen};
 use crate::watch::{account, json, notes as thread, rules, words};
 use crate::{out, utc};
 use anyhow::{Context, Result, anyhow};
-use enroute_simulator::fleet::Scenario;
 use enroute_wire::v1;
 use enroute_wire::v1::alert_action;
 use enroute_wire::v1::live_client::LiveClient;
@@ -22,8 +22,8 @@ use enroute_wire::v1::transfers_client::TransfersClient;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Who registers simulated transfers.
-const SIMULATOR: &str = "simulator";
+pub(crate) use simulated::introduce;
+
 /// No unary call takes longer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
@@ -60,19 +60,6 @@ pub(crate) async fn run(args: TransferArgs, log: Option<&str>) -> Result<ExitCod
         TransferAction::Note(args) => server.note(args).await?,
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Tells a server what people know of simulated transfers.
-pub(crate) async fn put_all(server: &str, scenarios: &[Scenario]) -> Result<()> {
-    let server = Server::connect(server).await?;
-    for scenario in scenarios {
-        let info = enroute_wire::registry::info_to(&scenario.info);
-        let action = Action::Put(info);
-        server
-            .done(scenario.transfer.as_str(), action, SIMULATOR.to_owned())
-            .await?;
-    }
-    Ok(())
 }
 
 /// A connection to a server.

@@ -2,74 +2,18 @@
 // Started by `cargo test -p enroute --test console` with the binary and the folder
 // for the pictures; exits with 0 only when everything held.
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { browse, HANG_MS, Stack } from "./stack.mjs";
+import { alerts } from "./alerts.mjs";
+import { accessible, cards as carded, drawn, elsewhere, errors, listed as all, open, picture as pictured, reachable, shoot, step, TABLET, WIDE } from "./page.mjs";
+import { close } from "./protos.mjs";
+import { browse, Stack } from "./stack.mjs";
 
 const [binary, pictures] = process.argv.slice(2);
 assert(binary && pictures, "usage: console.mjs BINARY FOLDER");
 mkdirSync(pictures, { recursive: true });
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 const TRANSFERS = 6;
-const WIDE = { width: 1920, height: 1080 };
-const TABLET = { width: 1024, height: 1366 };
-const elsewhere = [];
-const errors = [];
-
-/** A page with these settings; all that goes wrong on it is kept. */
-async function open(browser, url, settings, viewport = WIDE) {
-  const context = await browser.newContext({ viewport, colorScheme: "dark", locale: "en-GB" });
-  context.setDefaultTimeout(HANG_MS);
-  await context.addInitScript((kept) => {
-    if (!localStorage.getItem("enroute-console")) localStorage.setItem("enroute-console", kept);
-  }, JSON.stringify(settings));
-  const page = await context.newPage();
-  page.on("request", (request) => {
-    if (new URL(request.url()).origin !== new URL(url).origin && !request.url().startsWith("data:")) elsewhere.push(request.url());
-  });
-  page.on("pageerror", (error) => errors.push(error.message));
-  page.on("console", (message) => {
-    // A server that is killed in the test is a network error; a policy broken is ours.
-    if (message.type() === "error" && /policy|svelte|uncaught/i.test(message.text())) errors.push(message.text());
-  });
-  await page.goto(url);
-  return page;
-}
-
-async function accessible(page, where) {
-  await page.evaluate(axe);
-  const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
-  const serious = found.violations.filter((one) => ["serious", "critical"].includes(one.impact));
-  const told = serious.map((one) => `${one.id}: ${one.nodes.map((node) => `${node.target} ${node.failureSummary}`).slice(0, 4).join(" | ")}`);
-  assert.deepEqual(told, [], `accessibility of ${where}`);
-}
-
-async function step(what, act) {
-  const began = Date.now();
-  await act();
-  console.log(`ok  ${what} (${((Date.now() - began) / 1000).toFixed(1)} s)`);
-}
-
-/** Opens the page in another light, language and size, waits, takes a picture. */
-async function picture(browser, url, name, settings, viewport, ready) {
-  const page = await open(browser, url, settings, viewport);
-  await ready(page);
-  await page.screenshot({ path: join(pictures, `${name}.png`) });
-  await page.context().close();
-}
-
-const cards = (page) => page.waitForFunction((n) => document.querySelectorAll(".card .vital[data-id=hr] .reading").length >= n, TRANSFERS);
-/** All are there; by now some have lost their link or a sensor. */
-const listed = (page) => page.waitForFunction((n) => document.querySelectorAll(".card").length >= n && document.querySelector(".card .reading"), TRANSFERS);
-const drawn = (page) =>
-  page.waitForFunction(() => {
-    const canvases = [...document.querySelectorAll("canvas.trace")];
-    const inked = (canvas) => canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.some((byte, at) => at % 4 === 3 && byte > 0);
-    return canvases.length >= 4 && canvases.every(inked);
-  });
-
 const stack = new Stack(binary);
 let browser;
 try {
@@ -80,13 +24,23 @@ try {
   const page = await open(browser, stack.url, { language: "en", theme: "night", zone: "utc" });
 
   await step("the board shows every transfer, live and marked as an exercise", async () => {
-    await cards(page);
+    await carded(page, TRANSFERS);
     await page.waitForSelector(".stream[data-live=true]");
     assert.match(await page.textContent(".primary"), /primary alarm/);
     assert.equal(await page.locator(".card .exercise").count(), TRANSFERS);
+    // Who comes, how sick, and when: of each, at a glance.
+    await page.waitForFunction((n) => document.querySelectorAll(".card .eta .within").length === n, TRANSFERS);
+    const whole = await page.locator(".card").evaluateAll((cards) =>
+      cards.map((card) => [".concern strong", ".hospital", ".vehicle", ".eta .at", ".link"].map((part) => card.querySelector(part)?.textContent.trim())),
+    );
+    for (const parts of whole) {
+      assert.ok(parts.every((part) => part), `a card lacks something: ${parts}`);
+      assert.doesNotMatch(parts.join(), /No headline|unassigned|unknown/i);
+    }
+    await reachable(page, "the board");
     assert.match(await page.textContent("body"), /EXERCISE: simulated/);
     await accessible(page, "the board");
-    await page.screenshot({ path: join(pictures, "board-night-en.png") });
+    await shoot(page, pictures, "board-night-en");
   });
 
   await step("cards are searched, filtered and pinned by keys", async () => {
@@ -113,7 +67,7 @@ try {
     await page.waitForSelector(".map canvas");
     await page.waitForFunction(() => document.querySelectorAll("article tbody tr").length >= 2);
     await accessible(page, "the patient");
-    await page.screenshot({ path: join(pictures, "patient-night-en.png") });
+    await shoot(page, pictures, "patient-night-en");
   });
 
   await step("language, light, units and time zone are the reader's", async () => {
@@ -127,6 +81,7 @@ try {
     await page.keyboard.press("d");
     await page.click("header >> text=Settings");
     await accessible(page, "the settings");
+    await reachable(page, "the settings");
     await page.click("dialog >> text=kPa");
     await page.keyboard.press("Escape");
     await page.waitForFunction(() => document.querySelector(".tile[data-id=nibp], .tile[data-id=abp]")?.textContent.includes("kPa"));
@@ -148,7 +103,8 @@ try {
     await page.keyboard.press(".");
     await page.waitForFunction((was) => document.querySelector(".replay input[type=range]").getAttribute("aria-valuetext") !== was, before);
     await accessible(page, "looking back");
-    await page.screenshot({ path: join(pictures, "looking-back.png") });
+    await reachable(page, "looking back");
+    await shoot(page, pictures, "looking-back");
     await page.keyboard.press("Escape");
     await page.waitForSelector(`article.patient[data-transfer="${transfer}"]`);
     await page.waitForSelector(".replay", { state: "detached" });
@@ -159,7 +115,8 @@ try {
     await page.click("header >> text=Recordings");
     await page.waitForFunction((n) => document.querySelectorAll(".recordings tbody tr").length >= n, TRANSFERS);
     await accessible(page, "the recordings");
-    await page.screenshot({ path: join(pictures, "recordings.png") });
+    await reachable(page, "the recordings");
+    await shoot(page, pictures, "recordings");
     await page.click(".recordings tbody a");
     await page.waitForSelector('.replay[data-state="PLAYING"]');
     await drawn(page);
@@ -167,7 +124,7 @@ try {
     await page.waitForFunction(() => document.querySelector(".replay .bar select").value === "2");
     await page.keyboard.press(" ");
     await page.waitForSelector('.replay[data-state="PAUSED"]');
-    await page.screenshot({ path: join(pictures, "replay.png") });
+    await shoot(page, pictures, "replay");
     await page.goto(patient);
     await page.waitForSelector("article.patient");
     await page.waitForSelector(".replay", { state: "detached" });
@@ -189,7 +146,7 @@ try {
     assert.equal(await page.locator(".tile[data-id=hr] .reading").count(), 0);
     await page.waitForSelector(".wave .stopped");
     await page.waitForSelector('.journey .link[data-state="lost"]');
-    await page.screenshot({ path: join(pictures, "patient-stale.png") });
+    await shoot(page, pictures, "patient-stale");
   });
 
   await step("an alert is acknowledged in the name of who is asked once, and its signals end", async () => {
@@ -197,7 +154,7 @@ try {
     await mine.first().click();
     await page.waitForSelector("#who-name");
     await accessible(page, "the question who acts");
-    await page.screenshot({ path: join(pictures, "who.png") });
+    await shoot(page, pictures, "who");
     await page.keyboard.press("Escape");
     await page.waitForSelector("#who-name", { state: "detached" });
     assert.equal(await page.locator("b.seen").count(), 0, "nobody acts without a name");
@@ -216,7 +173,7 @@ try {
     await page.click(".limits button");
     await accessible(page, "the limits");
     await page.fill("dialog input >> nth=4", "stable like this");
-    await page.screenshot({ path: join(pictures, "limits.png") });
+    await shoot(page, pictures, "limits");
     await page.click("dialog >> text=Around the value of now");
     await page.waitForSelector("dialog", { state: "detached" });
     await page.waitForFunction(() => /Dr\. Weber.*stable like this/.test(document.querySelector(".limits li")?.textContent));
@@ -252,7 +209,7 @@ try {
     box.kill("SIGKILL");
     await send("Theatre is ready");
     await way("Theatre is ready", "sent");
-    await page.screenshot({ path: join(pictures, "notes.png") });
+    await shoot(page, pictures, "notes");
     box = await stack.gateway();
     await way("Theatre is ready", "delivered");
     await crew.goto(stack.crew);
@@ -266,6 +223,15 @@ try {
     await way("Two more hours", "read");
     await crew.waitForFunction(() => [...document.querySelectorAll("#notes .ours")].some((one) => /read by Dr\. Weber/.test(one.textContent)));
     await crew.screenshot({ path: join(pictures, "crew-read.png"), fullPage: true });
+    await crew.click("button >> text=中文");
+    await crew.waitForSelector("html[lang=zh-Hans]");
+    await crew.waitForFunction(() => /医院正在接收/.test(document.getElementById("headline").textContent));
+    await crew.waitForFunction(() => [...document.querySelectorAll("#notes .ours")].some((one) => /Dr\. Weber.*已读/.test(one.textContent)));
+    await accessible(crew, "the crew's page in Chinese");
+    await reachable(crew, "the crew's page");
+    await crew.screenshot({ path: join(pictures, "crew-zh.png"), fullPage: true });
+    await crew.click("button >> text=English");
+    await crew.waitForSelector("html[lang=en]");
     await crew.context().close();
     box.kill("SIGKILL");
     await page.goto(before);
@@ -279,10 +245,10 @@ try {
     assert.match(await page.textContent(".band.dead"), /NOT LIVE/);
     assert.match(await page.title(), /NOT LIVE/);
     await page.waitForSelector("button[data-sound=on][data-last=server]");
-    await page.screenshot({ path: join(pictures, "patient-server-gone.png") });
+    await shoot(page, pictures, "patient-server-gone");
     await page.keyboard.press("b");
     await page.waitForSelector(".cards");
-    await page.screenshot({ path: join(pictures, "board-server-gone.png") });
+    await shoot(page, pictures, "board-server-gone");
   });
 
   await step("it comes back by itself, and goes on", async () => {
@@ -290,7 +256,7 @@ try {
     await page.waitForSelector(".stream[data-live=true]");
     await page.waitForSelector(".band.dead", { state: "detached" });
     await page.waitForSelector("main:not(.not-live)");
-    await cards(page);
+    await carded(page, TRANSFERS);
   });
 
   await step("pictures of the other languages, lights and screens", async () => {
@@ -298,13 +264,15 @@ try {
     const patient = await page.getAttribute(".card:has(.link[data-state=up]):has(.vital[data-id=hr] .reading):has(.vital[data-id=spo2] .reading)", "data-transfer");
     const there = `${stack.url}/#/patient/${patient}`;
     const day = { language: "zh", theme: "day" };
-    await picture(browser, stack.url, "board-day-zh", day, WIDE, listed);
-    await picture(browser, stack.url, "board-day-zh-tablet", day, TABLET, listed);
-    await picture(browser, there, "patient-day-zh", day, WIDE, drawn);
-    await picture(browser, there, "patient-day-zh-tablet", day, TABLET, drawn);
-    await picture(browser, there, "patient-night-en-tablet", { language: "en", theme: "night" }, TABLET, drawn);
-    await picture(browser, stack.url, "board-wall", { language: "en", theme: "night", size: "wall" }, WIDE, listed);
+    await pictured(browser, stack.url, pictures, "board-day-zh", day, WIDE, (page) => all(page, TRANSFERS));
+    await pictured(browser, stack.url, pictures, "board-day-zh-tablet", day, TABLET, (page) => all(page, TRANSFERS));
+    await pictured(browser, there, pictures, "patient-day-zh", day, WIDE, drawn);
+    await pictured(browser, there, pictures, "patient-day-zh-tablet", day, TABLET, drawn);
+    await pictured(browser, there, pictures, "patient-night-en-tablet", { language: "en", theme: "night" }, TABLET, drawn);
+    await pictured(browser, stack.url, pictures, "board-wall", { language: "en", theme: "night", size: "wall" }, WIDE, (page) => all(page, TRANSFERS));
   });
+
+  await alerts(browser, binary, pictures);
 
   assert.deepEqual(elsewhere, [], "the page asks this server only");
   assert.deepEqual(errors, [], "the page has no errors");
@@ -317,4 +285,5 @@ try {
 } finally {
   await browser?.close();
   stack.stop();
+  await close();
 }

@@ -1,8 +1,9 @@
 // A real server and a simulated fleet as child processes, and a browser. What is
 // waited for is a line, a port or an element, never a time.
 import { chromium } from "playwright-core";
-import { spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import assert from "node:assert/strict";
+import { execFileSync, spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -41,14 +42,27 @@ export class Stack {
     this.#binary = binary;
   }
 
-  async prepare() {
+  /** Writes the configuration; `rules` changes a file of the built-in rule book. */
+  async prepare(rules) {
     const [http, mqtt] = [await freePort(), await freePort()];
     this.url = `http://127.0.0.1:${http}`;
     this.broker = `mqtt://127.0.0.1:${mqtt}`;
     const data = join(this.#dir, "data");
     mkdirSync(data);
-    const config = `data = ${JSON.stringify(data)}\nlisten = "127.0.0.1:${http}"\n[broker]\nkind = "embedded"\nlisten = "127.0.0.1:${mqtt}"\n`;
+    let config = `data = ${JSON.stringify(data)}\nlisten = "127.0.0.1:${http}"\n[broker]\nkind = "embedded"\nlisten = "127.0.0.1:${mqtt}"\n`;
+    if (rules) config += `[rules]\ndir = ${JSON.stringify(this.#book(rules))}\n`;
     writeFileSync(join(this.#dir, "server.toml"), config);
+  }
+
+  #book({ file, from, to }) {
+    const dir = join(this.#dir, "rules");
+    execFileSync(this.#binary, ["rules", "export", dir]);
+    const path = join(dir, file);
+    const before = readFileSync(path, "utf8");
+    const after = before.replace(from, to);
+    assert.notEqual(after, before, `${from} is not in ${file}`);
+    writeFileSync(path, after);
+    return dir;
   }
 
   /** Starts the server and waits for its word that it is ready. */
@@ -83,8 +97,9 @@ minutes = 240
     return child;
   }
 
+  /** A simulated fleet, of which the server is told what people know. */
   simulate(transfers, seed) {
-    return this.#spawn(["simulate", "--broker", this.broker, "--transfers", String(transfers), "--seed", String(seed)]);
+    return this.#spawn(["simulate", "--broker", this.broker, "--server", this.url, "--transfers", String(transfers), "--seed", String(seed)]);
   }
 
   #spawn(args) {

@@ -30,6 +30,14 @@ function localCodes() {
   return new Map([...found].map((one) => [one[1], partition + Number(one[2])]));
 }
 
+/** The quantity that each condition of the built-in rule book is shown with. */
+function metrics() {
+  const book = readFileSync(new URL("rules/conditions.toml", alert), "utf8");
+  const conditions = book.split("[[condition]]").slice(1);
+  const word = (text, key) => new RegExp(`^${key} = "(\\w+)"$`, "m").exec(text)[1];
+  return Object.fromEntries(conditions.map((one) => [word(one, "id"), word(one, "metric")]));
+}
+
 const local = localCodes();
 const number = (text) => (text === "" || text === undefined ? null : Number(text));
 const catalogue = {
@@ -50,6 +58,7 @@ const catalogue = {
   rules: Object.fromEntries(
     rows("rule_words", alert).map(({ rule, ...words }) => [rule, words]),
   ),
+  ruleMetrics: metrics(),
 };
 for (const one of [...catalogue.vitals, ...catalogue.waveforms]) {
   if (!Number.isInteger(one.code) || one.code <= 0) throw new Error(`no code for ${one.id}`);

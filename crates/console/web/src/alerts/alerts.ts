@@ -75,6 +75,14 @@ export function ruleWords(language: Language, rule: string): string {
   return Object.hasOwn(known, rule) ? (known[rule]?.[language] ?? rule) : rule;
 }
 
+/** A condition by itself: of what, and what. */
+export function ruleTitle(language: Language, rule: string): string {
+  const metrics: Readonly<Record<string, string>> = tables.ruleMetrics;
+  const key = Object.hasOwn(metrics, rule) ? `v.${metrics[rule]}` : "";
+  const words = ruleWords(language, rule);
+  return isKey(key) ? text(language, "alert.rule", { rule: words, what: text(language, key) }) : words;
+}
+
 /** What an alert says, without its time: `SpO₂ low 84 < 88 %`. */
 export function sentence(language: Language, alert: Alert, units: Units): string {
   const what = nameOf(language, alert.code, alert.label);

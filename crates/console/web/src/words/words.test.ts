@@ -1,3 +1,5 @@
+import tables from "../../gen/catalogue.json";
+import { ruleTitle } from "../alerts/alerts";
 import { describe, expect, test } from "vitest";
 import { VITALS, WAVEFORMS } from "../catalogue/catalogue";
 import { direction, languages, names, tags } from "./languages";
@@ -31,6 +33,14 @@ describe("words", () => {
 
   test("every quantity of the catalogue has a name", () => {
     for (const { id } of [...VITALS, ...WAVEFORMS]) expect(isKey(`v.${id}`), id).toBe(true);
+  });
+
+  test("every condition of the rule book says of what it is, in every language", () => {
+    for (const rule of Object.keys(tables.rules)) {
+      expect(ruleTitle("en", rule), rule).toMatch(/^.+: .+$/);
+      expect(ruleTitle("zh", rule), rule).toMatch(/^.+：.+$/);
+    }
+    expect(ruleTitle("en", "of_another_book")).toBe("of_another_book");
   });
 
   test("every language says its own name", () => {
