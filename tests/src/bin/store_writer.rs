@@ -2,8 +2,8 @@
 //! told, line by line: the process under the fault layer of `tests/disk`.
 //!
 //! It talks over a socket because a socket needs no `write`, which the fault
-//! layer breaks. Arguments: `journal` or `log`, the directory, the port of
-//! 127.0.0.1, how many batches.
+//! layer breaks. Arguments: `journal`, `healing` or `log`, the directory, the port
+//! of 127.0.0.1, how many batches.
 
 #![allow(
     clippy::expect_used,
@@ -11,13 +11,14 @@
     reason = "a failure here is a failed test"
 )]
 
-use enroute_journal::{Journal, Log};
+use enroute_journal::{Journal, Log, Options, Tail, TailItem};
 use enroute_model::ids::Position;
 use enroute_tests::numbered::{self, EPOCH, STREAM, frame, record, transfer};
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpStream};
 use std::ops::RangeInclusive;
 use std::path::Path;
+use std::time::Duration;
 
 /// Bytes of a snapshot: three fill the table that the store then flushes.
 const SNAPSHOT_BYTES: usize = 400 << 10;
@@ -35,13 +36,15 @@ impl Teller {
         &mut self,
         range: RangeInclusive<u64>,
         append: impl FnOnce(RangeInclusive<u64>) -> Result<(), String>,
-    ) {
+    ) -> bool {
         let (first, last) = range.clone().into_inner();
         self.tell(&format!("writing {first} {last}"));
-        match append(range) {
+        let appended = append(range);
+        match &appended {
             Ok(()) => self.tell(&format!("durable {first} {last}")),
             Err(reason) => self.tell(&format!("failed {first} {last} {reason}")),
         }
+        appended.is_ok()
     }
 }
 
@@ -55,7 +58,14 @@ fn main() {
     let teller = Teller(stream);
     match kind.as_str() {
         "log" => write_log(Path::new(&dir), batches, teller),
-        _ => write_journal(Path::new(&dir), batches, teller),
+        "healing" => {
+            let options = Options {
+                repair_after: Duration::from_millis(1),
+                ..numbered::options()
+            };
+            write_journal(Path::new(&dir), options, batches, teller);
+        }
+        _ => write_journal(Path::new(&dir), numbered::options(), batches, teller),
     }
 }
 
@@ -68,23 +78,27 @@ fn ranges(last: u64, batches: u64) -> impl Iterator<Item = RangeInclusive<u64>> 
     })
 }
 
-fn write_journal(dir: &Path, batches: u64, mut teller: Teller) {
-    let (journal, tail) = match Journal::open(dir, numbered::options()) {
+fn write_journal(dir: &Path, options: Options, batches: u64, mut teller: Teller) {
+    let heals = options.repair_after < Duration::from_mins(1);
+    let (journal, tail) = match Journal::open(dir, options) {
         Ok(opened) => opened,
         Err(error) => return teller.tell(&format!("refused {error}")),
     };
-    drop(tail);
+    let mut tail = Some(tail).filter(|_| heals);
     let last = journal.last_position().0;
     teller.tell(&format!("opened {last}"));
     let appender = journal.appender();
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     let runtime = runtime.expect("a runtime");
     for range in ranges(last, batches) {
-        teller.batch(range, |range| {
+        let done = teller.batch(range, |range| {
             let records = range.map(record).collect();
             let position = runtime.block_on(appender.append(records));
             position.map(drop).map_err(|error| error.to_string())
         });
+        if let Some(tail) = tail.as_mut().filter(|_| !done) {
+            teller.tell(if heals_in(tail) { "healed" } else { "given up" });
+        }
         // Flushed by a thread of the store while the records go on.
         let state = vec![7; SNAPSHOT_BYTES];
         let put = journal
@@ -98,6 +112,16 @@ fn write_journal(dir: &Path, batches: u64, mut teller: Teller) {
         Ok(()) => teller.tell("closed"),
         Err(error) => teller.tell(&format!("unclosed {error}")),
     }
+}
+
+/// Waits until the journal has said of a failure that it is over.
+fn heals_in(tail: &mut Tail) -> bool {
+    while let Some(item) = tail.blocking_next() {
+        if matches!(item, TailItem::Recovered(_)) {
+            return true;
+        }
+    }
+    false
 }
 
 fn write_log(dir: &Path, batches: u64, mut teller: Teller) {

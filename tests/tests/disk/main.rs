@@ -14,6 +14,9 @@
 //! - After a refusal nothing is called durable; nothing panics; nothing hangs.
 //! - The store then opens without complaint and takes more, without anyone's hand
 //!   also when the fault struck while it was made.
+//! - A journal that goes on running opens its store again by itself when the disk
+//!   works again, whatever of the repair failed before; what it then calls durable
+//!   outlives a power cut, too.
 //!
 //! Not covered: a power cut that leaves the store's other files behind what was
 //! synced; writes that are cut short (`crates/journal/tests/kill.rs` has them).
@@ -46,10 +49,16 @@ use tempfile::TempDir;
 const BATCHES: u64 = 7;
 /// Numbers stored before a run begins.
 const STORED: u64 = 15;
+/// Calls after the first for which a disk fails that then works again.
+const LASTS: usize = 12;
+/// Writes by which a repair asks whether there is room (`crates/journal/src/rewrite.rs`).
+const PROBE_WRITES: usize = 256;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Journal,
+    /// One that waits until it works again, and goes on.
+    Healing,
     Log,
 }
 
@@ -57,14 +66,16 @@ impl Kind {
     fn name(self) -> &'static str {
         match self {
             Self::Journal => "journal",
+            Self::Healing => "healing",
             Self::Log => "log",
         }
     }
 
     /// A store with some numbers in it, left as by a crash in the middle of a write.
     fn prepare(self, dir: &Path) {
+        let _open = strace::stores();
         match self {
-            Self::Journal => {
+            Self::Journal | Self::Healing => {
                 let (journal, tail) = Journal::open(dir, numbered::options()).unwrap();
                 drop(tail);
                 append(&journal, 1..=STORED);
@@ -90,8 +101,9 @@ impl Kind {
     /// Every number that the store in `dir` holds, in its order; then it must
     /// take more.
     fn numbers(self, dir: &Path) -> Vec<u64> {
+        let _open = strace::stores();
         match self {
-            Self::Journal => {
+            Self::Journal | Self::Healing => {
                 let (journal, tail) = Journal::open(dir, numbered::options()).unwrap();
                 drop(tail);
                 let found = journalled(&journal);
@@ -219,6 +231,8 @@ struct Words {
     durable: BTreeSet<u64>,
     /// All or nothing, each.
     refused: Vec<Vec<u64>>,
+    /// The last of them was, and it has not healed since.
+    failing: bool,
     closed: bool,
 }
 
@@ -234,11 +248,14 @@ impl Words {
             match word {
                 "opened" => words.opened = true,
                 "durable" => {
-                    let none = words.refused.is_empty();
-                    assert!(none, "durable after a refusal: {ran:#?}");
+                    assert!(!words.failing, "durable after a refusal: {ran:#?}");
                     words.durable.extend(range());
                 }
-                "failed" => words.refused.push(range().collect()),
+                "failed" => {
+                    words.failing = true;
+                    words.refused.push(range().collect());
+                }
+                "healed" => words.failing = false,
                 "closed" => words.closed = true,
                 _ => {}
             }
@@ -261,13 +278,14 @@ impl Words {
     }
 }
 
-/// One run under one fault, and what it leaves.
-fn strike(kind: Kind, stored: u64, before: &Path, fault: Fault) -> Ran {
+/// One run under faults, and what it leaves.
+fn strike(kind: Kind, stored: u64, before: &Path, faults: &[Fault]) -> Ran {
     let temporary = place();
     let dir = temporary.path().join("store");
     copy(before, &dir, &BTreeMap::new());
-    let ran = strace::run(kind.name(), before, &dir, BATCHES, Some(fault));
-    let about = || format!("{kind:?} {fault}: {ran:#?}");
+    let ran = strace::run(kind.name(), before, &dir, BATCHES, faults);
+    let told: Vec<_> = faults.iter().map(Fault::to_string).collect();
+    let about = || format!("{kind:?} {told:?}: {ran:#?}");
     assert!(!ran.errors.contains("panicked"), "{}", about());
     let words = Words::of(&ran);
     // A disk that did what it was asked to gives no reason to refuse.
@@ -292,29 +310,58 @@ fn strike(kind: Kind, stored: u64, before: &Path, fault: Fault) -> Ran {
 }
 
 /// Every fault at the `k`-th of `calls`, or the one whose turn it is.
-fn faults(calls: Calls, k: usize) -> Vec<Fault> {
+fn faults(kind: Kind, calls: Calls, k: usize) -> Vec<Fault> {
     let all = std::env::var("ENROUTE_DISK").is_ok_and(|v| v == "all");
-    let combinations = [
-        ("EIO", false),
-        ("ENOSPC", true),
-        ("EROFS", true),
-        ("ENOSPC", false),
-        ("EIO", true),
-        ("EROFS", false),
-    ];
+    let combinations = if kind == Kind::Healing {
+        [
+            ("EROFS", Some(LASTS)),
+            ("EIO", Some(0)),
+            ("ENOSPC", Some(LASTS)),
+            ("EROFS", Some(0)),
+            ("EIO", Some(LASTS)),
+            ("ENOSPC", Some(0)),
+        ]
+    } else {
+        [
+            ("EIO", Some(0)),
+            ("ENOSPC", None),
+            ("EROFS", None),
+            ("ENOSPC", Some(0)),
+            ("EIO", None),
+            ("EROFS", Some(0)),
+        ]
+    };
     let turn = k % combinations.len();
     let chosen = if all {
         0..combinations.len()
     } else {
         turn..turn + 1
     };
-    let fault = |(error, for_good)| Fault {
+    let fault = |(error, lasts): (_, Option<usize>)| Fault {
         calls,
         error,
         k,
-        for_good,
+        last: lasts.map(|lasts| k + lasts),
     };
     combinations[chosen].iter().copied().map(fault).collect()
+}
+
+/// A commit that fails, and then each write by which the repair opens the store again:
+/// behind the probe, which alone takes more writes than all else in a run.
+fn repairs(kind: Kind, stored: u64, before: &Path) -> Vec<Vec<Fault>> {
+    if kind != Kind::Healing {
+        return Vec::new();
+    }
+    let commit = Fault {
+        calls: Calls::Commits,
+        error: "EIO",
+        k: 3,
+        last: Some(3),
+    };
+    let ran = strike(kind, stored, before, &[commit]);
+    assert!(ran.writes > PROBE_WRITES, "nothing was repaired: {ran:#?}");
+    let behind = (PROBE_WRITES + 1..=ran.writes).flat_map(|k| faults(kind, Calls::Writes, k));
+    behind.map(|fault| vec![commit, fault]).collect()
 }
 
 /// A run that goes well tells how many calls there are; then every k. With nothing
@@ -330,16 +377,18 @@ fn every_k(kind: Kind, stored: u64) {
     let temporary = place();
     let dir = temporary.path().join("store");
     copy(before.path(), &dir, &BTreeMap::new());
-    let well = strace::run(kind.name(), before.path(), &dir, BATCHES, None);
+    let well = strace::run(kind.name(), before.path(), &dir, BATCHES, &[]);
     let words = Words::of(&well);
     assert!(words.closed && words.refused.is_empty(), "{well:#?}");
     words.check(&kind.numbers(&dir), stored);
 
     let (mut runs, mut struck, mut refused) = (0, 0, 0);
-    let writes = (1..=well.writes).flat_map(|k| faults(Calls::Writes, k));
-    let syncs = (1..=well.syncs).flat_map(|k| faults(Calls::Syncs, k));
-    for fault in writes.chain(syncs) {
-        let ran = strike(kind, stored, before.path(), fault);
+    let writes = (1..=well.writes).flat_map(|k| faults(kind, Calls::Writes, k));
+    let syncs = (1..=well.syncs).flat_map(|k| faults(kind, Calls::Syncs, k));
+    let repairs = repairs(kind, stored, before.path());
+    let one = writes.chain(syncs).map(|fault| vec![fault]);
+    for faults in one.chain(repairs) {
+        let ran = strike(kind, stored, before.path(), &faults);
         runs += 1;
         struck += usize::from(!ran.struck.is_empty());
         refused += usize::from(ran.said.iter().any(|line| line.starts_with("failed")));
@@ -354,6 +403,11 @@ fn every_k(kind: Kind, stored: u64) {
 #[test]
 fn the_journal_loses_nothing_durable_whichever_write_or_sync_fails() {
     every_k(Kind::Journal, STORED);
+}
+
+#[test]
+fn a_journal_that_goes_on_heals_whichever_write_or_sync_fails() {
+    every_k(Kind::Healing, STORED);
 }
 
 #[test]

@@ -13,10 +13,17 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 const WRITES: &str = "write,pwrite64,writev,pwritev,ftruncate,mkdir,rename,renameat,renameat2";
 const SYNCS: &str = "fsync,fdatasync,sync_file_range,msync";
+/// The file with which the journal asks a disk whether it works again; the thread
+/// that writes it then writes the write-ahead files back as they read.
+const PROBE: &str = "probe";
+/// A child has all that its parent had open until it becomes another program, the
+/// locks of stores too: none is open while one begins.
+static STORES: RwLock<()> = RwLock::new(());
 /// A guard against hanging, not a measure.
 const HANG: Duration = Duration::from_mins(1);
 
@@ -25,24 +32,39 @@ const HANG: Duration = Duration::from_mins(1);
 pub(crate) enum Calls {
     Writes,
     Syncs,
+    /// The syncs of commits alone.
+    Commits,
 }
 
-/// What the disk says from the `k`-th call on, or at it alone.
+/// Stores may be opened while this is held.
+pub(crate) fn stores() -> RwLockReadGuard<'static, ()> {
+    STORES.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn begin(command: &mut Command) -> std::io::Result<Child> {
+    let _none_open = STORES.write().unwrap_or_else(PoisonError::into_inner);
+    command.spawn()
+}
+
+/// What the disk says from the `k`-th call on.
 #[derive(Clone, Copy)]
 pub(crate) struct Fault {
     pub(crate) calls: Calls,
     pub(crate) error: &'static str,
     pub(crate) k: usize,
-    pub(crate) for_good: bool,
+    /// The last call that is struck; none: it stays so.
+    pub(crate) last: Option<usize>,
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let until = if self.for_good { " and on" } else { "" };
         let Self {
             calls, error, k, ..
         } = self;
-        write!(f, "{error} at {calls:?} {k}{until}")
+        match self.last {
+            Some(last) => write!(f, "{error} at {calls:?} {k} to {last}"),
+            None => write!(f, "{error} at {calls:?} {k} and on"),
+        }
     }
 }
 
@@ -51,9 +73,13 @@ impl Fault {
         let set = match self.calls {
             Calls::Writes => WRITES,
             Calls::Syncs => SYNCS,
+            Calls::Commits => "fdatasync",
         };
-        let plus = if self.for_good { "+" } else { "" };
-        format!("inject={set}:error={}:when={}{plus}", self.error, self.k)
+        let (error, k) = (self.error, self.k);
+        match self.last {
+            Some(last) => format!("inject={set}:error={error}:when={k}..{last}"),
+            None => format!("inject={set}:error={error}:when={k}+"),
+        }
     }
 }
 
@@ -84,10 +110,9 @@ pub(crate) struct Kept {
 
 /// `strace`, if it is here and may trace. Says so loudly if not.
 pub(crate) fn usable() -> bool {
-    let output = Command::new("strace")
-        .args(["-qqq", "-o", "/dev/null", "true"])
-        .output();
-    let usable = output.is_ok_and(|output| output.status.success());
+    let begun = begin(Command::new("strace").args(["-qqq", "-o", "/dev/null", "true"]));
+    let ended = begun.and_then(|mut child| child.wait());
+    let usable = ended.is_ok_and(|status| status.success());
     if !usable {
         let required = std::env::var("ENROUTE_REQUIRE_TOOLS").is_ok_and(|v| v == "1");
         assert!(
@@ -99,14 +124,8 @@ pub(crate) fn usable() -> bool {
     usable
 }
 
-/// Runs the writer under `fault` to its end on `dir`, a copy of `before`.
-pub(crate) fn run(
-    kind: &str,
-    before: &Path,
-    dir: &Path,
-    batches: u64,
-    fault: Option<Fault>,
-) -> Ran {
+/// Runs the writer under `faults` to its end on `dir`, a copy of `before`.
+pub(crate) fn run(kind: &str, before: &Path, dir: &Path, batches: u64, faults: &[Fault]) -> Ran {
     let log = dir.with_extension("trace");
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let mut strace = Command::new("strace");
@@ -124,25 +143,25 @@ pub(crate) fn run(
         ])
         .arg(&log)
         .args(["-e", &format!("trace={WRITES},{SYNCS}")]);
-    if let Some(fault) = fault {
+    for fault in faults {
         strace.args(["-e", &fault.argument()]);
     }
     let port = listener.local_addr().unwrap().port().to_string();
-    let child = strace
+    strace
         .arg(env!("CARGO_BIN_EXE_store_writer"))
         .args([OsStr::new(kind), dir.as_os_str(), OsStr::new(&port)])
         .arg(batches.to_string())
         .env("RUST_BACKTRACE", "0")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+        .stderr(Stdio::piped());
+    let child = begin(&mut strace).unwrap();
     let mut ran = listen(child, &listener);
     let files = Files {
         before: before.to_owned(),
         dir: dir.to_owned(),
         known: BTreeMap::new(),
+        repairs: BTreeMap::new(),
     };
     read_trace(&std::fs::read_to_string(&log).unwrap(), files, &mut ran);
     ran
@@ -199,7 +218,7 @@ fn read_trace(trace: &str, mut files: Files, ran: &mut Ran) {
         if result.contains("(INJECTED)") {
             ran.struck.push((name.to_owned(), arguments.to_owned()));
         }
-        files.follow(name, arguments, result);
+        files.follow(thread, name, arguments, result);
     }
     for ((_, name), count) in counts {
         let most = if SYNCS.contains(&name) {
@@ -217,6 +236,9 @@ struct Files {
     before: PathBuf,
     dir: PathBuf,
     known: BTreeMap<PathBuf, File>,
+    /// Threads that repair, and how much of each file they have written once more;
+    /// none: that is over.
+    repairs: BTreeMap<String, BTreeMap<PathBuf, Option<u64>>>,
 }
 
 #[derive(Default)]
@@ -249,6 +271,15 @@ impl File {
         self.clean = self.written;
     }
 
+    /// All that it holds was written once more, and synced.
+    fn written_back(&mut self) {
+        self.clean = self.written;
+        self.kept = Kept {
+            bytes: self.written,
+            holes: Vec::new(),
+        };
+    }
+
     /// A new file is made longer than what it holds.
     fn cut(&mut self, length: u64) {
         self.written = self.written.min(length);
@@ -261,7 +292,7 @@ impl File {
 }
 
 impl Files {
-    fn follow(&mut self, name: &str, arguments: &str, result: &str) {
+    fn follow(&mut self, thread: &str, name: &str, arguments: &str, result: &str) {
         let inside = arguments
             .split_once('<')
             .and_then(|(_, rest)| rest.split_once('>'));
@@ -269,6 +300,9 @@ impl Files {
             return;
         };
         let path = Path::new(path);
+        if path == self.dir.join(PROBE) && name == "write" {
+            self.repairs.insert(thread.to_owned(), BTreeMap::new());
+        }
         if path.parent() != Some(&self.dir) || path.extension() != Some(OsStr::new("jnl")) {
             return;
         }
@@ -276,8 +310,27 @@ impl Files {
         // What was there before the run was synced before it.
         let before = std::fs::metadata(self.before.join(&path));
         let before = || File::of_length(before.map_or(0, |data| data.len()));
-        let file = self.known.entry(path).or_insert_with(before);
+        let file = self.known.entry(path.clone()).or_insert_with(before);
         let result = result.trim().parse::<u64>();
+        let repair = self.repairs.get_mut(thread);
+        let again = repair.map(|files| files.entry(path).or_insert(Some(0)));
+        if let Some(again) = again
+            && let Some(bytes) = again
+        {
+            match (name, &result) {
+                // The same bytes at the same place, until they are synced.
+                ("write", Ok(more)) => *bytes += more,
+                ("fsync", Ok(_)) => {
+                    if *bytes >= file.written {
+                        file.written_back();
+                    }
+                    file.sync(true);
+                    *again = None;
+                }
+                _ => {}
+            }
+            return;
+        }
         match (name, result) {
             ("write", Ok(bytes)) => file.written += bytes,
             ("ftruncate", Ok(_)) => {
