@@ -84,13 +84,21 @@ impl Slices {
     }
 
     /// Takes out the keyspaces of slices before that of `at` that hold nothing; no
-    /// commit goes there any more.
+    /// commit goes there any more. The one that was made last stays all the same (in
+    /// a restored store it may be of any slice): the store would give its number to the
+    /// next one after a start, and might then take that for the deleted one.
     pub(crate) fn drop_empty(&self, at: EngineTime) -> fjall::Result<()> {
         let current = at.0.div_euclid(self.width_us);
         let mut map = self.map.write().unwrap_or_else(PoisonError::into_inner);
+        let all = map
+            .values()
+            .flat_map(|slice| [&slice.vitals, &slice.waveforms]);
+        let newest = all.flatten().map(Keyspace::id).max();
+        let empty =
+            |space: &mut Keyspace| Some(space.id()) != newest && space.first_key_value().is_none();
         for slice in map.range_mut(..current).map(|(_, slice)| slice) {
             for slot in [&mut slice.vitals, &mut slice.waveforms] {
-                if let Some(space) = slot.take_if(|space| space.first_key_value().is_none()) {
+                if let Some(space) = slot.take_if(empty) {
                     self.db.delete_keyspace(space)?;
                 }
             }

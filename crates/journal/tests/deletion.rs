@@ -10,10 +10,10 @@
 mod common;
 
 use common::{open, options, record, tx, wait};
-use enroute_journal::{Append, Class, Classes, Journal, Options, Reader};
+use enroute_journal::{Append, Class, Classes, Journal, Options, Reader, restore};
 use enroute_model::ids::Position;
-use enroute_model::time::{EngineTime, Span};
-use std::path::Path;
+use enroute_model::time::{EngineTime, ServerTime, Span};
+use std::path::{Path, PathBuf};
 
 const SLICE: i64 = 1_000_000;
 /// Payload bytes of a record of the larger test: more than tables in memory hold.
@@ -198,6 +198,64 @@ fn of_many_deletions_the_last_are_remembered() {
     assert!(journal.reader().transfers().unwrap().contains(&first));
     journal.close().unwrap();
     assert!(reopened(3).reader().transfers().unwrap().contains(&first));
+}
+
+/// The write-ahead files as they are.
+fn write_ahead(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let files = std::fs::read_dir(dir).unwrap();
+    let paths = files.map(|entry| entry.unwrap().path());
+    let paths = paths.filter(|path| path.extension().is_some_and(|end| end == "jnl"));
+    paths
+        .map(|path| (path.clone(), std::fs::read(path).unwrap()))
+        .collect()
+}
+
+fn newest_keyspace(dir: &Path) -> u64 {
+    let names = std::fs::read_dir(dir.join("keyspaces")).unwrap();
+    let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.map(|name| name.parse().unwrap()).max().unwrap()
+}
+
+/// A restored store has its keyspaces in the order of their names, so that one of the
+/// oldest slice may be the newest of all.
+#[test]
+fn what_comes_after_the_newest_keyspace_was_emptied_outlives_restarts() {
+    let (first, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let slice = Span(SLICE);
+    let (journal, tail) = Journal::open(first.path(), Options { slice, ..options() }).unwrap();
+    drop(tail);
+    let records = vec![
+        record(1, Class::Waveforms, 0, "x"),
+        record(2, Class::Vitals, SLICE, "x"),
+    ];
+    wait(journal.appender().append(records)).unwrap();
+    let blocks = journal.reader().backup(ServerTime(0)).unwrap();
+    let blocks: Vec<Vec<u8>> = blocks.map(Result::unwrap).collect();
+    journal.close().unwrap();
+    restore(&mut blocks.concat().as_slice(), dir.path(), |_| {}).unwrap();
+
+    let (journal, tail) = open(dir.path());
+    drop(tail);
+    let side = journal.side();
+    side.delete(&[tx(1)], journal.last_position(), b"").unwrap();
+    let (synced, newest) = (write_ahead(dir.path()), newest_keyspace(dir.path()));
+    assert_eq!(side.purge().unwrap(), 1);
+    drop(side);
+    journal.close().unwrap();
+    assert_eq!(newest_keyspace(dir.path()), newest, "its number is free");
+    // The power goes before anything behind the emptied slice reached the disk.
+    for (path, bytes) in synced {
+        std::fs::write(path, bytes).unwrap();
+    }
+    for start in 0..4 {
+        let (journal, tail) = open(dir.path());
+        drop(tail);
+        let wanted: Vec<u64> = (2..3 + start).collect();
+        assert_eq!(scanned(&journal.reader(), 2), wanted, "start {start}");
+        let next = record(2, Class::Waveforms, 2 * SLICE, "later");
+        wait(journal.appender().append(vec![next])).unwrap();
+        journal.close().unwrap();
+    }
 }
 
 fn disk_bytes(dir: &Path) -> u64 {
