@@ -82,7 +82,7 @@ impl Default for Options {
             alerts_missed_max: 10_000,
             acts_max: 1_024,
             snapshot_records: 500,
-            snapshot_every: Span::from_secs(60),
+            snapshot_every: Span::from_secs(30),
             latency: None,
             before_record: None,
         }
