@@ -330,10 +330,11 @@ impl World {
         for frame in &appended.frames {
             self.produces(number, frame);
         }
+        // What is declared as lost is of the past.
+        let numerics = { appended.frames.iter() }.any(|it| it.life.1 == Stream::Numerics);
         appended.frames.splice(0..0, declared);
         let lane = &self.clients[client_of(number, Lane::Live)];
         let free = lane.conn.is_some() && lane.sent.is_empty();
-        let numerics = { appended.frames.iter() }.any(|it| it.life.1 == Stream::Numerics);
         if numerics && lane.conn.is_none() {
             self.gateways[number].on.as_mut().unwrap().unsent = Some(now);
         }
