@@ -31,6 +31,12 @@ pub(crate) struct InUse {
 /// Every book of a journal that is one to this version.
 pub(crate) fn stored(reader: &Reader) -> Result<Books, ReadError> {
     let books = Books::default();
+    learn(reader, &books)?;
+    Ok(books)
+}
+
+/// Adds them to `books`.
+pub(crate) fn learn(reader: &Reader, books: &Books) -> Result<(), ReadError> {
     for row in reader.books() {
         let (hash, bytes) = match row {
             Ok(row) => row,
@@ -50,7 +56,7 @@ pub(crate) fn stored(reader: &Reader) -> Result<Books, ReadError> {
             }
         }
     }
-    Ok(books)
+    Ok(())
 }
 
 impl Shard {

@@ -167,7 +167,10 @@ async fn measure(data: &Path) -> Result<Measured> {
     let listed = live.recordings(None).await?;
     let list_s = watch.since(began);
     let began = watch.now();
-    live.keep_captures(&mut Captures::default()).await?;
+    let mut captures = Captures::default();
+    // A server does it when nothing came between two looks.
+    live.keep_captures(&mut captures).await?;
+    live.keep_captures(&mut captures).await?;
     let keep_order_s = watch.since(began);
     let ends = listed.first().context("nothing is listed")?;
     let ends = (EngineTime(ends.starts_at_us), EngineTime(ends.ends_at_us));

@@ -18,7 +18,7 @@ use enroute_journal::{Failure, ReadError, Side};
 use enroute_model::ids::{Position, TransferId};
 use enroute_model::time::{EngineTime, Span};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Format of head and parts.
 const FORMAT: u32 = 1;
@@ -28,9 +28,8 @@ const PART_SPAN: Span = Span::from_secs(15 * 60);
 const PART_PLACES: usize = 8_192;
 /// Recordings that one look brings up to date.
 const AT_ONCE: usize = 16;
-/// A closed recording is brought up to date when nothing has come for so long, …
-const QUIET: Span = Span::from_secs(60);
-/// … an open one when there is so much more of it.
+/// A closed recording is brought up to date when nothing came between two looks, an
+/// open one when there is so much more of it.
 const MORE: Span = Span::from_secs(60 * 60);
 
 /// What is known of all records through one.
@@ -195,25 +194,30 @@ fn length(rest: &[Moment], starts_at: EngineTime) -> usize {
 
 /// Which recordings are up to date: up to 200,000, as many as are remembered.
 #[derive(Debug, Default)]
-pub struct Captures(BTreeMap<TransferId, EngineTime>);
+pub struct Captures(BTreeMap<TransferId, Look>);
+
+/// The last record of a recording …
+#[derive(Debug, Default)]
+struct Look {
+    /// … at the last look, …
+    seen: Option<EngineTime>,
+    /// … and when it was brought up to date.
+    done: Option<EngineTime>,
+}
 
 impl Captures {
     /// Whether there is something to do, and notes that it is done.
-    fn due(
-        &mut self,
-        transfer: &TransferId,
-        closed: bool,
-        last: EngineTime,
-        now: EngineTime,
-    ) -> bool {
-        let due = match self.0.get(transfer) {
-            _ if closed && now.since(last) < QUIET => false,
+    fn due(&mut self, transfer: &TransferId, closed: bool, last: EngineTime) -> bool {
+        let look = self.0.entry(transfer.clone()).or_default();
+        let quiet = look.seen.replace(last) == Some(last);
+        let due = match look.done {
+            _ if closed && !quiet => false,
             None => true,
-            Some(done) if closed => *done != last,
-            Some(done) => last.since(*done) >= MORE,
+            Some(done) if closed => done != last,
+            Some(done) => last.since(done) >= MORE,
         };
         if due {
-            self.0.insert(transfer.clone(), last);
+            look.done = Some(last);
         }
         due
     }
@@ -227,12 +231,11 @@ impl Live {
     /// When the shard has stopped.
     pub async fn keep_captures(&self, captures: &mut Captures) -> Result<(), LookupError> {
         let recordings = self.ask(|reply| Request::Kept { reply }).await?;
-        let (now, mut left) = (self.clock.now(), AT_ONCE);
-        let here: std::collections::BTreeSet<_> =
-            recordings.iter().map(|one| one.transfer.clone()).collect();
+        let mut left = AT_ONCE;
+        let here: BTreeSet<_> = recordings.iter().map(|one| one.transfer.clone()).collect();
         captures.0.retain(|transfer, _| here.contains(transfer));
         for one in recordings {
-            if left == 0 || !captures.due(&one.transfer, one.closed, one.last_at, now) {
+            if left == 0 || !captures.due(&one.transfer, one.closed, one.last_at) {
                 continue;
             }
             left = left.saturating_sub(1);

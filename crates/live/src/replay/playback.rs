@@ -1,13 +1,12 @@
 //! The task behind one playback: reads and runs on a blocking thread, waits, sends
 //! through a bounded queue, takes commands. It ends when its viewer has gone.
 
-use crate::engine_clock::EngineClock;
 use crate::live::{Health, Live, LookupError};
 use crate::replay::device::DeviceOrder;
 use crate::replay::player::{Player, Told};
 use crate::replay::source::{Arrival, Recorded, Source};
 use crate::replay::{Command, Order, Play, PlayError, Replayed, Response, State};
-use crate::requests::Request;
+use crate::requests::{Reach, Request};
 use enroute_journal::ReadError;
 use enroute_model::state::Phase;
 use enroute_model::time::Span;
@@ -102,7 +101,7 @@ pub(crate) async fn open(live: &Live, play: Play) -> Result<(Playback, Controls)
     let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
     let mut driver = Driver {
         recorded,
-        clock: live.clock.clone(),
+        live: live.clone(),
         started,
         waiting: VecDeque::new(),
         told: None,
@@ -130,7 +129,7 @@ fn source(recorded: &Recorded, order: Order) -> Result<Box<dyn Source>, PlayErro
 
 struct Driver {
     recorded: Recorded,
-    clock: EngineClock,
+    live: Live,
     started: Instant,
     waiting: VecDeque<Response>,
     told: Option<State>,
@@ -168,11 +167,17 @@ impl Driver {
                 Woken::Gone => return,
                 Woken::Sent => continue,
                 Woken::Beat => {
-                    player.tell_present(self.clock.now());
+                    player.tell_present(self.live.clock.now());
                     let replayed = player.replayed();
-                    let update = None;
-                    self.waiting.push_back(Response { replayed, update });
-                    continue;
+                    if replayed.open && self.has_been_joined().await {
+                        let again = Command::Order(replayed.order);
+                        let stepped = self.step(player, Some(again)).await;
+                        stepped.map(|stepped| (stepped, None))
+                    } else {
+                        let update = None;
+                        self.waiting.push_back(Response { replayed, update });
+                        continue;
+                    }
                 }
                 Woken::Due => self.step(player, None).await.map(|stepped| (stepped, None)),
                 Woken::Asked((command, reply)) => {
@@ -242,6 +247,37 @@ impl Driver {
         }
     }
 
+    /// Looks whether the transfer took in another one, or was taken in by one, since
+    /// it is played; then it is the recording of all of them from here on.
+    async fn has_been_joined(&mut self) -> bool {
+        let name = self.recorded.transfer.to_string();
+        let reach = self
+            .live
+            .ask(|reply| Request::Members { name, reply })
+            .await;
+        let Ok(Ok(Reach { members, .. })) = reach else {
+            return false;
+        };
+        let Some((_, transfer)) = members.first().cloned() else {
+            return false;
+        };
+        let members: Vec<_> = members.into_iter().map(|(member, _)| member).collect();
+        if members == self.recorded.members {
+            return false;
+        }
+        let reader = self.recorded.reader.clone();
+        let opened =
+            tokio::task::spawn_blocking(move || Recorded::open(&reader, transfer, members));
+        match opened.await {
+            Ok(Ok(recorded)) => {
+                self.recorded = recorded;
+                true
+            }
+            // It is tried again with the next beat.
+            Ok(Err(_)) | Err(_) => false,
+        }
+    }
+
     fn now(&self) -> Span {
         let passed = self.started.elapsed().as_micros();
         Span(i64::try_from(passed).unwrap_or(i64::MAX))
@@ -264,7 +300,7 @@ impl Driver {
 
     /// Plays what is due, or does what was asked for; `None`: it panicked.
     async fn step(&self, mut player: Player, command: Option<Command>) -> Option<Stepped> {
-        let (now, present) = (self.now(), self.clock.now());
+        let (now, present) = (self.now(), self.live.clock.now());
         let recorded = self.recorded.clone();
         let step = move || {
             let mut updates = Told::new();
@@ -301,7 +337,7 @@ fn reorder(
 ) -> Result<bool, ReadError> {
     match source(recorded, order) {
         Ok(source) => {
-            player.reorder(now, (order, source), updates)?;
+            player.reorder(now, &recorded.transfer, (order, source), updates)?;
             Ok(true)
         }
         Err(PlayError::Read(error)) => Err(error),

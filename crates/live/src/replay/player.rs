@@ -47,6 +47,8 @@ pub(crate) struct Player {
     head: EngineTime,
     /// The playhead stood there at that time.
     anchor: (Span, EngineTime),
+    /// When it last handled what was due.
+    played: Span,
     speed: Speed,
     paused: bool,
     /// The present, while the transfer is open.
@@ -79,6 +81,7 @@ impl Player {
             place: 0,
             head: first,
             anchor: (now, first),
+            played: now,
             speed: play.speed,
             paused: play.paused,
             present,
@@ -168,9 +171,10 @@ impl Player {
         if self.paused || self.state() == State::Ended {
             return None;
         }
-        let soon = Span(now.0.saturating_add(BETWEEN.0));
+        // Counted from the last time, so that whoever asks often delays nothing.
+        let soon = Span(self.played.0.saturating_add(BETWEEN.0));
         if self.state() == State::CaughtUp {
-            return Some(Span(now.0.saturating_add(LOOK_EVERY.0)));
+            return Some(Span(self.played.0.saturating_add(LOOK_EVERY.0)));
         }
         if self.speed == Speed::FASTEST {
             return Some(now);
@@ -189,6 +193,7 @@ impl Player {
         present: EngineTime,
         out: &mut Told,
     ) -> Result<(), ReadError> {
+        self.played = now;
         self.look_at_now(present)?;
         if self.paused {
             return Ok(());
@@ -258,15 +263,17 @@ impl Player {
         Ok(jumped)
     }
 
-    /// Goes on in another order, at the same moment.
+    /// Goes on at the same moment in this order, of the transfer as it is by now.
     pub(crate) fn reorder(
         &mut self,
         now: Span,
+        transfer: &TransferId,
         (order, source): (Order, Box<dyn Source>),
         out: &mut Told,
     ) -> Result<(), ReadError> {
         self.course = Course::new(source.directory());
         self.source = source;
+        self.transfer.clone_from(transfer);
         self.order = order;
         (self.next, self.place) = (None, 0);
         (self.index, self.indexed) = (Index::new(), true);

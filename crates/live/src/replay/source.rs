@@ -1,5 +1,6 @@
 //! Where a course's records come from: [`Source`], and the journal's order as one.
 
+use crate::books;
 use crate::catch_up::received;
 use crate::core::{decoded, raised_at};
 use crate::directory::Directory;
@@ -8,7 +9,7 @@ use crate::replay::course::Course;
 use crate::snapshots::{Envelope, checkpoint_of, snapshot_of};
 use bytes::Bytes;
 use enroute_journal::{Class, Merge, ReadError, Reader, Stored};
-use enroute_model::ids::{Lane, Position, TransferId};
+use enroute_model::ids::{BookHash, Lane, Position, TransferId};
 use enroute_model::record::{Entry, Record};
 use enroute_model::time::EngineTime;
 use std::collections::BTreeMap;
@@ -98,11 +99,14 @@ impl Recorded {
         let record = self.decode(stored);
         let lane = match &record.entry {
             Entry::Frame { lane, .. } => Some(*lane),
+            Entry::RuleBook { hash } => {
+                self.learn(*hash);
+                None
+            }
             Entry::Presence { .. }
             | Entry::Registry { .. }
             | Entry::Unrecorded(_)
             | Entry::Rejected { .. }
-            | Entry::RuleBook { .. }
             | Entry::Poisoned { .. } => None,
         };
         Taken {
@@ -110,6 +114,16 @@ impl Recorded {
             class: stored.class,
             frame: lane.and_then(|lane| Some((lane, received(&stored.payload)?.1))),
             record,
+        }
+    }
+
+    /// A book that was stored since; the engines have the same shelf.
+    fn learn(&self, hash: BookHash) {
+        let books = &self.directory.books;
+        if books.get(hash).is_none()
+            && let Err(error) = books::learn(&self.reader, books)
+        {
+            tracing::warn!(%error, %hash, "a rule book cannot be read");
         }
     }
 
