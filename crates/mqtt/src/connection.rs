@@ -45,7 +45,6 @@ struct Waiting {
 #[derive(Debug)]
 pub(crate) struct Connection {
     epoch: u64,
-    unacked_max: usize,
     unacked_bytes_max: usize,
     inflight_max: u16,
     window: u16,
@@ -66,7 +65,6 @@ impl Connection {
     pub(crate) fn new(epoch: u64, options: &Options) -> Self {
         Self {
             epoch,
-            unacked_max: options.unacked_max(),
             unacked_bytes_max: options.unacked_bytes_max(),
             inflight_max: options.inflight(),
             window: 0,
@@ -196,7 +194,8 @@ impl Connection {
         if packet_id != 0 {
             self.unacked += 1;
             self.unacked_bytes = self.unacked_bytes.saturating_add(bytes);
-            if self.unacked > self.unacked_max || self.unacked_bytes > self.unacked_bytes_max {
+            let many = self.unacked > Options::unacked_max();
+            if many || self.unacked_bytes > self.unacked_bytes_max {
                 return Next::Broken("the broker far exceeded our receive maximum".to_owned());
             }
         }

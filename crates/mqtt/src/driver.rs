@@ -29,7 +29,7 @@ const REQUESTS_EXTRA: usize = 64;
 
 /// Events that may wait for the reader; and requests that may wait for the library.
 pub(crate) fn event_capacity(options: &Options) -> usize {
-    options.unacked_max() + usize::from(options.inflight()) + REQUESTS_EXTRA
+    Options::unacked_max() + usize::from(options.inflight()) + REQUESTS_EXTRA
 }
 
 /// How a connection, or the attempt to make one, ended.

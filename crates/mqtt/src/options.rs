@@ -109,19 +109,24 @@ impl Options {
         self.receive_maximum.max(1)
     }
 
-    /// What a broker may have under way to us before the connection is ended for
-    /// it. A protocol error above the receive maximum; but Mosquitto 2.0.11 was
-    /// seen to have 218 under way where 64 were allowed (its own limit was 256).
-    pub(crate) fn unacked_max(&self) -> usize {
-        usize::from(self.receive_maximum()) * 4 + 1024
+    /// Messages that a broker may have under way to us before the connection is ended
+    /// for it: as many as there are packet ids. More than the receive maximum is a
+    /// protocol error; but Mosquitto 2.0.11 was seen to send a session that it resumed
+    /// well over a thousand at once. To end the connection for that makes it worse:
+    /// what was read is no longer acknowledged, is handled all the same, and comes
+    /// again. Their bytes are what is bounded.
+    pub(crate) fn unacked_max() -> usize {
+        usize::from(u16::MAX)
     }
 
-    /// The same in bytes: what the receive maximum and the packet limit allow
-    /// together. However many messages a broker sends beyond its right, this is
-    /// all that they can take here.
+    /// The same in bytes: twice what the receive maximum and the packet limit allow
+    /// together, by default twice what the shipped configuration lets Mosquitto queue
+    /// for a session. However many messages a broker sends beyond its right, this, and
+    /// some hundred bytes for each, is all that they can take here.
     pub(crate) fn unacked_bytes_max(&self) -> usize {
         let packet = usize::try_from(self.packet_bytes_max).unwrap_or(usize::MAX);
-        packet.saturating_mul(usize::from(self.receive_maximum()))
+        let allowed = packet.saturating_mul(usize::from(self.receive_maximum()));
+        allowed.saturating_mul(2)
     }
 
     /// At least one, and room for the library's own limit of one more.

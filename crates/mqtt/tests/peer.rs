@@ -102,8 +102,8 @@ async fn a_peer_that_sends_more_bytes_than_were_allowed_is_left() {
     let (_client, mut events) = Client::connect(options);
     let mut peer = accept(&listener).await;
     assert!(matches!(events.next().await, Some(Event::Connected { .. })));
-    // 7 of 1,001 bytes fit into 8,000, although only 2 were allowed.
-    for id in 1..=8 {
+    // 15 of 1,001 bytes fit into 16,000, although only 2 were allowed.
+    for id in 1..=16 {
         // PUBLISH, QoS 1, remaining length 1,006, topic "t", no properties.
         let head = [0x32, 0xee, 0x07, 0, 1, b't', 0, id, 0];
         peer.write_all(&head).await.unwrap();
@@ -120,7 +120,43 @@ async fn a_peer_that_sends_more_bytes_than_were_allowed_is_left() {
             other => panic!("{other:?}"),
         }
     }
-    assert_eq!(taken.len(), 7);
+    assert_eq!(taken.len(), 15);
+}
+
+/// As Mosquitto does with a session that it resumes: each is read, and acknowledged
+/// over the connection that brought it.
+#[tokio::test]
+async fn a_peer_that_sends_many_more_than_were_allowed_is_kept() {
+    const MANY: u16 = 3_000;
+    let (listener, mut options) = listener().await;
+    options.receive_maximum = 2;
+    let (client, mut events) = Client::connect(options);
+    let mut peer = accept(&listener).await;
+    assert!(matches!(events.next().await, Some(Event::Connected { .. })));
+    for id in 1..=MANY {
+        let [high, low] = id.to_be_bytes();
+        // PUBLISH, QoS 1, remaining length 6, topic "t", no properties, no payload.
+        let publish = [0x32, 6, 0, 1, b't', high, low, 0];
+        peer.write_all(&publish).await.unwrap();
+    }
+    for id in 1..=MANY {
+        let Some(Event::Publish(incoming)) = events.next().await else {
+            panic!("left after {id}")
+        };
+        client.ack(incoming.ack);
+    }
+    // PUBACK, with the least that there may be in it.
+    let mut acknowledged = Vec::new();
+    while acknowledged.len() < usize::from(MANY) {
+        let mut head = [0; 2];
+        peer.read_exact(&mut head).await.unwrap();
+        let mut rest = vec![0; usize::from(head[1])];
+        peer.read_exact(&mut rest).await.unwrap();
+        if head[0] == 0x40 {
+            acknowledged.push(u16::from_be_bytes([rest[0], rest[1]]));
+        }
+    }
+    assert!(acknowledged.into_iter().eq(1..=MANY));
 }
 
 #[tokio::test(start_paused = true)]
