@@ -11,6 +11,8 @@
     reason = "a failure here is a failed test"
 )]
 
+mod joined;
+
 use enroute_tests::python;
 use enroute_tests::recordings::folder;
 use enroute_tests::stack::{Broker, Place, Stack};
