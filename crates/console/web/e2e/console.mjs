@@ -15,6 +15,8 @@ mkdirSync(pictures, { recursive: true });
 
 const TRANSFERS = 6;
 const stack = new Stack(binary);
+/** The transfer of the box on board, which no simulated radio takes away. */
+let onboard;
 let browser;
 try {
   await stack.prepare();
@@ -189,6 +191,7 @@ try {
     const crew = await open(browser, stack.crew, {}, TABLET);
     await crew.waitForFunction(() => document.getElementById("transfer").textContent !== "none");
     const transfer = await crew.textContent("#transfer");
+    onboard = transfer;
     await page.goto(`${stack.url}/#/patient/${transfer}`);
     await page.waitForSelector(`article.patient[data-transfer="${transfer}"] .tile[data-id=hr] .value.reading`);
     const send = async (text) => {
@@ -260,9 +263,8 @@ try {
   });
 
   await step("pictures of the other languages, lights and screens", async () => {
-    // One that sends now: others have lost their link or a sensor by this time.
-    const patient = await page.getAttribute(".card:has(.link[data-state=up]):has(.vital[data-id=hr] .reading):has(.vital[data-id=spo2] .reading)", "data-transfer");
-    const there = `${stack.url}/#/patient/${patient}`;
+    const box = await stack.gateway();
+    const there = `${stack.url}/#/patient/${onboard}`;
     const day = { language: "zh", theme: "day" };
     await pictured(browser, stack.url, pictures, "board-day-zh", day, WIDE, (page) => all(page, TRANSFERS));
     await pictured(browser, stack.url, pictures, "board-day-zh-tablet", day, TABLET, (page) => all(page, TRANSFERS));
@@ -270,6 +272,7 @@ try {
     await pictured(browser, there, pictures, "patient-day-zh-tablet", day, TABLET, drawn);
     await pictured(browser, there, pictures, "patient-night-en-tablet", { language: "en", theme: "night" }, TABLET, drawn);
     await pictured(browser, stack.url, pictures, "board-wall", { language: "en", theme: "night", size: "wall" }, WIDE, (page) => all(page, TRANSFERS));
+    box.kill("SIGKILL");
   });
 
   await alerts(browser, binary, pictures);

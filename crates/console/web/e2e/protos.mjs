@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { createServer } from "vite";
 
 const web = fileURLToPath(new URL("..", import.meta.url));
-const loader = await createServer({ root: web, configFile: false, logLevel: "error", server: { middlewareMode: true, hmr: false, watch: null }, optimizeDeps: { noDiscovery: true } });
+const loader = await createServer({ root: web, configFile: false, logLevel: "error", server: { middlewareMode: true, hmr: false, ws: false, watch: null }, optimizeDeps: { noDiscovery: true } });
 
 /** A module of the page's sources. */
 export const root = (path) => loader.ssrLoadModule(path);
