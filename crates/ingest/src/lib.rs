@@ -22,9 +22,9 @@
 //! client library's traps (`enroute-mqtt`).
 //!
 //! Queues. Lane → journal: bounded by publishes and bytes ([`Config`]); when full
-//! the lane stops reading, the client holds at most its receive maximum, and the
-//! broker or the gateway keeps the rest. Receipts: one slot per gateway, newer
-//! ones merge into it. Commands: one per gateway, until the broker has it.
+//! the lane stops reading, the client holds its receive maximum (of a broker that
+//! sends more, some 130 MiB at most), and the broker or the gateway keeps the rest.
+//! Receipts: one slot per gateway, newer ones merge into it. Commands: one per gateway, until the broker has it.
 //! Quarantine: see [`Quarantine`].
 //!
 //! What ingest decides is without I/O, in `intake.rs` and `outgoing.rs`; around
