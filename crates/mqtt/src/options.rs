@@ -119,14 +119,13 @@ impl Options {
         usize::from(u16::MAX)
     }
 
-    /// The same in bytes: twice what the receive maximum and the packet limit allow
-    /// together, by default twice what the shipped configuration lets Mosquitto queue
-    /// for a session. However many messages a broker sends beyond its right, this, and
-    /// some hundred bytes for each, is all that they can take here.
+    /// The same in bytes: what the receive maximum and the packet limit allow together;
+    /// by the server's defaults twice what the shipped configuration lets Mosquitto
+    /// queue for a session. However many messages a broker sends beyond its right,
+    /// this, and some hundred bytes for each, is all that they can take here.
     pub(crate) fn unacked_bytes_max(&self) -> usize {
         let packet = usize::try_from(self.packet_bytes_max).unwrap_or(usize::MAX);
-        let allowed = packet.saturating_mul(usize::from(self.receive_maximum()));
-        allowed.saturating_mul(2)
+        packet.saturating_mul(usize::from(self.receive_maximum()))
     }
 
     /// At least one, and room for the library's own limit of one more.
