@@ -24,12 +24,21 @@ fn tools() -> Option<PathBuf> {
 
 #[test]
 fn the_console_in_a_browser() {
+    in_a_browser("console.mjs");
+}
+
+#[test]
+fn logging_in_to_the_console_and_out_again() {
+    in_a_browser("login.mjs");
+}
+
+fn in_a_browser(steps: &str) {
     let Some(chromium) = tools() else { return };
     let web = Path::new(env!("CARGO_MANIFEST_DIR")).join("../console/web");
     let pictures = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../console");
     // Node.js is there: the console inside the binary was built with it.
     let output = Command::new("node")
-        .arg(web.join("e2e/console.mjs"))
+        .arg(web.join("e2e").join(steps))
         .arg(env!("CARGO_BIN_EXE_enroute"))
         .arg(&pictures)
         .env("ENROUTE_CHROMIUM", chromium)

@@ -42,8 +42,9 @@ export class Stack {
     this.#binary = binary;
   }
 
-  /** Writes the configuration; `rules` changes a file of the built-in rule book. */
-  async prepare(rules) {
+  /** Writes the configuration, with `more` at its end; `rules` changes a file of the
+   * built-in rule book. */
+  async prepare(rules, more = "") {
     const [http, mqtt] = [await freePort(), await freePort()];
     this.url = `http://127.0.0.1:${http}`;
     this.broker = `mqtt://127.0.0.1:${mqtt}`;
@@ -51,7 +52,7 @@ export class Stack {
     mkdirSync(data);
     let config = `data = ${JSON.stringify(data)}\nlisten = "127.0.0.1:${http}"\n[broker]\nkind = "embedded"\nlisten = "127.0.0.1:${mqtt}"\n`;
     if (rules) config += `[rules]\ndir = ${JSON.stringify(this.#book(rules))}\n`;
-    writeFileSync(join(this.#dir, "server.toml"), config);
+    writeFileSync(join(this.#dir, "server.toml"), config + more);
   }
 
   #book({ file, from, to }) {

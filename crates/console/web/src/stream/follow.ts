@@ -4,10 +4,12 @@ import { ConnectError, createClient, type Client } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-web";
 import { Live, type WatchResponse } from "../../gen/proto/enroute/v1/live_pb";
 import { ms } from "../values/values";
+import { bearer, login, takeRefusal } from "../who/login.svelte";
 import { Connection, type Effect, type Filter } from "./connection";
 
 export const transport = createGrpcWebTransport({
   baseUrl: typeof location === "undefined" ? "" : location.origin,
+  interceptors: [bearer],
 });
 
 export const live: Client<typeof Live> = createClient(Live, transport);
@@ -80,6 +82,7 @@ export class Follow {
       role: open.filter.role,
     };
     let reason = "the server ended the stream";
+    const token = login.token;
     try {
       for await (const response of live.watch(asked, { signal: abort.signal })) {
         const now = this.now();
@@ -87,6 +90,7 @@ export class Follow {
         this.#took(response);
       }
     } catch (error) {
+      takeRefusal(token, error);
       reason = ConnectError.from(error).rawMessage;
     }
     this.#running.delete(open.attempt);

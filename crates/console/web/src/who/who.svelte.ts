@@ -1,6 +1,7 @@
 // Who acts on this screen: asked once, at the first act, and kept in this browser
 // until it is asked again. Nobody has to say it to see.
 import { settings } from "../settings/settings.svelte";
+import { login } from "./login.svelte";
 
 type Answer = (name: string | null) => void;
 
@@ -10,6 +11,8 @@ class Who {
 
   /** The name; null: the person does not want to give one, and does not act. */
   async name(): Promise<string | null> {
+    // Where a token says who acts, nobody is asked.
+    if (login.token !== "") return settings.name;
     return settings.name === "" ? this.ask() : settings.name;
   }
 

@@ -373,6 +373,11 @@ export const en = {
   "limits.usual_set": "Set as usual",
   "limits.usual_back": "Take the usual value back",
 
+  "login.title": "Log in",
+  "login.token": "Token",
+  "login.why": "From whoever runs this server. It is kept until this tab is closed or you log out.",
+  "login.go": "Log in",
+  "login.leave": "Log out",
   "who.title": "Who are you?",
   "who.name": "Name or initials",
   "who.why": "It is recorded with what you do. Kept in this browser until it is asked again; nobody needs it to look.",

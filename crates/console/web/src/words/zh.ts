@@ -373,6 +373,11 @@ export const zh: Catalogue = {
   "limits.usual_set": "设为平时数值",
   "limits.usual_back": "撤回平时数值",
 
+  "login.title": "登录",
+  "login.token": "令牌",
+  "login.why": "由本服务器的管理者提供。仅保存至此标签页关闭或您退出登录为止。",
+  "login.go": "登录",
+  "login.leave": "退出登录",
   "who.title": "您是谁？",
   "who.name": "姓名或缩写",
   "who.why": "与您的操作一并记录。保存在本浏览器中，直到再次询问；仅查看时无需填写。",
