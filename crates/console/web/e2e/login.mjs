@@ -21,7 +21,7 @@ let browser;
 try {
   await stack.prepare(null, `[access]\ntokens = ${JSON.stringify(file)}\n`);
   await stack.serve();
-  stack.simulate(1, 3);
+  await stack.gateway();
   browser = await browse();
   const context = await browser.newContext({ locale: "en-GB" });
   context.setDefaultTimeout(HANG_MS);

@@ -17,7 +17,8 @@ class Login {
     // One that was entered while the call was under way is not refused by it.
     if (token !== this.token) return;
     sessionStorage.removeItem(KEY);
-    this.asked = reason;
+    // What was said of a token stands, while the page asks on without one.
+    this.asked = token === "" ? (this.asked ?? reason) : reason;
   }
 
   enter(token: string): void {
