@@ -475,9 +475,9 @@ mod tests {
     #[test]
     fn a_clock_that_is_years_ahead_ages_nothing_out() {
         // Nothing but the clock says that it was so long ago.
-        assert_eq!(old(&[9_000, 9_001, 9_020]), []);
+        assert!(old(&[9_000, 9_001, 9_020]).is_empty());
         // With what is recorded from then on, age goes on: 7 days of the 9,000, …
-        assert_eq!(old(&[0, 7, 14, 21, 9_020]), []);
+        assert!(old(&[0, 7, 14, 21, 9_020]).is_empty());
         // … so this one comes to 30.
         assert_eq!(old(&[0, 7, 14, 21, 22, 9_020, 9_021]), [9_021]);
         // A week without any transfer is believed.
