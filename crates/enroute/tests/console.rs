@@ -3,6 +3,7 @@
 //! Without Node.js or Chromium it says SKIPPED, and with
 //! `ENROUTE_REQUIRE_TOOLS=1` that is a failure.
 #![cfg(feature = "console")]
+#![allow(clippy::panic, reason = "a failure here is a failed test")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
