@@ -155,6 +155,8 @@ fn with_tail(dir: &Path, size: usize) -> Vec<usize> {
         append(&journal, number..=number, size);
         ends.push(length());
     }
+    // Nothing works on its files any more, so that they can be copied.
+    journal.close().unwrap();
     ends
 }
 

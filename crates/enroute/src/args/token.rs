@@ -6,7 +6,7 @@ use std::path::PathBuf;
 /// Make, list and revoke tokens by which a server knows people and programs.
 ///
 /// The file holds hashes alone; a token is printed once, when it is made. A server that
-/// has the file under [access] takes a change within seconds: a revoked token ends what
+/// has the file under `[access]` takes a change within seconds: a revoked token ends what
 /// it has open.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
