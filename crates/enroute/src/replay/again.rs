@@ -14,7 +14,7 @@ use crate::stop::Stop;
 use crate::{client, out, utc};
 use anyhow::{Context, Result, anyhow};
 use enroute_gateway::config::Speed as Pace;
-use enroute_gateway::{Config, Gateway, Source};
+use enroute_gateway::{Config, Gateway, Source, Stats};
 use enroute_model::frame::{Body, CrewEvent, Emission, Frame};
 use enroute_model::ids::{GatewayId, TransferId};
 use enroute_model::time::{Clock, Span};
@@ -66,16 +66,18 @@ pub(crate) async fn publish(
         names.1.as_ref().map_or("", TransferId::as_str),
         names.0
     ))?;
+    let counted = Arc::clone(gateway.stats());
     let mut status = tokio::time::interval(STATUS_EVERY);
     let stopped = loop {
         tokio::select! {
             () = stop.asked() => break true,
             () = gateway.source_ended() => break false,
-            _ = status.tick() => out::line(progress(&gateway, recording))?,
+            _ = status.tick() => out::line(progress(&counted, recording))?,
         }
     };
     let left = gateway.shutdown(DRAIN).await;
     let left = left.unconfirmed_frames;
+    out::line(progress(&counted, recording))?;
     out::line(format!("{left} frames not confirmed by the server there"))?;
     if stopped {
         reading.abort();
@@ -87,17 +89,18 @@ pub(crate) async fn publish(
     Ok(ExitCode::from(u8::from(left > 0)))
 }
 
-fn progress(gateway: &Gateway, recording: &v1::Recording) -> String {
+fn progress(stats: &Stats, recording: &v1::Recording) -> String {
     let produced: u64 = enroute_model::ids::Stream::ALL
-        .map(|stream| gateway.stats().produced(stream))
+        .map(|stream| stats.produced(stream))
         .iter()
         .sum();
     let long = recording.ends_at_us.saturating_sub(recording.starts_at_us);
     format!(
-        "{produced} frames of {} ({}) published, {} confirmed",
+        "{produced} of {} frames ({}) published, {} confirmed; links, joins and hand-overs of \
+         then are left out",
         recording.durable,
         utc::span(long),
-        gateway.stats().freed.get()
+        stats.freed.get()
     )
 }
 
