@@ -49,7 +49,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use world::World;
 
 /// Seeds of an ordinary run of the tests.
-const SEEDS: u64 = 700;
+const SEEDS: u64 = 2_000;
 
 /// After so many failed seeds no further ones are run.
 const FAILURES_MAX: usize = 4;
