@@ -277,11 +277,9 @@ async fn once(
 )]
 fn refused_or_lost(status: &tonic::Status, answered: bool) -> Ended {
     match status.code() {
-        Code::NotFound
-        | Code::InvalidArgument
-        | Code::PermissionDenied
-        | Code::Unauthenticated
-        | Code::Unimplemented
+        // The token was read once: it works no more, and nothing of a patient stays.
+        Code::Unauthenticated => Ended::Refused(reason(status)),
+        Code::NotFound | Code::InvalidArgument | Code::PermissionDenied | Code::Unimplemented
             if !answered =>
         {
             Ended::Refused(reason(status))

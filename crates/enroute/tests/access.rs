@@ -94,9 +94,10 @@ fn a_token_opens_what_its_role_may_and_ends_when_it_is_revoked() {
     let id = hall.split(' ').next().unwrap();
     let revoked = enroute(dir, &["token", "revoke", id]);
     assert!(revoked.status.success(), "{}", said(&revoked));
-    watch.wait_for("its end", |line| {
-        line.contains("revoked, changed, or is over").then_some(())
-    });
+    // It does not ask again and again, with an old picture on its screen.
+    let (status, lines) = watch.finish();
+    let why = |line: &String| line.contains("revoked, changed, or is over");
+    assert!(!status.success() && lines.iter().any(why), "{lines:#?}");
     let listed = with(dir, &weber, &["transfer", "list", "--server", &address]);
     assert!(said(&listed).contains("HUG"), "{}", said(&listed));
 }
