@@ -16,12 +16,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which rooms each room may use; ARCHITECTURE.md has the same table.
-const MAY_USE: [(&str, &[&str]); 18] = [
+const MAY_USE: [(&str, &[&str]); 19] = [
     ("model", &[]),
     ("access", &["model"]),
     ("alert", &["model"]),
     ("engine", &["alert", "model"]),
-    ("journal", &["model"]),
+    ("seal", &[]),
+    ("journal", &["model", "seal"]),
     ("wfdb", &[]),
     ("wire", &["model"]),
     ("tls", &[]),
@@ -33,7 +34,7 @@ const MAY_USE: [(&str, &[&str]); 18] = [
     ("ingest", &["journal", "model", "mqtt", "wire"]),
     (
         "gateway",
-        &["journal", "model", "mqtt", "tls", "wfdb", "wire"],
+        &["journal", "model", "mqtt", "seal", "tls", "wfdb", "wire"],
     ),
     (
         "feed",
@@ -56,6 +57,7 @@ const MAY_USE: [(&str, &[&str]); 18] = [
             "live",
             "model",
             "mqtt",
+            "seal",
             "simulator",
             "tls",
             "wfdb",
@@ -65,7 +67,8 @@ const MAY_USE: [(&str, &[&str]); 18] = [
 ];
 
 /// Libraries that only these rooms may know.
-const ONLY_IN: [(&str, &[&str]); 7] = [
+const ONLY_IN: [(&str, &[&str]); 8] = [
+    ("chacha20poly1305", &["seal"]),
     ("rumqttc", &["mqtt"]),
     ("mqtt5", &["broker"]),
     ("fjall", &["journal"]),

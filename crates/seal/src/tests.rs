@@ -1,0 +1,323 @@
+//! Keys, where they come from, and the file of data keys under crashes.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a failed unwrap in a test is a failed test"
+)]
+
+use crate::{DataKey, KeyId, Keys, KeysError, Ring, RingError, SEALED_EXTRA, SealError, Source};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+fn keys(ids: &[u32]) -> Arc<Keys> {
+    let line = |id: &u32| format!("{id} {:064x}\n", 1000 + id);
+    let text: String = ids.iter().map(line).collect();
+    Arc::new(Keys::parse(&text).unwrap())
+}
+
+fn open(path: &Path, ids: &[u32], noted: u32) -> Ring {
+    Ring::open(path, Some(&keys(ids)), noted).unwrap().unwrap()
+}
+
+fn sealed(key: &DataKey, place: &str, plain: &str) -> Vec<u8> {
+    let mut sealed = Vec::new();
+    key.seal(place.as_bytes(), plain.as_bytes(), &mut sealed)
+        .unwrap();
+    sealed
+}
+
+fn place() -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("data-keys");
+    (dir, path)
+}
+
+#[test]
+fn only_its_key_opens_a_value_in_its_place_as_it_was() {
+    let (_dir, path) = place();
+    let ring = open(&path, &[1], 0);
+    ring.ensure(["a", "b"].into_iter()).unwrap();
+    let (a, b) = (ring.newest("a").unwrap().1, ring.newest("b").unwrap().1);
+    let value = sealed(&a, "here", "92 %");
+    assert_eq!(value.len(), 4 + SEALED_EXTRA);
+    assert_ne!(value, sealed(&a, "here", "92 %"), "a nonce came twice");
+    assert_eq!(a.open(b"here", &value).unwrap(), b"92 %");
+    assert_eq!(a.open(b"there", &value), Err(SealError::Refused));
+    assert_eq!(b.open(b"here", &value), Err(SealError::Refused));
+    for bit in 0..value.len() * 8 {
+        let mut changed = value.clone();
+        changed[bit / 8] ^= 1 << (bit % 8);
+        assert_eq!(a.open(b"here", &changed), Err(SealError::Refused), "{bit}");
+    }
+    for cut in 0..value.len() {
+        assert_eq!(a.open(b"here", &value[..cut]), Err(SealError::Refused));
+    }
+}
+
+/// RFC draft draft-irtf-cfrg-xchacha-03, appendix A.3.1: that it is this cipher.
+#[test]
+fn opens_the_vector_of_the_draft() {
+    let secret: Vec<u8> = (0x80..=0x9f).collect();
+    let secret: [u8; 32] = secret.try_into().unwrap();
+    let nonce: Vec<u8> = (0x40..=0x57).collect();
+    let place = [
+        0x50, 0x51, 0x52, 0x53, 0xc0, 0xc1, 0xc2, 0xc3, 0xc4, 0xc5, 0xc6, 0xc7,
+    ];
+    let plain = b"Ladies and Gentlemen of the class of '99: If I could offer you only one tip for \
+        the future, sunscreen would be it.";
+    let body = "bd6d179d3e83d43b9576579493c0e939572a1700252bfaccbed2902c21396cbb\
+        731c7f1b0b4aa6440bf3a82f4eda7e39ae64c6708c54c216cb96b72e1213b452\
+        2f8c9ba40db5d945b11b69b982c1bb9e3f3fac2bc369488f76b2383565d3fff9\
+        21f9664c97637da9768812f615c68b13b52e";
+    let tag = "c0875924c1c7987947deafd8780acf49";
+    let unhex = |text: &str| -> Vec<u8> {
+        let pairs = text.as_bytes().chunks(2);
+        pairs
+            .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+            .collect()
+    };
+    let value = [nonce, unhex(body), unhex(tag)].concat();
+    let key = DataKey::new(&zeroize::Zeroizing::new(secret));
+    assert_eq!(key.open(&place, &value).unwrap(), plain);
+}
+
+#[test]
+fn a_text_of_keys_is_taken_whole_or_refused_without_saying_what_it_holds() {
+    let secret = "ab".repeat(32);
+    let text = format!("# ours\n\n2 {secret} # newer\n 1 {secret}\n");
+    let keys = Keys::parse(&text).unwrap();
+    assert_eq!(keys.current(), KeyId(2));
+    assert_eq!(keys.ids().collect::<Vec<_>>(), [KeyId(1), KeyId(2)]);
+    let wrong = [
+        ("", "empty"),
+        ("# nothing\n", "empty"),
+        (&format!("0 {secret}"), "line 1 does not begin"),
+        (&format!("x {secret}"), "line 1 does not begin"),
+        ("1", "line 1 has no key"),
+        (&format!("1 {}", &secret[1..]), "line 1 has no key"),
+        (&format!("1 {secret}0"), "line 1 has no key"),
+        (&format!("1 {}zz", &secret[2..]), "line 1 has no key"),
+        (&format!("1 {secret} more"), "more than"),
+        (&format!("1 {secret}\n1 {secret}"), "line 2 gives key 1"),
+    ];
+    for (text, words) in wrong {
+        let refused = Keys::parse(text).unwrap_err();
+        assert!(refused.contains(words), "{text:?}: {refused}");
+        assert!(!refused.contains("abab"), "{refused}");
+    }
+    assert!(!format!("{keys:?}").contains("ab"), "{keys:?}");
+    let first = Keys::parse(&Keys::fresh(None).unwrap()).unwrap();
+    assert_eq!(first.current(), KeyId(1));
+    let third = Keys::parse(&Keys::fresh(Some(&keys)).unwrap()).unwrap();
+    assert_eq!(third.current(), KeyId(3));
+}
+
+#[test]
+fn keys_come_from_a_file_of_their_owner_or_from_a_command() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("keys");
+    let missing = Source::file(&file).load().unwrap_err();
+    assert!(
+        matches!(missing, KeysError::Unreadable { .. }),
+        "{missing:?}"
+    );
+    fs::write(&file, &*Keys::fresh(None).unwrap()).unwrap();
+    for mode in [0o644, 0o640, 0o602] {
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+        let refused = Source::file(&file).load().unwrap_err();
+        assert!(refused.to_string().contains("chmod 600"), "{refused}");
+    }
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o400)).unwrap();
+    assert_eq!(Source::file(&file).load().unwrap().current(), KeyId(1));
+    let command = |words: &[&str]| {
+        let command = Some(words.iter().map(ToString::to_string).collect());
+        Source {
+            keys: None,
+            command,
+        }
+    };
+    let path = file.to_str().unwrap();
+    let keys = command(&["cat", path]).load().unwrap();
+    assert_eq!(keys.current(), KeyId(1));
+    for wrong in [
+        command(&["/nonexistent/program"]),
+        command(&["cat", "/nonexistent/file"]),
+        command(&["true"]),
+        command(&["head", "-c", "100000", "/dev/zero"]),
+    ] {
+        let refused = wrong.load().unwrap_err();
+        assert!(
+            matches!(
+                refused,
+                KeysError::Command { .. } | KeysError::Content { .. }
+            ),
+            "{refused:?}"
+        );
+    }
+    let both = Source {
+        command: Some(vec!["cat".to_owned()]),
+        ..Source::file(&file)
+    };
+    for wrong in [Source::default(), both, command(&[])] {
+        assert!(matches!(wrong.load(), Err(KeysError::Source)));
+    }
+}
+
+#[test]
+fn a_ring_asks_for_the_keys_that_it_needs() {
+    let (_dir, path) = place();
+    assert!(Ring::open(&path, None, 0).unwrap().is_none());
+    assert!(matches!(
+        Ring::open(&path, None, 3),
+        Err(RingError::Lost { .. })
+    ));
+    let ring = open(&path, &[3], 0);
+    ring.ensure(["a"].into_iter()).unwrap();
+    let value = sealed(&ring.newest("a").unwrap().1, "here", "x");
+    assert_eq!(ring.last(), 1);
+    drop(ring);
+    let before = fs::read(&path).unwrap();
+    let refused = Ring::open(&path, None, 1).unwrap_err().to_string();
+    assert!(refused.contains("needs key 3"), "{refused}");
+    let refused = Ring::open(&path, Some(&keys(&[1, 2])), 1).unwrap_err();
+    assert!(
+        refused
+            .to_string()
+            .contains("needs key 3, and only 1, 2 are given"),
+        "{refused}"
+    );
+    let other = Arc::new(Keys::parse(&format!("3 {:064x}", 5)).unwrap());
+    let refused = Ring::open(&path, Some(&other), 1).unwrap_err();
+    assert!(
+        matches!(refused, RingError::Wrong { id: KeyId(3), .. }),
+        "{refused:?}"
+    );
+    assert_eq!(fs::read(&path).unwrap(), before, "a refusal changed it");
+    let ring = open(&path, &[1, 3], 1);
+    assert_eq!(ring.key(1).unwrap().open(b"here", &value).unwrap(), b"x");
+    fs::write(&path, "something else".repeat(50)).unwrap();
+    let refused = Ring::open(&path, Some(&keys(&[3])), 1).unwrap_err();
+    assert!(matches!(refused, RingError::NoRing { .. }), "{refused:?}");
+}
+
+#[test]
+fn a_newer_key_takes_all_over_and_the_old_one_opens_nothing_any_more() {
+    let (_dir, path) = place();
+    let ring = open(&path, &[1], 0);
+    ring.ensure(["a", "b", "c"].into_iter()).unwrap();
+    ring.destroy(&[3]).unwrap();
+    let value = sealed(&ring.newest("b").unwrap().1, "here", "x");
+    let old = fs::OpenOptions::new().read(true).open(&path).unwrap();
+    drop(ring);
+    let ring = open(&path, &[1, 2], 3);
+    let needed = Ring::needed(&path).unwrap().unwrap();
+    assert_eq!(needed.into_iter().collect::<Vec<_>>(), [(KeyId(2), 2)]);
+    let mut bytes = Vec::new();
+    std::io::Read::read_to_end(&mut &old, &mut bytes).unwrap();
+    assert!(bytes.iter().all(|byte| *byte == 0x5a), "old bytes are left");
+    ring.ensure(["c"].into_iter()).unwrap();
+    assert_eq!(ring.newest("c").unwrap().0, 4, "a number came twice");
+    drop(ring);
+    let ring = open(&path, &[2], 4);
+    assert_eq!(ring.key(2).unwrap().open(b"here", &value).unwrap(), b"x");
+    assert_eq!(ring.names(), ["a", "b", "c"]);
+}
+
+#[test]
+fn what_is_destroyed_is_nowhere_and_its_place_is_used_again() {
+    let (_dir, path) = place();
+    let ring = open(&path, &[1], 0);
+    ring.ensure(["a", "b"].into_iter()).unwrap();
+    let before = fs::read(&path).unwrap();
+    let wrapped = &before[256 + 1 + 4 + 4 + 1 + 96..][..72];
+    ring.renew(&["a"]).unwrap();
+    assert_eq!(ring.all("a"), [1, 3]);
+    ring.destroy(&[1, 77]).unwrap();
+    assert_eq!(ring.all("a"), [3]);
+    assert!(ring.key(1).is_none());
+    let after = fs::read(&path).unwrap();
+    assert!(!after.windows(72).any(|window| window == wrapped));
+    ring.ensure(["d"].into_iter()).unwrap();
+    assert_eq!(ring.newest("d").unwrap().0, 4);
+    assert_eq!(fs::metadata(&path).unwrap().len(), after.len() as u64);
+    ring.destroy(&[4]).unwrap();
+    drop(ring);
+    let ring = open(&path, &[1], 3);
+    ring.ensure(["e"].into_iter()).unwrap();
+    assert_eq!(ring.newest("e").unwrap().0, 5, "a number came twice");
+}
+
+/// Whatever part of the last write a power cut leaves: what was noted is whole, and what
+/// was not is given anew.
+#[test]
+fn a_torn_last_write_costs_no_key_that_was_noted() {
+    let (dir, path) = place();
+    let ring = open(&path, &[1], 0);
+    ring.ensure(["a"].into_iter()).unwrap();
+    let value = sealed(&ring.newest("a").unwrap().1, "here", "x");
+    let before = fs::read(&path).unwrap();
+    ring.ensure(["b", "c"].into_iter()).unwrap();
+    drop(ring);
+    let whole = fs::read(&path).unwrap();
+    for cut in (before.len()..=whole.len()).step_by(16) {
+        for zeros in [false, true] {
+            let mut torn = whole[..cut].to_vec();
+            if zeros {
+                torn.resize(whole.len(), 0);
+            }
+            let there = dir.path().join("torn");
+            fs::write(&there, torn).unwrap();
+            let ring = open(&there, &[1], 1);
+            assert_eq!(ring.key(1).unwrap().open(b"here", &value).unwrap(), b"x");
+            assert!(ring.newest("b").is_none(), "cut {cut}: it was never noted");
+            ring.ensure(["b"].into_iter()).unwrap();
+            assert_eq!(ring.newest("b").unwrap().0, 2);
+            drop(ring);
+            assert!(open(&there, &[1], 2).newest("b").is_some(), "cut {cut}");
+        }
+    }
+    for cut in (0..before.len()).step_by(16) {
+        fs::write(&path, &before[..cut]).unwrap();
+        let opened = Ring::open(&path, Some(&keys(&[1])), 0);
+        assert!(opened.unwrap().is_some(), "cut {cut}: nothing was noted");
+    }
+}
+
+#[test]
+fn a_damaged_key_loses_itself_alone() {
+    let (_dir, path) = place();
+    let ring = open(&path, &[1], 0);
+    ring.ensure(["a", "b", "c"].into_iter()).unwrap();
+    drop(ring);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[2 * 256 + 150] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let ring = open(&path, &[1], 3);
+    assert_eq!(ring.names(), ["a", "c"]);
+    ring.ensure(["d"].into_iter()).unwrap();
+    assert_eq!(ring.newest("d").unwrap().0, 4);
+}
+
+#[test]
+fn a_copy_makes_the_same_keys_elsewhere() {
+    let (dir, path) = place();
+    let ring = open(&path, &[1], 0);
+    ring.ensure(["a", "b", "c"].into_iter()).unwrap();
+    ring.destroy(&[3]).unwrap();
+    let value = sealed(&ring.newest("a").unwrap().1, "here", "x");
+    let copy: Vec<_> = ring.copy().into_iter().map(|(_, slot)| slot).collect();
+    let under: Vec<_> = copy.iter().filter_map(|row| Ring::needed_by(row)).collect();
+    assert_eq!(under, [KeyId(1), KeyId(1)]);
+    let there = dir.path().join("there");
+    assert_eq!(Ring::restore(&there, &copy).unwrap(), 3);
+    let other = open(&there, &[1], 3);
+    assert_eq!(other.names(), ["a", "b"]);
+    assert_eq!(other.key(1).unwrap().open(b"here", &value).unwrap(), b"x");
+    assert!(matches!(
+        Ring::restore(&there, &[vec![1; 256]]),
+        Err(RingError::NoRing { .. })
+    ));
+}
