@@ -13,6 +13,7 @@
 )]
 
 pub mod http;
+pub mod issuer;
 pub mod mosquitto;
 pub mod numbered;
 pub mod openmetrics;

@@ -1,15 +1,21 @@
 //! Who may do what: roles and what each may ([`Role::may`]), which transfers a caller
-//! sees ([`Scope`]), and the static tokens by which a server knows its callers
-//! ([`Tokens`]), of which it keeps hashes alone.
+//! sees ([`Scope`]), the static tokens by which a server knows its callers
+//! ([`Tokens`]), of which it keeps hashes alone, and those of an `OpenID` Connect issuer
+//! ([`Issuing`]), of which it knows the public keys ([`Keys`]).
 //!
 //! Pure: no files, no clock, no network, no randomness. What is refused is refused at
-//! the edge, in `feed`; the files are the binary's. Bounds: [`TOKENS_MAX`] tokens,
-//! [`NAMES_MAX`] hospitals and transfers each. Start with [`Role`].
+//! the edge, in `feed`; files and the issuer's keys are fetched by the binary. Bounds:
+//! [`TOKENS_MAX`] tokens, [`NAMES_MAX`] hospitals and transfers each, [`KEYS_MAX`] keys,
+//! [`ISSUED_BYTES_MAX`] bytes of an issued token. Start with [`Role`].
 
+mod issuing;
+mod keys;
 mod role;
 mod scope;
 mod tokens;
 
+pub use issuing::{ISSUED_BYTES_MAX, Issuing, NotTaken};
+pub use keys::{KEYS_BYTES_MAX, KEYS_KEPT_US, KEYS_MAX, Keys, KeysError};
 pub use role::{Action, Role};
 pub use scope::{NAMES_MAX, Scope};
 pub use tokens::{Refused, SECRET_BYTES, TOKENS_MAX, Token, Tokens, TokensError, Wanted};

@@ -3,6 +3,7 @@
 //! A token is `enroute_`, eight hexadecimal digits that name it, `_`, and 64 that are
 //! the secret: 256 random bits, so its SHA-256 needs neither salt nor a slow hash.
 
+use crate::keys::{Key, Keys};
 use crate::role::Role;
 use crate::scope::{NAMES_MAX, Scope};
 use enroute_model::time::ServerTime;
@@ -18,6 +19,9 @@ pub const TOKENS_MAX: usize = 10_000;
 pub const SECRET_BYTES: usize = 36;
 /// Characters of a name, as of those who act without a token.
 const NAME_CHARS_MAX: usize = 48;
+/// Hexadecimal digits of the id of one who comes with an issued token; a static token's
+/// id has fewer.
+const ISSUED_ID_CHARS: usize = 16;
 const PREFIX: &str = "enroute_";
 /// What the file says of itself.
 const HEAD: &str = "\
@@ -46,6 +50,9 @@ pub struct Token {
     /// Which transfers.
     #[serde(flatten)]
     pub scope: Scope,
+    /// By which key somebody else issued it; none in a file has one.
+    #[serde(skip)]
+    key: Option<Arc<Key>>,
 }
 
 /// What a new token is to be.
@@ -165,6 +172,7 @@ impl Tokens {
             certificate: wanted.certificate,
             expires_us: wanted.expires_us,
             scope: wanted.scope,
+            key: None,
         };
         token.check().map_err(TokensError::Content)?;
         if self.by_id.contains_key(id) {
@@ -204,6 +212,12 @@ impl Tokens {
         Ok(token)
     }
 
+    /// Whether what is shown looks like one of these.
+    #[must_use]
+    pub fn is_one(shown: &str) -> bool {
+        shown.starts_with(PREFIX)
+    }
+
     /// Whether a token that was let in still is what it was.
     #[must_use]
     pub fn still_has(&self, token: &Token, now: ServerTime) -> bool {
@@ -213,6 +227,44 @@ impl Tokens {
 }
 
 impl Token {
+    /// One that somebody else issued to `subject`, who goes by the same id in each. Takes
+    /// what was shown, and the key that signed it.
+    pub(crate) fn issued(
+        subject: &str,
+        name: &str,
+        role: Role,
+        scope: Scope,
+        expires_us: i64,
+        (shown, key): (&str, &Arc<Key>),
+    ) -> Result<Self, TokensError> {
+        let token = Self {
+            id: hash(subject).chars().take(ISSUED_ID_CHARS).collect(),
+            name: name.to_owned(),
+            role,
+            hash: hash(shown),
+            certificate: None,
+            expires_us: Some(expires_us),
+            scope,
+            key: Some(Arc::clone(key)),
+        };
+        token.check_names().map_err(TokensError::Content)?;
+        Ok(token)
+    }
+
+    /// Whether somebody else issued it.
+    #[must_use]
+    pub fn is_issued(&self) -> bool {
+        self.key.is_some()
+    }
+
+    /// Whether one that was issued still holds: its time is not over, and its issuer
+    /// still has the key.
+    #[must_use]
+    pub fn holds_by(&self, keys: &Keys, now: ServerTime) -> bool {
+        let is_there = { self.key.as_ref() }.is_some_and(|key| keys.still_has(key, now));
+        is_there && self.holds(None, now).is_ok()
+    }
+
     fn holds(&self, certificate: Option<&str>, now: ServerTime) -> Result<(), Refused> {
         if self.expires_us.is_some_and(|expires| now.0 >= expires) {
             return Err(Refused::Expired);
@@ -233,6 +285,10 @@ impl Token {
                 self.id
             ));
         }
+        self.check_names()
+    }
+
+    fn check_names(&self) -> Result<(), String> {
         let id = &self.id;
         let named = [("name", &self.name)]
             .into_iter()

@@ -1,7 +1,8 @@
 //! The browser console: the page that ICU staff leave open. `web/` holds it
 //! (TypeScript and Svelte); `build.rs` builds it; this crate serves the files out
 //! of the binary. The page speaks gRPC-Web to the feed on the same port and asks
-//! nothing of any other host, which its content security policy enforces.
+//! nothing of any other host but the one at which people log in, if there is one; its
+//! content security policy enforces that.
 //!
 //! Not here: any state, any patient data, the services themselves.
 //!
@@ -27,16 +28,26 @@ const FILES: &[File] = include!(concat!(env!("OUT_DIR"), "/files.rs"));
 /// Files under here have a hash of their content in their name.
 const HASHED: &str = "/assets/";
 
-/// Only what this server gives: no script in the page itself, no other host.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
-                      connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; \
-                      frame-ancestors 'none'";
+/// Only what this server gives: no script in the page itself, and no other host than
+/// the `issuer` of tokens.
+fn policy(issuer: &str) -> HeaderValue {
+    let policy = format!(
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+         connect-src 'self' {issuer}; manifest-src 'self'; base-uri 'none'; form-action 'none'; \
+         frame-ancestors 'none'"
+    );
+    let strict = HeaderValue::from_static("default-src 'none'");
+    HeaderValue::try_from(policy).unwrap_or(strict)
+}
 
-/// The page at `/`, and the files that it needs.
-pub fn router() -> Router {
+/// The page at `/`, and the files that it needs. `issuer`: the origin of the one host
+/// besides this server that the page may ask, where people log in.
+pub fn router(issuer: Option<&str>) -> Router {
     let mut router = Router::new();
+    let policy = policy(issuer.unwrap_or_default());
     for file in FILES {
-        let answer = get(move |headers: HeaderMap| async move { answer(file, &headers) });
+        let policy = policy.clone();
+        let answer = get(move |headers: HeaderMap| async move { answer(file, &headers, policy) });
         if file.path == "/index.html" {
             router = router.route("/", answer);
         } else {
@@ -46,7 +57,7 @@ pub fn router() -> Router {
     router
 }
 
-fn answer(file: &'static File, asked: &HeaderMap) -> Response {
+fn answer(file: &'static File, asked: &HeaderMap, policy: HeaderValue) -> Response {
     let known = asked.get_all(header::IF_NONE_MATCH).iter().any(|tags| {
         let tags = tags.to_str().unwrap_or_default().split(',');
         tags.map(|tag| tag.trim().trim_start_matches("W/"))
@@ -69,12 +80,12 @@ fn answer(file: &'static File, asked: &HeaderMap) -> Response {
     say(header::ETAG, file.etag);
     say(header::CACHE_CONTROL, kept);
     say(header::VARY, "accept-encoding");
-    say(header::CONTENT_SECURITY_POLICY, POLICY);
     say(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     say(header::REFERRER_POLICY, "no-referrer");
     if gzip.is_some() && !known {
         say(header::CONTENT_ENCODING, "gzip");
     }
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     response
 }
 
@@ -111,7 +122,7 @@ mod tests {
 
     #[test]
     fn the_page_is_asked_for_again_and_its_parts_are_kept() {
-        let page = answer(index(), &HeaderMap::new());
+        let page = answer(index(), &HeaderMap::new(), policy(""));
         assert_eq!(page.status(), StatusCode::OK);
         assert_eq!(
             said(&page, header::CONTENT_TYPE),
@@ -122,7 +133,7 @@ mod tests {
             .iter()
             .find(|file| file.path.starts_with(HASHED) && file.content_type.contains("javascript"))
             .unwrap();
-        let script = answer(script, &HeaderMap::new());
+        let script = answer(script, &HeaderMap::new(), policy(""));
         assert!(said(&script, header::CACHE_CONTROL).contains("immutable"));
         assert!(said(&script, header::CONTENT_TYPE).starts_with("text/javascript"));
     }
@@ -131,9 +142,12 @@ mod tests {
     fn what_the_browser_has_is_not_sent_again() {
         let etag = index().etag;
         let asked = asked(&[(header::IF_NONE_MATCH, etag)]);
-        assert_eq!(answer(index(), &asked).status(), StatusCode::NOT_MODIFIED);
+        assert_eq!(
+            answer(index(), &asked, policy("")).status(),
+            StatusCode::NOT_MODIFIED
+        );
         let other = self::asked(&[(header::IF_NONE_MATCH, "\"other\"")]);
-        assert_eq!(answer(index(), &other).status(), StatusCode::OK);
+        assert_eq!(answer(index(), &other, policy("")).status(), StatusCode::OK);
     }
 
     #[test]
@@ -145,7 +159,7 @@ mod tests {
             ("identity", false),
         ] {
             let asked = asked(&[(header::ACCEPT_ENCODING, accepted)]);
-            let page = answer(index(), &asked);
+            let page = answer(index(), &asked, policy(""));
             let coding = said(&page, header::CONTENT_ENCODING);
             assert_eq!(coding == "gzip", compressed, "{accepted}");
         }
@@ -153,10 +167,18 @@ mod tests {
 
     #[test]
     fn nothing_in_the_page_runs_or_comes_from_elsewhere() {
-        let page = answer(index(), &HeaderMap::new());
+        let page = answer(index(), &HeaderMap::new(), policy(""));
         let policy = said(&page, header::CONTENT_SECURITY_POLICY);
         assert!(policy.contains("default-src 'none'"), "{policy}");
         assert!(!policy.contains("unsafe"), "{policy}");
+        assert!(!policy.contains("://"), "{policy}");
+        let known = super::policy("https://id.example.org");
+        let known = known.to_str().unwrap();
+        assert_eq!(known.matches("://").count(), 1, "{known}");
+        assert!(
+            known.contains("connect-src 'self' https://id.example.org;"),
+            "{known}"
+        );
         let html = std::str::from_utf8(index().plain).unwrap();
         assert!(!html.contains("<style") && !html.contains("://"), "{html}");
         for script in html.split("<script").skip(1) {

@@ -1,6 +1,7 @@
 //! Configuration files: read, checked in full, and explained when wrong. An error
 //! names the file, the line and what to do; nothing is opened before.
 
+pub(crate) mod access;
 pub(crate) mod gateway;
 pub(crate) mod server;
 

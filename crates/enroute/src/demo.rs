@@ -86,7 +86,7 @@ impl Demo {
         let usual = |port| fleet::free_addr(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
         let setup = Setup {
             protection: Protection::default(),
-            tokens: None,
+            access: None,
             listen: args.listen.unwrap_or_else(|| usual(GRPC_PORT)),
             data: data.path().to_owned(),
             broker: BrokerAt::Embedded(usual(MQTT_PORT)),

@@ -6,8 +6,17 @@ use crate::utc::rfc3339;
 use axum::http::StatusCode;
 use enroute_live::Health;
 
-/// The answer.
-pub(crate) fn answer(health: &Health) -> (StatusCode, String) {
+/// The answer; `issuer_lost_us`: since when the issuer of tokens cannot be reached.
+pub(crate) fn answer(health: &Health, issuer_lost_us: Option<i64>) -> (StatusCode, String) {
+    let (status, mut text) = of_view(health);
+    if let Some(since) = issuer_lost_us {
+        let line = format!("issuer of tokens not reached since {}\n", rfc3339(since));
+        text.push_str(&line);
+    }
+    (status, text)
+}
+
+fn of_view(health: &Health) -> (StatusCode, String) {
     match health {
         Health::Running => (StatusCode::OK, "ok\n".to_owned()),
         Health::NotRecorded(told) => (

@@ -5,16 +5,16 @@
 //! without; the disk under the journal is none (I8). Intake first, then
 //! the engines, the streams of viewers, and the journal last.
 
+use crate::config::access::AccessConfig;
 use crate::config::server::{BrokerAt, ServerConfig};
 use crate::latency::ServerTimes;
 use crate::metrics::server::ServerMetrics;
 use crate::protection::{self, OwnTopics, Protection};
 use crate::reevaluate::journal_dir;
 use crate::rules::keeper::{self, Keeper};
-use crate::{access, healthz, intake, recordings};
+use crate::{access, healthz, intake, login, oidc, recordings};
 use anyhow::{Context, Result, anyhow};
 use axum::routing::get;
-use enroute_access::Tokens;
 use enroute_broker::Broker;
 use enroute_engine::StreamReceipt;
 use enroute_feed::{Feed, Gate, ServeError};
@@ -26,7 +26,8 @@ use enroute_model::time::{Clock, EngineTime};
 use enroute_mqtt::Credentials;
 use enroute_wire::v1;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -61,8 +62,8 @@ pub(crate) struct Setup {
     pub(crate) rules: Option<PathBuf>,
     /// Certificates.
     pub(crate) protection: Protection,
-    /// The file of tokens; `None`: nobody is asked for one.
-    pub(crate) tokens: Option<PathBuf>,
+    /// By what people and programs are known; `None`: nobody is asked.
+    pub(crate) access: Option<AccessConfig>,
     /// How long its recordings are kept.
     pub(crate) retention: Retention,
 }
@@ -88,7 +89,7 @@ impl Setup {
             connections_max: *config.limits.connections_max.get_ref(),
             commit_interval: Duration::from_millis(*config.limits.commit_interval_ms.get_ref()),
             rules: config.rules.dir.as_ref().map(|dir| dir.get_ref().clone()),
-            tokens: config.access.as_ref().map(|access| access.tokens.clone()),
+            access: config.access.clone(),
             retention: config.recordings.retention(),
         })
     }
@@ -111,7 +112,7 @@ pub(crate) struct Server {
     journal: Journal,
     feed: JoinHandle<Result<(), ServeError>>,
     close_feed: oneshot::Sender<()>,
-    words: [JoinHandle<()>; 8],
+    words: [JoinHandle<()>; 9],
 }
 
 impl Server {
@@ -119,7 +120,7 @@ impl Server {
     pub(crate) async fn start(setup: Setup, clock: Arc<dyn Clock>) -> Result<Self> {
         // A wrong rule book and a damaged journal are said before any port opens.
         let book = keeper::first(setup.rules.as_deref())?;
-        let (gate, tokens) = gate(setup.tokens.as_deref())?;
+        let entrance = Entrance::of(setup.access.as_ref(), &clock)?;
         let times = Arc::new(ServerTimes::new(Arc::clone(&clock)));
         let (journal, tail) = open_journal(&setup, &times)?;
         let listener = TcpListener::bind(setup.listen)
@@ -180,7 +181,8 @@ impl Server {
             tokio::spawn(intake::log_refusals(Arc::clone(&stats))),
             tokio::spawn(keeper.run()),
             tokio::spawn(protection::keep(acceptors)),
-            tokio::spawn(keep_tokens(setup.tokens, tokens)),
+            tokio::spawn(entrance.tokens),
+            tokio::spawn(entrance.issuer),
             tokio::spawn(recordings::keep(live.clone(), setup.retention)),
         ];
         let quarantine = ingest.quarantine().clone();
@@ -194,12 +196,12 @@ impl Server {
             viewers_max: setup.viewers_max,
             publishes_max,
         };
-        let feed = Feed::new(live.clone(), feed_options(setup.viewers_max)).guarded(gate);
+        let feed = Feed::new(live.clone(), feed_options(setup.viewers_max)).guarded(entrance.gate);
         let pages = service_pages(Arc::clone(&stats), quarantine, quarantine_dir).route(
             "/metrics",
             get(move || async move { metrics.scrape().await }),
         );
-        let more = more(&live).merge(feed.service_pages(pages));
+        let more = more(&live, setup.access, entrance.found).merge(feed.service_pages(pages));
         let feed = tokio::spawn(feed.serve(listener, setup.protection.viewers, more, async {
             // An error is as good as the word: nobody is left to say it.
             drop(closing.await);
@@ -367,28 +369,67 @@ fn feed_options(viewers_max: usize) -> enroute_feed::Options {
     }
 }
 
-/// Who is let in at the port for viewers, and what is told when that changes.
-fn gate(tokens: Option<&Path>) -> Result<(Gate, watch::Sender<Arc<Tokens>>)> {
-    let Some(file) = tokens else {
-        return Ok((Gate::default(), watch::Sender::default()));
-    };
-    let (sender, receiver) = watch::channel(Arc::new(access::read(file)?));
-    Ok((Gate::new(receiver), sender))
+/// What stands at the port for viewers.
+struct Entrance {
+    gate: Gate,
+    /// What is known of the issuer of tokens.
+    found: watch::Receiver<oidc::Found>,
+    /// What keeps the gate's tokens.
+    tokens: Kept,
+    /// What keeps the issuer's keys.
+    issuer: Kept,
 }
 
-async fn keep_tokens(file: Option<PathBuf>, tokens: watch::Sender<Arc<Tokens>>) {
-    if let Some(file) = file {
-        access::keep(file, tokens).await;
+/// Something that is kept for as long as the server runs.
+type Kept = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl Entrance {
+    /// As configured; a wrong file of tokens is said here.
+    fn of(access: Option<&AccessConfig>, clock: &Arc<dyn Clock>) -> Result<Self> {
+        let nothing = || -> Kept { Box::pin(std::future::ready(())) };
+        let mut entrance = Self {
+            gate: Gate::default(),
+            found: watch::channel(oidc::Found::default()).1,
+            tokens: nothing(),
+            issuer: nothing(),
+        };
+        let Some(access) = access else {
+            return Ok(entrance);
+        };
+        let (sender, known) = watch::channel(Arc::default());
+        if let Some(file) = access.tokens.clone() {
+            sender.send_replace(Arc::new(access::read(&file)?));
+            entrance.tokens = Box::pin(access::keep(file, sender));
+        }
+        let issuer = access.oidc.as_ref().map(|oidc| {
+            let (keeper, issuer, found) =
+                oidc::Keeper::new(oidc.get_ref().clone(), Arc::clone(clock));
+            entrance.issuer = Box::pin(keeper.run());
+            entrance.found = found;
+            issuer
+        });
+        entrance.gate = Gate::new(known, issuer);
+        Ok(entrance)
     }
 }
 
 /// What the port serves besides gRPC, to everybody.
-fn more(live: &Live) -> axum::Router {
+fn more(
+    live: &Live,
+    access: Option<AccessConfig>,
+    found: watch::Receiver<oidc::Found>,
+) -> axum::Router {
     let health = live.health();
-    front().route(
-        "/healthz",
-        get(move || async move { healthz::answer(&health.borrow()) }),
-    )
+    let lost = found.clone();
+    front(access.as_ref())
+        .route(
+            "/healthz",
+            get(move || async move { healthz::answer(&health.borrow(), lost.borrow().lost_since) }),
+        )
+        .route(
+            "/login.json",
+            get(move || async move { login::answer(access.as_ref(), &found.borrow()) }),
+        )
 }
 
 /// What it serves to those who may see how the service does.
@@ -404,10 +445,16 @@ fn service_pages(
 }
 
 /// What is at `/`: the console, where it was built in.
-fn front() -> axum::Router {
-    #[cfg(feature = "console")]
-    return enroute_console::router();
-    #[cfg(not(feature = "console"))]
+#[cfg(feature = "console")]
+fn front(access: Option<&AccessConfig>) -> axum::Router {
+    let oidc = access.and_then(|access| access.oidc.as_ref());
+    let issuer = oidc.filter(|oidc| oidc.get_ref().client_id.is_some());
+    let issuer = issuer.and_then(|oidc| login::origin(oidc.get_ref().issuer.get_ref()));
+    enroute_console::router(issuer.as_deref())
+}
+
+#[cfg(not(feature = "console"))]
+fn front(_access: Option<&AccessConfig>) -> axum::Router {
     axum::Router::new().route(
         "/",
         get(|| async { axum::response::Redirect::temporary("/text") }),

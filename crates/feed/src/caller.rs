@@ -149,15 +149,14 @@ impl Caller {
     /// Resolves when what was opened may not go on: the token was revoked, changed or
     /// is over, or one of the transfers named goes elsewhere now.
     pub(crate) async fn ends(self, named: Vec<String>) -> Status {
-        let (Some(token), Some(tokens)) = (self.token.as_ref(), self.door.gate.tokens()) else {
+        let (Some(token), Some(known)) = (self.token.as_ref(), self.door.gate.known()) else {
             return std::future::pending().await;
         };
-        let mut tokens = tokens.clone();
+        let mut known = known.clone();
         let mut minutes = tokio::time::interval(ASKED_EVERY);
         loop {
             let now = self.door.live.clock().wall();
-            let still_has = tokens.borrow_and_update().still_has(token, now);
-            if !still_has {
+            if !known.still_has(token, now) {
                 return Status::unauthenticated("this token was revoked, changed, or is over");
             }
             for name in &named {
@@ -168,7 +167,7 @@ impl Caller {
                 }
             }
             tokio::select! {
-                Ok(()) = tokens.changed() => {}
+                () = known.changed(token) => {}
                 _ = minutes.tick() => {}
             }
         }

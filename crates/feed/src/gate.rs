@@ -5,6 +5,7 @@
 //! only when its message is read: services ask [`Caller::admit`] with it.
 
 use crate::caller::Caller;
+use crate::issuer::Issuer;
 use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, StatusCode};
@@ -21,43 +22,97 @@ use tonic::Status;
 /// Who may come in at a port. One that is open lets everybody do everything.
 #[derive(Clone, Default)]
 pub struct Gate {
-    tokens: Option<watch::Receiver<Arc<Tokens>>>,
+    known: Option<Known>,
+}
+
+/// By what callers are known.
+#[derive(Clone)]
+pub(crate) struct Known {
+    tokens: watch::Receiver<Arc<Tokens>>,
+    issuer: Option<Issuer>,
+}
+
+/// What a request shows of its caller.
+struct Shown {
+    token: Option<String>,
+    /// The name of the connection's certificate.
+    certificate: Option<String>,
 }
 
 impl Gate {
-    /// Lets in whom `tokens` know; what changes there counts at once, for what is
-    /// under way as well.
+    /// Lets in whom `tokens` know, and whom `issuer` does; what changes there counts at
+    /// once, for what is under way as well.
     #[must_use]
-    pub fn new(tokens: watch::Receiver<Arc<Tokens>>) -> Self {
+    pub fn new(tokens: watch::Receiver<Arc<Tokens>>, issuer: Option<Issuer>) -> Self {
         Self {
-            tokens: Some(tokens),
+            known: Some(Known { tokens, issuer }),
         }
     }
 
-    pub(crate) fn tokens(&self) -> Option<&watch::Receiver<Arc<Tokens>>> {
-        self.tokens.as_ref()
+    pub(crate) fn known(&self) -> Option<&Known> {
+        self.known.as_ref()
     }
 
-    /// Whose token the request shows; `None`: nobody is asked for one.
-    fn token(&self, request: &Request, now: ServerTime) -> Result<Option<Arc<Token>>, Status> {
-        let Some(tokens) = &self.tokens else {
+    /// Whose token is shown; `None`: nobody is asked for one.
+    async fn token(&self, shown: Shown, now: ServerTime) -> Result<Option<Arc<Token>>, Status> {
+        let Some(known) = &self.known else {
             return Ok(None);
         };
-        let Some(shown) = bearer(request.headers()) else {
+        let Some(token) = &shown.token else {
             return Err(Status::unauthenticated(
                 "this server asks for a token: set ENROUTE_TOKEN, or log in",
             ));
         };
-        let peer = request.extensions().get::<Option<Peer>>();
-        let peer = peer.and_then(|peer| peer.as_ref()?.name.as_deref());
-        let tokens = tokens.borrow();
-        match tokens.find(shown, peer, now) {
+        if let Some(issuer) = &known.issuer
+            && !Tokens::is_one(token)
+        {
+            let token = issuer.token(token, now).await;
+            return token
+                .map(Some)
+                .map_err(|why| Status::unauthenticated(format!("this token {why}")));
+        }
+        let tokens = known.tokens.borrow();
+        match tokens.find(token, shown.certificate.as_deref(), now) {
             Ok(token) => Ok(Some(Arc::clone(token))),
             Err(refused) => Err(Status::unauthenticated(match refused {
                 Refused::Unknown => "this token is not known here, or was revoked",
                 Refused::Expired => "this token's time is over: ask for a new one",
                 Refused::Unbound => "this token works with its own certificate only",
             })),
+        }
+    }
+}
+
+impl Known {
+    /// Whether a token that was let in still is what it was.
+    pub(crate) fn still_has(&mut self, token: &Token, now: ServerTime) -> bool {
+        if !token.is_issued() {
+            return self.tokens.borrow_and_update().still_has(token, now);
+        }
+        let issuer = self.issuer.as_mut();
+        issuer.is_some_and(|issuer| token.holds_by(&issuer.keys.borrow_and_update(), now))
+    }
+
+    /// Resolves when what `token` rests on has changed; never when nobody is left to
+    /// change it.
+    pub(crate) async fn changed(&mut self, token: &Token) {
+        let changed = match &mut self.issuer {
+            Some(issuer) if token.is_issued() => issuer.keys.changed().await,
+            Some(_) | None => self.tokens.changed().await,
+        };
+        if changed.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl Shown {
+    fn by(request: &Request) -> Self {
+        let peer = request.extensions().get::<Option<Peer>>();
+        let peer = peer.and_then(|peer| peer.as_ref()?.name.clone());
+        Self {
+            token: bearer(request.headers()).map(str::to_owned),
+            certificate: peer,
         }
     }
 }
@@ -106,7 +161,9 @@ fn needs(path: &str) -> Option<Needs> {
 
 /// Stands before the services: behind it every request has a [`Caller`].
 pub(crate) async fn guard(State(door): State<Door>, mut request: Request, next: Next) -> Response {
-    match let_in(&door, &request) {
+    let path = request.uri().path().to_owned();
+    let shown = Shown::by(&request);
+    match let_in(&door, &path, shown).await {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
             next.run(request).await
@@ -115,16 +172,16 @@ pub(crate) async fn guard(State(door): State<Door>, mut request: Request, next: 
     }
 }
 
-fn let_in(door: &Door, request: &Request) -> Result<Caller, Status> {
-    let path = request.uri().path();
+async fn let_in(door: &Door, path: &str, shown: Shown) -> Result<Caller, Status> {
     let needed = needs(path);
     if matches!(needed, Some(Needs::Nothing)) {
         return Ok(Caller::new(door.clone(), None));
     }
-    let token = door.gate.token(request, door.now()).inspect_err(|status| {
+    let token = door.gate.token(shown, door.now()).await;
+    let token = token.inspect_err(|status| {
         tracing::info!(path, reason = status.message(), "refused a call");
     })?;
-    let is_open = door.gate.tokens.is_none();
+    let is_open = door.gate.known.is_none();
     let caller = Caller::new(door.clone(), token);
     match needed {
         Some(Needs::Nothing | Needs::Token) => Ok(caller),
@@ -153,7 +210,8 @@ async fn guard_page(State(door): State<Door>, request: Request, next: Next) -> R
         let asks = [(WWW_AUTHENTICATE, "Bearer realm=\"enroute\"")];
         (status, asks, format!("{why}\n")).into_response()
     };
-    match door.gate.token(&request, door.now()) {
+    let shown = Shown::by(&request);
+    match door.gate.token(shown, door.now()).await {
         Err(status) => refused(StatusCode::UNAUTHORIZED, status.message()),
         Ok(token) => {
             let caller = Caller::new(door, token);

@@ -16,6 +16,7 @@ mod caller;
 mod convert;
 mod gate;
 mod guarded;
+mod issuer;
 mod live_service;
 mod options;
 mod replay_service;
@@ -24,5 +25,6 @@ mod transfers_service;
 mod view;
 
 pub use gate::Gate;
+pub use issuer::Issuer;
 pub use options::Options;
 pub use server::{Feed, ServeError};

@@ -6,7 +6,8 @@
 //!   [`Acceptor::reload`] takes new files for new connections, and ends living ones
 //!   whose certificate is revoked, has expired or is no longer signed by anybody
 //!   trusted. Handshakes have a time limit, connections a bound ([`listen`]).
-//! - [`Connector`] for clients: TLS 1.3, and 1.2 for old brokers.
+//! - [`Connector`] for clients: TLS 1.3, and 1.2 for old brokers; [`dial`] for who
+//!   connects once.
 //!
 //! Files are PEM: certificates with the leaf first, one private key (PKCS #8, PKCS #1
 //! or SEC 1), revocation lists by X.509 (RFC 5280). A file that is not in order
@@ -21,6 +22,7 @@ mod accept;
 pub mod authority;
 mod client;
 mod connection;
+mod dial;
 mod files;
 mod listener;
 mod peer;
@@ -28,6 +30,7 @@ mod peer;
 pub use accept::{Acceptor, ServerFiles};
 pub use client::{ClientFiles, Connector};
 pub use connection::Connection;
+pub use dial::dial;
 pub use files::TlsError;
 pub use listener::{Limits, listen};
 pub use peer::Peer;

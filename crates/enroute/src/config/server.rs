@@ -1,5 +1,6 @@
 //! Configuration of `enroute serve`.
 
+use super::access::AccessConfig;
 use super::{Checked, Wrong};
 use crate::args::MQTT_PORT;
 use enroute_live::Retention;
@@ -43,14 +44,6 @@ pub(crate) struct ServerConfig {
     /// Bounds.
     #[serde(default)]
     pub(crate) limits: LimitsConfig,
-}
-
-/// `[access]`. Absent: nobody is asked who they are.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct AccessConfig {
-    /// The file of tokens.
-    pub(crate) tokens: PathBuf,
 }
 
 /// `[tls]`.
@@ -383,6 +376,9 @@ impl Checked for ServerConfig {
                 "data is empty",
                 "name the directory that holds the journal",
             ));
+        }
+        if let Some(access) = &self.access {
+            access.check()?;
         }
         if let Some(log) = &self.log {
             crate::log::check(log)?;

@@ -279,3 +279,43 @@ fn the_units_start_what_is_deployed_beside_them() {
         }
     }
 }
+
+#[test]
+fn an_issuer_is_asked_over_tls_and_says_what_everybody_may() {
+    let with = |oidc: &str, roles: &str| {
+        let text = format!("data = \"d\"\n[access.oidc]\n{oidc}\n[access.oidc.roles]\n{roles}");
+        server(&text).map(|_| ()).map_err(|error| error.to_string())
+    };
+    let issuer = "issuer = \"https://id.example.org\"\n";
+    let all = format!("{issuer}audience = \"enroute\"\nhospital_claim = \"h\"");
+    let doctors = "doctors = \"clinician\"";
+    assert_eq!(with(&all, doctors), Ok(()));
+    let here = all.replace("https://id.example.org", "http://127.0.0.1:8080/realms/x");
+    assert_eq!(with(&here, doctors), Ok(()));
+    let refused = |oidc: &str, roles: &str, why: &str| {
+        let error = with(oidc, roles).unwrap_err();
+        assert!(error.contains(why), "{error}");
+    };
+    let clear = all.replace("https", "http");
+    refused(&clear, doctors, "begins with https://");
+    refused(
+        &all.replace("example.org", "example.org?x"),
+        doctors,
+        "begins with https://",
+    );
+    refused(
+        &format!("{all}\nclient_id = \"enroute\""),
+        doctors,
+        "a name each",
+    );
+    refused(
+        &all.replace("hospital_claim = \"h\"", ""),
+        doctors,
+        "which transfers",
+    );
+    refused(&format!("{all}\nclaims = 1"), doctors, "unknown field");
+    refused(&all, "hall = \"wall\"", "a wall is a device");
+    refused(&all, "chief = \"chief\"", "unknown variant");
+    let bare = server("data = \"d\"\n[access]").unwrap_err().to_string();
+    assert!(bare.contains("how anybody is known"), "{bare}");
+}

@@ -4,7 +4,7 @@
 use axum::routing::get;
 use bytes::{Buf as _, BufMut as _, Bytes};
 use enroute_access::{Role, SECRET_BYTES, Scope, Tokens, Wanted};
-use enroute_feed::{Feed, Gate, Options};
+use enroute_feed::{Feed, Gate, Issuer, Options};
 use enroute_journal::Journal;
 use enroute_live::Live;
 use enroute_model::registry::{RegistryAction, TransferInfo};
@@ -106,6 +106,10 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) async fn new(made: Made) -> Self {
+        Self::with_issuer(made, None).await
+    }
+
+    pub(crate) async fn with_issuer(made: Made, issuer: Option<Issuer>) -> Self {
         let dir = TempDir::new().unwrap();
         let (journal, tail) =
             Journal::open(dir.path(), enroute_journal::Options::default()).unwrap();
@@ -120,7 +124,7 @@ impl Bench {
         let (tokens, known) = watch::channel(Arc::new(made.tokens));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let feed = Feed::new(live.clone(), Options::default()).guarded(Gate::new(known));
+        let feed = Feed::new(live.clone(), Options::default()).guarded(Gate::new(known, issuer));
         let page = |word| axum::Router::new().route(word, get(move || async move { word }));
         let more = page("/open").merge(feed.service_pages(page("/counts")));
         drop(tokio::spawn(async move {

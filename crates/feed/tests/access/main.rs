@@ -10,5 +10,6 @@
 )]
 
 mod bench;
+mod issued;
 mod matrix;
 mod streams;

@@ -202,7 +202,7 @@ fn act(what: &str, once: u32) -> v1::ActRequest {
     }
 }
 
-fn letter(code: Code) -> char {
+pub(crate) fn letter(code: Code) -> char {
     match code {
         Code::Unauthenticated => 'u',
         Code::PermissionDenied => '-',
@@ -211,7 +211,7 @@ fn letter(code: Code) -> char {
 }
 
 /// Asks over gRPC; the code of its end, or of its first message.
-async fn native(bench: &Bench, method: &str, shown: &str, message: Vec<u8>) -> Code {
+pub(crate) async fn native(bench: &Bench, method: &str, shown: &str, message: Vec<u8>) -> Code {
     let mut client = Grpc::new(bench.channel().await);
     in_time(client.ready()).await.unwrap();
     let path = format!("/enroute.v1.{method}").parse().unwrap();
@@ -226,7 +226,7 @@ async fn native(bench: &Bench, method: &str, shown: &str, message: Vec<u8>) -> C
 }
 
 /// Asks over gRPC-Web on HTTP/1.1, byte by byte.
-async fn web(bench: &Bench, method: &str, shown: &str, message: Vec<u8>) -> Code {
+pub(crate) async fn web(bench: &Bench, method: &str, shown: &str, message: Vec<u8>) -> Code {
     let mut stream = TcpStream::connect(&bench.address).await.unwrap();
     let mut head = format!(
         "POST /enroute.v1.{method} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\

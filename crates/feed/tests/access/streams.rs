@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tonic::{Code, Status, Streaming};
 
-async fn next(stream: &mut Streaming<v1::WatchResponse>) -> Result<Update, Status> {
+pub(crate) async fn next(stream: &mut Streaming<v1::WatchResponse>) -> Result<Update, Status> {
     let response = in_time(stream.message()).await?.unwrap();
     Ok(response.update.unwrap())
 }
@@ -24,14 +24,14 @@ async fn board(bench: &Bench, actor: &str) -> Streaming<v1::WatchResponse> {
     in_time(live.watch(request)).await.unwrap().into_inner()
 }
 
-fn snapshot(update: Update) -> Vec<v1::TransferState> {
+pub(crate) fn snapshot(update: Update) -> Vec<v1::TransferState> {
     match update {
         Update::Snapshot(snapshot) => snapshot.transfer,
         other => panic!("{other:?}"),
     }
 }
 
-fn ids(states: &[v1::TransferState]) -> Vec<&str> {
+pub(crate) fn ids(states: &[v1::TransferState]) -> Vec<&str> {
     states.iter().map(|state| state.transfer.as_str()).collect()
 }
 
