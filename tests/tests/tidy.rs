@@ -16,12 +16,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which rooms each room may use; ARCHITECTURE.md has the same table.
-const MAY_USE: [(&str, &[&str]); 19] = [
+const MAY_USE: [(&str, &[&str]); 20] = [
     ("model", &[]),
     ("access", &["model"]),
     ("alert", &["model"]),
     ("engine", &["alert", "model"]),
     ("seal", &[]),
+    ("identity", &["model", "seal"]),
     ("journal", &["model", "seal"]),
     ("wfdb", &[]),
     ("wire", &["model"]),
