@@ -120,7 +120,7 @@ fn files(dir: &Path, extension: &str, found: &mut Vec<PathBuf>) {
 
 fn rust_files() -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for dir in ["crates", "simulator", "tests"] {
+    for dir in ["crates", "fuzz", "simulator", "tests"] {
         files(&root().join(dir), "rs", &mut found);
     }
     assert!(

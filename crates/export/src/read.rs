@@ -2,8 +2,9 @@
 //! the file, in bounded memory. What else is in it is passed over; alerts are
 //! raised anew by whoever imports.
 
+use bytes::{Buf, Bytes};
 use enroute_wire::{Message, v1};
-use mcap::records::Record;
+use mcap::records::{ChunkHeader, Record};
 use mcap::sans_io::linear_reader::{LinearReadEvent, LinearReader, LinearReaderOptions};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -12,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 /// The message that frames are in.
 const FRAMES: &str = "enroute.v1.RecordedFrame";
-/// Bytes of a record; a chunk of ours has a mebibyte.
+/// Bytes of a record, and of what is in a chunk; a chunk of ours has a mebibyte.
 const RECORD_BYTES_MAX: usize = 64 << 20;
 
 /// Why a file cannot be read.
@@ -49,6 +50,10 @@ pub struct McapFrames {
     reader: LinearReader,
     schemas: BTreeSet<u16>,
     channels: BTreeMap<u16, bool>,
+    /// Of the chunk that is open, what is not read yet. It is opened here and not by the
+    /// library, which subtracts with overflow where a record says that it is longer than
+    /// its chunk.
+    chunk: Bytes,
     found: bool,
 }
 
@@ -71,7 +76,7 @@ impl McapFrames {
             source,
         })?;
         let options = LinearReaderOptions::default()
-            .with_validate_chunk_crcs(true)
+            .with_emit_chunks(true)
             .with_record_length_limit(RECORD_BYTES_MAX);
         Ok(Self {
             path: path.to_owned(),
@@ -79,6 +84,7 @@ impl McapFrames {
             reader: LinearReader::new_with_options(options),
             schemas: BTreeSet::new(),
             channels: BTreeMap::new(),
+            chunk: Bytes::new(),
             found: false,
         })
     }
@@ -93,6 +99,17 @@ impl McapFrames {
             what,
         };
         loop {
+            while let Some((opcode, data)) = next_in(&mut self.chunk) {
+                let (opcode, data) = (opcode, data.ok_or("a record is longer than its chunk"));
+                let data = data.map_err(|what| damaged(&self.path, what.to_owned()))?;
+                let record = mcap::parse_record(opcode, &data);
+                let record = record.map_err(|error| damaged(&self.path, error.to_string()))?;
+                let frames = (&mut self.schemas, &mut self.channels);
+                if let Some(frame) = frame_in(&record, frames) {
+                    self.found = true;
+                    return frame.map(Some).map_err(|error| damaged(&self.path, error));
+                }
+            }
             let Some(event) = self.reader.next_event() else {
                 if self.found {
                     return Ok(None);
@@ -112,17 +129,54 @@ impl McapFrames {
                 LinearReadEvent::Record { data, opcode } => {
                     let record = mcap::parse_record(opcode, data);
                     let record = record.map_err(|error| damaged(&self.path, error.to_string()))?;
+                    if let Record::Chunk { header, data } = &record {
+                        let chunk = unpacked(header, data);
+                        self.chunk = chunk.map_err(|error| damaged(&self.path, error))?;
+                        continue;
+                    }
                     let frames = (&mut self.schemas, &mut self.channels);
-                    let frame = frame_in(&record, frames);
-                    if let Some(frame) = frame {
+                    if let Some(frame) = frame_in(&record, frames) {
                         self.found = true;
-                        let frame = frame.map_err(|error| damaged(&self.path, error))?;
-                        return Ok(Some(frame));
+                        return frame.map(Some).map_err(|error| damaged(&self.path, error));
                     }
                 }
             }
         }
     }
+}
+
+/// What is in a chunk, of the size and the checksum that it states.
+fn unpacked(header: &ChunkHeader, data: &[u8]) -> Result<Bytes, String> {
+    let size = usize::try_from(header.uncompressed_size).unwrap_or(usize::MAX);
+    if size > RECORD_BYTES_MAX {
+        return Err(format!("a chunk of {size} bytes"));
+    }
+    let bytes = match header.compression.as_str() {
+        "" => data.to_vec(),
+        "zstd" => zstd::bulk::decompress(data, size).map_err(|error| error.to_string())?,
+        other => return Err(format!("compression {other} is not known here")),
+    };
+    if bytes.len() != size {
+        return Err("a chunk is not as long as it says".to_owned());
+    }
+    let crc = header.uncompressed_crc;
+    if crc != 0 && crc32fast::hash(&bytes) != crc {
+        return Err("a chunk's checksum does not fit".to_owned());
+    }
+    Ok(bytes.into())
+}
+
+/// The next record of a chunk, its kind and its body; no body: there is less than it says.
+fn next_in(chunk: &mut Bytes) -> Option<(u8, Option<Bytes>)> {
+    let (opcode, rest) = chunk.split_first()?;
+    let opcode = *opcode;
+    let body = rest.split_first_chunk().and_then(|(length, rest)| {
+        let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
+        rest.get(..length).map(|body| chunk.slice_ref(body))
+    });
+    let taken = body.as_ref().map_or(chunk.len(), |body| 1 + 8 + body.len());
+    chunk.advance(taken);
+    Some((opcode, body))
 }
 
 type Known<'a> = (&'a mut BTreeSet<u16>, &'a mut BTreeMap<u16, bool>);

@@ -112,6 +112,10 @@ fn frames(
         }
         let frame = frame::decode(&bytes)
             .map_err(|refusal| Refused::new(refusal.word(), format!("frame {index}: {refusal}")))?;
+        if !frame::has_one_body(&bytes) {
+            let detail = format!("frame {index} has more than one body");
+            return Err(Refused::new("invalid_value", detail));
+        }
         frames.push(Accepted {
             stream: frame.header.stream,
             payload: record::of_frame(&gateway, lane, bytes),
@@ -217,6 +221,22 @@ mod tests {
             ..same
         };
         assert_eq!(decoded(HISTORY, &both), Err("invalid_value"));
+    }
+
+    #[test]
+    fn a_frame_with_two_bodies_is_refused() {
+        let batch = |frame: Vec<u8>| v1::Batch {
+            frame: vec![frame.into()],
+            ..v1::Batch::default()
+        };
+        // Empty waveforms in front of the note, which protobuf would take.
+        let mut two = note(1).to_vec();
+        two.splice(0..0, [0x1a, 0]);
+        assert_eq!(decoded(LIVE, &batch(two)), Err("invalid_value"));
+        // A field that a later version may add is no body.
+        let mut later = note(1).to_vec();
+        later.extend([0xa2, 6, 0]);
+        assert!(decoded(LIVE, &batch(later)).is_ok());
     }
 
     #[test]

@@ -45,7 +45,9 @@ pub(crate) const BODY_BYTES_MAX: u32 = 64 << 20;
 /// Kind, number, length, checksum.
 pub(crate) const BLOCK_HEAD_BYTES: usize = 1 + 8 + 4 + 4;
 /// The keyspace of which only what the head names is copied.
-const META: &str = "meta";
+pub(crate) const META: &str = "meta";
+/// Bytes of a keyspace's name: the store takes no longer one.
+pub(crate) const SPACE_BYTES_MAX: usize = 255;
 
 pub(crate) const HEAD: u8 = 1;
 pub(crate) const SPACE: u8 = 2;

@@ -2,8 +2,8 @@
 //! numbers and its counts. The format is in `backup.rs`.
 
 use crate::backup::{
-    BLOCK_HEAD_BYTES, BODY_BYTES_MAX, BackupError, Counts, END, HEAD, Head, MAGIC, ROWS, SPACE,
-    checksum, take,
+    BLOCK_HEAD_BYTES, BODY_BYTES_MAX, BackupError, Counts, END, HEAD, Head, MAGIC, META, ROWS,
+    SPACE, SPACE_BYTES_MAX, checksum, take,
 };
 use crate::keys;
 use std::io::Read;
@@ -118,12 +118,19 @@ impl Check {
             SPACE => {
                 let name = String::from_utf8(body);
                 let name = name.map_err(|_| self.damaged("a name is no text"))?;
+                // The store takes no other, and what is in `meta` is never copied.
+                if !(1..=SPACE_BYTES_MAX).contains(&name.len()) || name == META {
+                    return Err(self.damaged("a name is of no keyspace"));
+                }
                 self.is_records = keys::parse_slice_name(&name).is_some();
                 Part::Space(name)
             }
             ROWS => {
                 for row in rows(&body) {
-                    let (_, value) = row.ok_or_else(|| self.damaged("a row is cut off"))?;
+                    let (key, value) = row.ok_or_else(|| self.damaged("a row is cut off"))?;
+                    if key.is_empty() {
+                        return Err(self.damaged("a row has no key"));
+                    }
                     self.counts.add(self.is_records, value);
                 }
                 Part::Rows(body)

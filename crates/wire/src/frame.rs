@@ -131,6 +131,30 @@ pub fn decode_outline(bytes: &Bytes) -> Result<Frame, Refusal> {
     Ok(Frame { header, body })
 }
 
+/// Whether a frame that was decoded has no more than one body. Of several, protobuf
+/// takes the last; [`decode_outline`] would take waveforms, so such a frame must not
+/// get into a journal.
+#[must_use]
+pub fn has_one_body(mut bytes: &[u8]) -> bool {
+    use prost::encoding::{DecodeContext, decode_key, skip_field};
+    let mut body = None;
+    while !bytes.is_empty() {
+        let Ok((tag, kind)) = decode_key(&mut bytes) else {
+            return false;
+        };
+        if BODIES.contains(&tag) && body.replace(tag).is_some_and(|before| before != tag) {
+            return false;
+        }
+        if skip_field(kind, tag, &mut bytes, DecodeContext::default()).is_err() {
+            return false;
+        }
+    }
+    true
+}
+
+/// Tags of the bodies in `Frame`.
+const BODIES: std::ops::RangeInclusive<u32> = 2..=8;
+
 /// Encodes a frame.
 #[must_use]
 pub fn encode(frame: &Frame) -> Vec<u8> {

@@ -1,0 +1,367 @@
+//! Writes one or more valid inputs of each target, for a run to begin with:
+//! `cargo run -p enroute-fuzz --example seeds -- DIRECTORY`.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a tool for developers")]
+
+use bytes::Bytes;
+use enroute_access::{Role, SECRET_BYTES, Scope, Tokens, Wanted};
+use enroute_alert::book::{BookFile, RuleBook};
+use enroute_export::McapFrames;
+use enroute_model::catalogue::catalogue;
+use enroute_model::frame::{
+    Body, Code, CrewEvent, DeviceAlarm, Frame, GapCause, GeoPoint, Header, LinkReport, Metric,
+    Numeric, Priority, Shed, StreamReport, Waveform,
+};
+use enroute_model::ids::{Epoch, GatewayId, Lane, Stream};
+use enroute_model::reading::{Decimal, NoValue, Reading};
+use enroute_model::registry::{RegistryAction, TransferInfo};
+use enroute_model::time::{DeviceTime, GatewayTime, Span};
+use enroute_wire::{Message, batch, frame, record, v1};
+use std::fs;
+use std::path::PathBuf;
+
+struct Seeds(PathBuf);
+
+impl Seeds {
+    fn put(&self, target: &str, name: &str, bytes: &[u8]) {
+        let dir = self.0.join(target);
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join(name), bytes).unwrap();
+    }
+}
+
+fn numeric(id: &str, reading: Reading) -> Numeric {
+    Numeric {
+        metric: Metric {
+            code: catalogue().vital_by_id(id).unwrap().code,
+            label: String::new(),
+        },
+        unit: String::new(),
+        reading,
+        interval: Span::from_secs(1),
+    }
+}
+
+fn measured(id: &str, mantissa: i64) -> Numeric {
+    numeric(id, Reading::measured(Decimal::new(mantissa, 0).unwrap()))
+}
+
+fn bodies() -> Vec<(&'static str, Body)> {
+    let metric = |label: &str| Metric {
+        code: Code(0),
+        label: label.to_owned(),
+    };
+    let wave = Waveform {
+        metric: metric("w"),
+        unit: "mV".to_owned(),
+        rate_hz: 250.0,
+        gain: 200.0,
+        baseline: 5,
+        first_sample: 9,
+        start_offset: Span(3),
+        samples: vec![Some(1), None, Some(-40), Some(2_000)],
+    };
+    let spo2 = numeric("spo2", Reading::None(NoValue::SensorOff));
+    let report = StreamReport {
+        epoch: Epoch(1),
+        stream: Stream::Numerics,
+        produced: 9,
+        sent: Some(8),
+        leg_first: Some(1),
+    };
+    vec![
+        ("well", Body::Numerics(vec![measured("hr", 80), spo2])),
+        (
+            "ill",
+            Body::Numerics(vec![measured("hr", 190), measured("spo2", 70)]),
+        ),
+        ("wave", Body::Waveforms(vec![wave])),
+        (
+            "alarm",
+            Body::DeviceAlarms(vec![DeviceAlarm {
+                code: Code(3),
+                label: "x".to_owned(),
+                priority: Some(Priority::High),
+                active: true,
+                subject: Code(0),
+            }]),
+        ),
+        (
+            "position",
+            Body::Position(GeoPoint {
+                latitude_e7: 480_000_000,
+                longitude_e7: 110_000_000,
+                altitude_m: Some(500),
+                speed_cm_s: Some(3_000),
+                course_cdeg: None,
+            }),
+        ),
+        ("note", Body::Crew(CrewEvent::Note("pale".to_owned()))),
+        ("end", Body::Crew(CrewEvent::End)),
+        ("handover", Body::Crew(CrewEvent::HandOver)),
+        (
+            "report",
+            Body::Link(LinkReport {
+                degradation_level: 2,
+                numerics_interval: Span::from_secs(5),
+                spool_bytes_max: 100,
+                battery_percent: Some(20),
+                streams: vec![report],
+                ..LinkReport::default()
+            }),
+        ),
+        (
+            "shed",
+            Body::Shed(Shed {
+                first: 1,
+                last: 3,
+                first_captured_at: GatewayTime(5),
+                cause: Some(GapCause::SpoolFull),
+            }),
+        ),
+    ]
+}
+
+fn encoded(sequence: u64, body: Body) -> Bytes {
+    let stream = frame::stream_of(&body).unwrap_or(Stream::Waveforms);
+    let header = Header {
+        epoch: Epoch(1),
+        stream,
+        sequence,
+        leg_first: 1,
+        captured_at: GatewayTime(1_000_000),
+        observed_at: Some(DeviceTime(2_000_000)),
+        boot: 1,
+        monotonic: Span(1_000_000),
+        clocks: None,
+        exercise: true,
+    };
+    frame::encode(&Frame { header, body }).into()
+}
+
+fn piece(bytes: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(bytes.len()).unwrap().to_be_bytes();
+    [&length, bytes].concat()
+}
+
+fn main() {
+    let place = std::env::args()
+        .nth(1)
+        .unwrap_or_else(|| panic!("no directory"));
+    let seeds = Seeds(PathBuf::from(place));
+    contract(&seeds);
+    files(&seeds);
+    for (name, bytes) in [("none", &[][..]), ("turned", &[3, 128, 0, 0, 1, 0, 9])] {
+        seeds.put("journal", name, bytes);
+        seeds.put("spool", name, bytes);
+    }
+    let life = br#"{"epoch":7,"boot":1,"next":[4,1,1],"shed_frames":0}"#;
+    seeds.put("spool_notes", "life", &[&[1], &*piece(life)].concat());
+    let row = |space: u8, how: u8, key: &[u8], value: &[u8]| {
+        [&[space, how], &*piece(key), &*piece(value)].concat()
+    };
+    let mut copy = vec![3];
+    copy.extend(row(0, 3, &[1], b"one"));
+    copy.extend(row(3, 2, b"tx-1", &1_u64.to_be_bytes()));
+    copy.extend(row(10, 2, &3_u64.to_be_bytes(), b"tx-1 why"));
+    seeds.put("backup", "rows", &copy);
+}
+
+fn contract(seeds: &Seeds) {
+    let mut course = Vec::new();
+    let mut all = Vec::new();
+    let gateway = GatewayId::new("gw-1").unwrap();
+    for (number, (name, body)) in (1..).zip(bodies()) {
+        let bytes = encoded(if name == "shed" { 3 } else { number }, body);
+        seeds.put("frame", name, &bytes);
+        seeds.put(
+            "record",
+            name,
+            &record::of_frame(&gateway, Lane::Live, bytes.clone()),
+        );
+        course.extend([&[8, 1], &*piece(&bytes)].concat());
+        all.push(bytes);
+    }
+    let info = RegistryAction::Put(TransferInfo {
+        hospital: "icu".to_owned(),
+        ..TransferInfo::default()
+    });
+    let entry = record::of_action("a", "b", &info);
+    seeds.put("record", "put", &entry);
+    course.extend([&[24, 1], &*piece(&entry)].concat());
+    let offline = record::of_presence(&gateway, false);
+    course.extend([&[24, 200], &*piece(&offline)].concat());
+    seeds.put("engine", "course", &course);
+    let compressed = batch::compress(all.clone()).unwrap();
+    for (lane, batch) in [
+        (
+            0,
+            v1::Batch {
+                frame: all,
+                ..v1::Batch::default()
+            },
+        ),
+        (
+            1,
+            v1::Batch {
+                compressed,
+                ..v1::Batch::default()
+            },
+        ),
+    ] {
+        seeds.put(
+            "batch",
+            &lane.to_string(),
+            &[&[lane], &*batch.encode_to_vec()].concat(),
+        );
+    }
+    for topic in [
+        "tx/t/live",
+        "tx/t/history",
+        "tx/t/notes",
+        "status",
+        "receipt",
+        "command",
+    ] {
+        let name = topic.replace('/', "-");
+        seeds.put(
+            "topic",
+            &name,
+            format!("enroute/v1/gw/gw-1/{topic}").as_bytes(),
+        );
+    }
+    let receipt = v1::Receipt {
+        journal: 3,
+        stream: vec![v1::StreamReceipt {
+            epoch: 1,
+            stream: v1::Stream::Events.into(),
+            first: 1,
+            through: 5,
+            above: vec![v1::Range { first: 7, last: 9 }],
+        }],
+        ..v1::Receipt::default()
+    };
+    let receipt = [&[0], &*piece(&receipt.encode_to_vec())].concat();
+    seeds.put("receipt", "receipt", &receipt);
+    let command = v1::Command {
+        command: Some(v1::command::Command::UseTransfer(v1::UseTransfer {
+            instead_of: "tx-1".to_owned(),
+            transfer: "tx-2".to_owned(),
+            ..v1::UseTransfer::default()
+        })),
+    };
+    let command = [&[1], &*piece(&command.encode_to_vec())].concat();
+    seeds.put("receipt", "command", &command);
+}
+
+fn files(seeds: &Seeds) {
+    let headers = [
+        (
+            "16",
+            "r 2 250 8 10:00:00 01/02/2020\nd 16 200(5)/mV 12 0 0 0 0 ECG\nd 16 1 8 0\n# x\n",
+        ),
+        (
+            "212",
+            "r 2 360 8\nd 212 200 11 1024 995 0 0 MLII\nd 212x2:1+4 200\n",
+        ),
+        ("80", "r 1 125\nd 80 100 8\n"),
+        ("32", "r 1 1 4\nd 32 1e3/% 24 0 1 2 0 x\n"),
+        ("segments", "r/2 1 250 16\ns 8\ns 8\n"),
+    ];
+    for (name, header) in headers {
+        seeds.put("wfdb_header", name, header.as_bytes());
+        let samples: Vec<u8> = (0..96).collect();
+        let whole = [piece(header.as_bytes()), samples].concat();
+        seeds.put("wfdb_record", name, &whole);
+    }
+    let mut tokens = Tokens::default();
+    let wanted = Wanted {
+        name: "a".to_owned(),
+        role: Role::Viewer,
+        certificate: Some("c".to_owned()),
+        expires_us: Some(5),
+        scope: Scope::default(),
+    };
+    tokens.add(wanted, &[7; SECRET_BYTES]).unwrap();
+    seeds.put("tokens", "one", tokens.to_text().unwrap().as_bytes());
+    for (number, file) in (0_u8..).zip(RuleBook::built_in().files()) {
+        seeds.put(
+            "rule_book",
+            &file.name,
+            &[&[number], file.text.as_bytes()].concat(),
+        );
+    }
+    let small = BookFile {
+        name: "a.toml".to_owned(),
+        text: "x = 1\n".to_owned(),
+    };
+    let packed = BookFile::pack(&[small]);
+    seeds.put("rule_book", "packed", &[&[255], &*packed].concat());
+    for compression in ["", "zstd"] {
+        let bytes = mcap(compression);
+        let file = std::env::temp_dir().join(format!("enroute-seed-{}.mcap", std::process::id()));
+        fs::write(&file, &bytes).unwrap();
+        let mut frames = McapFrames::open(&file).unwrap();
+        assert!(frames.advance().unwrap().is_some(), "the seed is read");
+        fs::remove_file(file).unwrap();
+        seeds.put("mcap", &format!("chunk{compression}"), &bytes);
+    }
+}
+
+/// A recording without the contract's descriptors, which are most of a small one.
+fn mcap(compression: &str) -> Vec<u8> {
+    let text = |text: &str| sized(text.as_bytes());
+    let schema = [&1_u16.to_le_bytes()[..], &text("enroute.v1.RecordedFrame")].concat();
+    let schema = [schema, text("protobuf"), sized(b"")].concat();
+    let ids = [1_u16.to_le_bytes(), 1_u16.to_le_bytes()].concat();
+    let channel = [ids, text("/numerics"), text("protobuf"), sized(b"")].concat();
+    let mut inside = [mcap_record(3, &schema), mcap_record(4, &channel)].concat();
+    for (position, (_, body)) in (1..).zip(bodies()) {
+        let samples = v1::Samples {
+            transfer: "tx-1".to_owned(),
+            gateway: "gw-1".to_owned(),
+            lane: v1::Lane::Live.into(),
+            position,
+            frame: encoded(position, body),
+            ..v1::Samples::default()
+        };
+        let head = [&1_u16.to_le_bytes()[..], &[0; 4 + 8 + 8]].concat();
+        inside.extend(mcap_record(5, &[head, samples.encode_to_vec()].concat()));
+    }
+    let size = u64::try_from(inside.len()).unwrap().to_le_bytes();
+    if compression == "zstd" {
+        inside = zstd::bulk::compress(&inside, 3).unwrap();
+    }
+    let packed = u64::try_from(inside.len()).unwrap().to_le_bytes();
+    let chunk = [
+        &[0; 16][..],
+        &size,
+        &[0; 4],
+        &text(compression),
+        &packed,
+        &inside,
+    ]
+    .concat();
+    let magic = b"\x89MCAP0\r\n".to_vec();
+    let head = mcap_record(1, &[text(""), text("enroute")].concat());
+    let (end, foot) = (mcap_record(15, &[0; 4]), mcap_record(2, &[0; 20]));
+    [
+        magic.clone(),
+        head,
+        mcap_record(6, &chunk),
+        end,
+        foot,
+        magic,
+    ]
+    .concat()
+}
+
+fn mcap_record(kind: u8, body: &[u8]) -> Vec<u8> {
+    let length = u64::try_from(body.len()).unwrap().to_le_bytes();
+    [&[kind][..], &length, body].concat()
+}
+
+fn sized(bytes: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(bytes.len()).unwrap().to_le_bytes();
+    [&length, bytes].concat()
+}
