@@ -14,6 +14,8 @@ pub(crate) struct Login {
     asks: bool,
     /// Whether static tokens are taken.
     tokens: bool,
+    /// After how many minutes a page that nobody touches logs out.
+    idle_minutes: u64,
     /// By whom else one is known.
     oidc: Option<Oidc>,
 }
@@ -43,6 +45,7 @@ pub(crate) fn answer(
     let login = Login {
         asks: access.is_some(),
         tokens: access.is_some_and(|access| access.tokens.is_some()),
+        idle_minutes: access.map_or(0, |access| *access.idle_minutes.get_ref()),
         oidc: oidc.and_then(|oidc| by(oidc.get_ref(), found)),
     };
     ([(CACHE_CONTROL, "no-store")], Json(login))

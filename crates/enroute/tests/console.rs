@@ -33,6 +33,11 @@ fn logging_in_to_the_console_and_out_again() {
     in_a_browser("login.mjs");
 }
 
+#[test]
+fn logging_in_at_an_issuer_and_being_logged_out_where_nobody_is() {
+    in_a_browser("account.mjs");
+}
+
 fn in_a_browser(steps: &str) {
     let Some(chromium) = tools() else { return };
     let web = Path::new(env!("CARGO_MANIFEST_DIR")).join("../console/web");

@@ -7,10 +7,11 @@
 use crate::caller::Caller;
 use crate::issuer::Issuer;
 use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use enroute_access::{Action, Refused, Token, Tokens};
 use enroute_live::Live;
 use enroute_model::time::ServerTime;
@@ -220,6 +221,26 @@ async fn guard_page(State(door): State<Door>, request: Request, next: Next) -> R
             }
             let status = caller.refused(Action::SeeService);
             refused(StatusCode::FORBIDDEN, status.message())
+        }
+    }
+}
+
+/// `/who.json`: as whom a token is known.
+pub(crate) fn who_page(door: Door) -> axum::Router {
+    axum::Router::new().route("/who.json", get(who).with_state(door))
+}
+
+async fn who(State(door): State<Door>, request: Request) -> Response {
+    let shown = Shown::by(&request);
+    match door.gate.token(shown, door.now()).await {
+        Err(status) => (StatusCode::UNAUTHORIZED, status.message().to_owned()).into_response(),
+        Ok(token) => {
+            let (name, role) = match &token {
+                Some(token) => (Some(&token.name), Some(token.role.as_str())),
+                None => (None, None),
+            };
+            let told = axum::Json(serde_json::json!({ "name": name, "role": role }));
+            ([(CACHE_CONTROL, "no-store")], told).into_response()
         }
     }
 }

@@ -37,7 +37,8 @@ health checks and reflection. To look at patients: enroute watch --server URL.
 To list what there is: grpcurl -plaintext HOST:PORT list
 
 Also here: /healthz, whether the server lives; /ingest, what came in and what was
-refused, with counts by reason; /metrics, everything counted, for Prometheus.
+refused, with counts by reason; /metrics, everything counted, for Prometheus;
+/login.json, how one logs in; /who.json, as whom one is known.
 ";
 
 /// The gRPC port of one server.
@@ -90,8 +91,8 @@ impl Feed {
         gate::service_pages(router, self.door())
     }
 
-    /// Everything on this port: gRPC, gRPC-Web, the page at `/text`, and `more`,
-    /// which must not have a route there and may have a fallback.
+    /// Everything on this port: gRPC, gRPC-Web, the pages at `/text` and `/who.json`, and
+    /// `more`, which must not have a route there and may have a fallback.
     ///
     /// # Errors
     /// When the descriptors compiled in are damaged.
@@ -130,7 +131,8 @@ impl Feed {
             .layer(from_fn_with_state(self.door(), gate::guard))
             .layer(GrpcWebLayer::new());
         let page = axum::Router::new().route("/text", get(|| async { PAGE }));
-        Ok(grpc.merge(page).merge(more))
+        let who = gate::who_page(self.door());
+        Ok(grpc.merge(page).merge(who).merge(more))
     }
 
     /// Serves on `listener` until `shutdown` resolves; then ends every watch

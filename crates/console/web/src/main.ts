@@ -5,9 +5,11 @@ import "./app/style.css";
 import { store } from "./picture/store.svelte";
 import { sound } from "./signals/sound.svelte";
 import { startBackfill } from "./trend/backfill";
+import { login } from "./who/login.svelte";
 
 const target = document.getElementById("app");
 if (!target) throw new Error("index.html has no #app");
+await login.start();
 store.start();
 sound.start();
 startBackfill();

@@ -1,7 +1,7 @@
 //! `[access]`: by what people and programs are known.
 
 use super::Wrong;
-use super::server::is_this_machine;
+use super::server::{is_this_machine, within};
 use axum::http::Uri;
 use enroute_access::{Issuing, Role};
 use serde::Deserialize;
@@ -16,6 +16,9 @@ pub(crate) struct AccessConfig {
     /// The file of tokens.
     #[serde(default)]
     pub(crate) tokens: Option<PathBuf>,
+    /// After how many minutes a console that nobody touches logs out.
+    #[serde(default = "default_idle_minutes")]
+    pub(crate) idle_minutes: Spanned<u64>,
     /// Who issues tokens beside it.
     #[serde(default)]
     pub(crate) oidc: Option<Spanned<OidcConfig>>,
@@ -57,6 +60,10 @@ pub(crate) struct OidcConfig {
     roles: BTreeMap<String, Spanned<Role>>,
 }
 
+fn default_idle_minutes() -> Spanned<u64> {
+    Spanned::new(0..0, 15)
+}
+
 fn default_scope() -> String {
     "openid".to_owned()
 }
@@ -81,6 +88,7 @@ pub(crate) fn is_protected(address: &Uri) -> bool {
 
 impl AccessConfig {
     pub(crate) fn check(&self) -> Result<(), Wrong> {
+        within("idle_minutes", &self.idle_minutes, 1..=720)?;
         match &self.oidc {
             Some(oidc) => oidc.get_ref().check(oidc.span()),
             None if self.tokens.is_none() => Err(Wrong::absent(

@@ -347,7 +347,7 @@ pub(crate) fn is_this_machine(host: &str) -> bool {
     address.map_or(host == "localhost", |address| address.is_loopback())
 }
 
-fn within(
+pub(super) fn within(
     key: &str,
     value: &Spanned<impl Copy + TryInto<u64>>,
     range: std::ops::RangeInclusive<u64>,

@@ -316,6 +316,9 @@ fn an_issuer_is_asked_over_tls_and_says_what_everybody_may() {
     refused(&format!("{all}\nclaims = 1"), doctors, "unknown field");
     refused(&all, "hall = \"wall\"", "a wall is a device");
     refused(&all, "chief = \"chief\"", "unknown variant");
+    let idle = "data = \"d\"\n[access]\ntokens = \"t\"\nidle_minutes = 0";
+    let idle = server(idle).unwrap_err().to_string();
+    assert!(idle.contains("idle_minutes = 0 is out of range"), "{idle}");
     let bare = server("data = \"d\"\n[access]").unwrap_err().to_string();
     assert!(bare.contains("how anybody is known"), "{bare}");
 }

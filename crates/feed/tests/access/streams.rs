@@ -194,4 +194,6 @@ async fn pages_about_the_service_are_for_those_who_run_it() {
     assert_eq!(get("/counts", "clinician").await, "403");
     assert_eq!(get("/counts", "nobody").await, "401");
     assert_eq!(get("/open", "nobody").await, "200");
+    assert_eq!(get("/who.json", "clinician").await, "200");
+    assert_eq!(get("/who.json", "nobody").await, "401");
 }

@@ -1,6 +1,6 @@
 // One recording that plays: its stream, its picture, where the playhead stands.
 // A view like the present's; nothing of it goes into the present's picture.
-import { ConnectError, createClient, type Client } from "@connectrpc/connect";
+import { Code, ConnectError, createClient, type Client } from "@connectrpc/connect";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { AlertTransition, Samples, TransferState } from "../../gen/proto/enroute/v1/live_pb";
 import {
@@ -16,6 +16,7 @@ import { Picture } from "../picture/picture";
 import type { View } from "../picture/view";
 import { transport } from "../stream/follow";
 import { ms } from "../values/values";
+import { login } from "../who/login.svelte";
 import { Playhead } from "./playhead";
 
 export const replay: Client<typeof Replay> = createClient(Replay, transport);
@@ -101,17 +102,33 @@ export class Playback implements View {
     const asked = {
       transfer,
       order: ReplayOrder.ARRIVAL,
-      speed: 1,
+      speed: this.said?.speed ?? 1,
+      fastest: this.said?.fastest ?? false,
+      paused: this.said?.state === ReplayState.PAUSED,
       samples: true,
       waveforms: true,
       ...(from === null ? {} : { fromUs: BigInt(Math.round(from)) * 1000n }),
     };
+    const token = login.token;
     try {
       for await (const response of replay.play(asked, { signal: this.#abort.signal })) this.#hear(response);
       if (!this.#abort.signal.aborted) this.failed = "the server ended the stream";
     } catch (error) {
-      if (!this.#abort.signal.aborted) this.failed = ConnectError.from(error).rawMessage;
+      if (this.#abort.signal.aborted) return;
+      const refusal = ConnectError.from(error);
+      // Begun on a token that is over, while the page has the next one: it goes on there.
+      if (refusal.code === Code.Unauthenticated && login.token !== "" && login.token !== token && this.said) await this.#again(transfer);
+      else this.failed = refusal.rawMessage;
     }
+  }
+
+  async #again(transfer: string): Promise<void> {
+    const at = this.serverNow();
+    const asked = this.#play(transfer, at);
+    // Another playback counts its jumps from the start.
+    this.said = null;
+    this.#picture = new Picture();
+    return asked;
   }
 
   #hear(response: PlayResponse): void {

@@ -100,6 +100,12 @@ export class Connection {
     return [...this.#close(), this.#open(now)];
   }
 
+  /** What is open rests on a token that is over soon: the same on another one. */
+  renewed(now: number): Effect[] {
+    if (this.#state.is === "idle") return [];
+    return [...this.#close(), this.#open(now)];
+  }
+
   /** The computer slept while our clock stood: whatever is shown is of before. */
   slept(now: number): Effect[] {
     if (this.#state.is === "idle") return [];

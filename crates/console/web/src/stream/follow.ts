@@ -35,6 +35,7 @@ export class Follow {
   start(): void {
     this.#clocks = { steady: this.now(), wall: Date.now() };
     setInterval(() => this.#tick(), TICK_MS);
+    login.renewed = () => this.#do(this.connection.renewed(this.now()));
     addEventListener("online", () => this.#do(this.connection.wake(this.now())));
     document.addEventListener("visibilitychange", () => {
       if (!document.hidden) this.#tick();
