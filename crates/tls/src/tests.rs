@@ -1,7 +1,7 @@
 //! Handshakes between an acceptor and a client, with files made here.
 
 use crate::authority::{Authority, AuthorityError, Issued, Purpose};
-use crate::{Acceptor, ClientFiles, Connection, Connector, Limits, ServerFiles, listen};
+use crate::{Acceptor, ClientFiles, Connection, Connector, Limits, ServerFiles, dial, listen};
 use rustls::pki_types::ServerName;
 use std::path::Path;
 use std::sync::Arc;
@@ -152,6 +152,26 @@ async fn a_server_of_another_authority_is_not_believed() {
         refused.to_string().contains("invalid peer certificate"),
         "{refused}"
     );
+}
+
+#[tokio::test]
+async fn who_dials_believes_the_authority_that_it_was_told_and_no_other_name() {
+    let (site, other) = (Site::new(), Site::new());
+    let port = serve(&site.acceptor()).await.at.port();
+    let dialled = async |host, site: &Site| {
+        let authority = site.hospital.certificate();
+        let dialled = dial(host, port, Some(&authority)).await;
+        dialled.map(|_| ()).map_err(|error| error.to_string())
+    };
+    // No certificate of its own is asked for until it is let in, which is another matter.
+    assert_eq!(dialled("127.0.0.1", &site).await, Ok(()));
+    let foreign = dialled("127.0.0.1", &other).await.unwrap_err();
+    assert!(foreign.contains("invalid peer certificate"), "{foreign}");
+    let named = dialled("127.0.0.2", &site).await.unwrap_err();
+    assert!(named.contains("invalid peer certificate"), "{named}");
+    let of_the_system = dial("127.0.0.1", port, None).await.unwrap_err();
+    let why = of_the_system.to_string();
+    assert!(why.contains("invalid peer certificate"), "{why}");
 }
 
 #[tokio::test]

@@ -122,20 +122,41 @@ doctor = "clinician"
   await page.click("#in");
   await page.waitForSelector(".card[data-transfer]");
 
-  // It is renewed before it is over, and the page goes on; where it is not, it is not.
-  const renewed = page.waitForResponse((response) => response.url() === `${issuer.url}/token`);
-  const touching = async () => {
+  // It is renewed before it is over, with a key that nobody knows yet: the page goes on,
+  // and so does a playback whose token is none any more.
+  await page.goto(`${stack.url}/#/replay/${transfer}`);
+  await page.waitForSelector(".bar");
+  const token = () => page.evaluate(() => sessionStorage.getItem("enroute-token"));
+  const hour = async () => {
     for (let minutes = 0; minutes < 60; minutes += 10) {
       await page.clock.fastForward(10 * 60_000);
       await page.mouse.move(30 + minutes, 30);
     }
   };
-  const first = await page.evaluate(() => sessionStorage.getItem("enroute-token"));
-  await touching();
-  await renewed;
+  const first = await token();
+  issuer.rotate();
+  const played = page.waitForRequest((request) => request.url().endsWith("/Play"));
+  await hour();
   await page.waitForFunction((old) => ![old, null].includes(sessionStorage.getItem("enroute-token")), first);
-  assert(issuer.renewals >= 1);
+  await played;
   await page.waitForSelector(".stream[data-live=true]");
+  await page.waitForSelector(".bar");
+  assert.equal(await page.locator(".failed").count(), 0);
+  assert(issuer.renewals >= 1);
+
+  // What the issuer does not renew ends, and the page with it.
+  issuer.forget();
+  const second = await token();
+  const gone = page.waitForEvent("load");
+  // Somebody with the new key makes the server look.
+  const other = await (await browser.newContext({ locale: "en-GB" })).newPage();
+  await other.goto(stack.url);
+  await other.click(".account");
+  await other.click("#in");
+  await other.waitForSelector(".card[data-transfer]");
+  await gone;
+  await page.waitForSelector("text=Your login has ended");
+  assert(!(await kept()).includes(second) && !(await page.content()).includes(transfer));
 
   // A screen on a wall stays.
   const hall = await (await browser.newContext({ locale: "en-GB" })).newPage();

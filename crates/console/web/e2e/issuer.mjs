@@ -6,6 +6,8 @@ import { createServer } from "node:http";
 
 const encode = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
 
+const key = () => generateKeyPairSync("ec", { namedCurve: "P-256" });
+
 export class Issuer {
   /** What was asked of it, the newest last. */
   logins = [];
@@ -13,7 +15,8 @@ export class Issuer {
   farewells = [];
   /** Seconds that a token holds. */
   life = 600;
-  #key = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  #key = key();
+  #id = randomUUID();
   #codes = new Map();
   #refresh = new Set();
   #server;
@@ -34,14 +37,21 @@ export class Issuer {
     this.#server?.close();
   }
 
-  /** Nobody is renewed any more. */
+  /** Signs by another key from now on, and publishes that one alone. */
+  rotate() {
+    this.#key = key();
+    this.#id = randomUUID();
+  }
+
+  /** Nobody is renewed any more, and nothing that was signed counts. */
   forget() {
     this.#refresh.clear();
+    this.rotate();
   }
 
   #token(claims) {
     const now = Math.floor(Date.now() / 1000);
-    const text = `${encode({ alg: "ES256", kid: "k1" })}.${encode({ iss: this.url, sub: "weber", iat: now, exp: now + this.life, ...claims })}`;
+    const text = `${encode({ alg: "ES256", kid: this.#id })}.${encode({ iss: this.url, sub: "weber", iat: now, exp: now + this.life, ...claims })}`;
     const signature = sign("sha256", Buffer.from(text), { key: this.#key.privateKey, dsaEncoding: "ieee-p1363" });
     return `${text}.${signature.toString("base64url")}`;
   }
@@ -79,7 +89,7 @@ export class Issuer {
           end_session_endpoint: `${this.url}/bye`,
         });
       case "/keys":
-        return json({ keys: [{ ...this.#key.publicKey.export({ format: "jwk" }), kid: "k1", use: "sig" }] });
+        return json({ keys: [{ ...this.#key.publicKey.export({ format: "jwk" }), kid: this.#id, use: "sig" }] });
       case "/authorize": {
         this.logins.push(asked);
         const code = randomUUID();

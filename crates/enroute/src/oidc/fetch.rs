@@ -60,3 +60,53 @@ where
     let body = body.collect().await.map_err(|error| anyhow!(error))?;
     Ok(body.to_bytes().to_vec())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    /// What is got from somebody who answers with these bytes.
+    async fn got(answer: String) -> Result<Vec<u8>> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = format!("http://{}/keys", listener.local_addr().unwrap());
+        let serving = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut asked = [0; 1_024];
+            let read = stream.read(&mut asked).await.unwrap();
+            assert!(asked[..read].starts_with(b"GET /keys HTTP/1.1\r\n"));
+            // Who is told too much hangs up.
+            drop(stream.write_all(answer.as_bytes()).await);
+            drop(stream.read(&mut asked).await);
+        });
+        let got = get(&at.parse().unwrap(), None, 100).await;
+        serving.abort();
+        got
+    }
+
+    fn page(bytes: usize) -> String {
+        let body = "x".repeat(bytes);
+        format!("HTTP/1.1 200 OK\r\ncontent-length: {bytes}\r\n\r\n{body}")
+    }
+
+    #[tokio::test]
+    async fn a_page_is_taken_up_to_its_bound() {
+        assert_eq!(got(page(100)).await.unwrap().len(), 100);
+        assert!(got(page(101)).await.is_err());
+        // The same without its length said before.
+        let body = "65\r\n".to_owned() + &"x".repeat(101) + "\r\n0\r\n\r\n";
+        let chunked = format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{body}");
+        assert!(got(chunked).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn nothing_is_followed_and_no_error_is_taken_for_a_page() {
+        let elsewhere = "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\n\r\n";
+        let refused = got(elsewhere.to_owned()).await.unwrap_err();
+        assert!(refused.to_string().contains("302"), "{refused}");
+        for wrong in ["HTTP/1.1 500 no\r\n\r\n", "SSH-2.0-OpenSSH\r\n"] {
+            assert!(got(wrong.to_owned()).await.is_err(), "{wrong}");
+        }
+    }
+}
