@@ -157,21 +157,37 @@ async fn a_server_of_another_authority_is_not_believed() {
 #[tokio::test]
 async fn who_dials_believes_the_authority_that_it_was_told_and_no_other_name() {
     let (site, other) = (Site::new(), Site::new());
-    let port = serve(&site.acceptor()).await.at.port();
-    let dialled = async |host, site: &Site| {
-        let authority = site.hospital.certificate();
-        let dialled = dial(host, port, Some(&authority)).await;
+    let elsewhere = Purpose::Server(vec!["localhost".to_owned()]);
+    let elsewhere = site.hospital.issue("elsewhere", elsewhere).unwrap();
+    let acceptor = |issued: &Issued| {
+        let files = ServerFiles {
+            certificate: issued.certificate.clone(),
+            key: issued.key.clone(),
+            clients: None,
+            revoked: None,
+            protocols: Vec::new(),
+        };
+        Arc::new(Acceptor::new(files).unwrap())
+    };
+    let here = serve(&acceptor(&site.server)).await;
+    let elsewhere = serve(&acceptor(&elsewhere)).await;
+    let dialled = async |served: &Served, authority: Option<&Path>| {
+        let dialled = dial("127.0.0.1", served.at.port(), authority).await;
         dialled.map(|_| ()).map_err(|error| error.to_string())
     };
-    // No certificate of its own is asked for until it is let in, which is another matter.
-    assert_eq!(dialled("127.0.0.1", &site).await, Ok(()));
-    let foreign = dialled("127.0.0.1", &other).await.unwrap_err();
-    assert!(foreign.contains("invalid peer certificate"), "{foreign}");
-    let named = dialled("127.0.0.2", &site).await.unwrap_err();
-    assert!(named.contains("invalid peer certificate"), "{named}");
-    let of_the_system = dial("127.0.0.1", port, None).await.unwrap_err();
-    let why = of_the_system.to_string();
-    assert!(why.contains("invalid peer certificate"), "{why}");
+    let (ours, theirs) = (site.hospital.certificate(), other.hospital.certificate());
+    assert_eq!(dialled(&here, Some(&ours)).await, Ok(()));
+    let refused = [
+        dialled(&here, Some(&theirs)).await,
+        dialled(&here, None).await,
+        dialled(&elsewhere, Some(&ours)).await,
+    ];
+    for refused in refused {
+        let why = refused.unwrap_err();
+        assert!(why.contains("invalid peer certificate"), "{why}");
+    }
+    let absent = dialled(&here, Some(Path::new("absent.pem"))).await;
+    assert!(absent.unwrap_err().contains("absent.pem"));
 }
 
 #[tokio::test]

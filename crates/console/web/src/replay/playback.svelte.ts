@@ -23,6 +23,9 @@ export const replay: Client<typeof Replay> = createClient(Replay, transport);
 
 export type Command = NonNullable<MessageInitShape<typeof ControlRequestSchema>["command"]>;
 
+/** How fast it begins. */
+type Pace = Pick<Replayed, "speed" | "fastest"> & { readonly paused: boolean };
+
 /** All that is recorded, the newest first. */
 export async function recordings(signal: AbortSignal): Promise<Recording[]> {
   return (await replay.listRecordings({}, { signal })).recording;
@@ -61,7 +64,7 @@ export class Playback implements View {
     this.#heardAt = performance.now();
     const ticking = setInterval(() => this.#tick(), TICK_MS);
     this.#abort.signal.addEventListener("abort", () => clearInterval(ticking));
-    void this.#play(transfer, from);
+    void this.#play(transfer, from, { speed: 1, fastest: false, paused: false });
   }
 
   stop(): void {
@@ -98,13 +101,11 @@ export class Playback implements View {
     return () => this.#sampled.delete(listener);
   }
 
-  async #play(transfer: string, from: number | null): Promise<void> {
+  async #play(transfer: string, from: number | null, pace: Pace): Promise<void> {
     const asked = {
       transfer,
       order: ReplayOrder.ARRIVAL,
-      speed: this.said?.speed ?? 1,
-      fastest: this.said?.fastest ?? false,
-      paused: this.said?.state === ReplayState.PAUSED,
+      ...pace,
       samples: true,
       waveforms: true,
       ...(from === null ? {} : { fromUs: BigInt(Math.round(from)) * 1000n }),
@@ -117,18 +118,17 @@ export class Playback implements View {
       if (this.#abort.signal.aborted) return;
       const refusal = ConnectError.from(error);
       // Begun on a token that is over, while the page has the next one: it goes on there.
-      if (refusal.code === Code.Unauthenticated && login.token !== "" && login.token !== token && this.said) await this.#again(transfer);
+      if (refusal.code === Code.Unauthenticated && login.token !== "" && login.token !== token && this.said) await this.#again(transfer, this.said);
       else this.failed = refusal.rawMessage;
     }
   }
 
-  async #again(transfer: string): Promise<void> {
-    const at = this.serverNow();
-    const asked = this.#play(transfer, at);
-    // Another playback counts its jumps from the start.
+  /** The same in another playback, from where this one stood. */
+  async #again(transfer: string, { speed, fastest, state }: Replayed): Promise<void> {
+    // That one counts its jumps from the start.
     this.said = null;
     this.#picture = new Picture();
-    return asked;
+    return this.#play(transfer, this.serverNow(), { speed, fastest, paused: state === ReplayState.PAUSED });
   }
 
   #hear(response: PlayResponse): void {
