@@ -3,6 +3,7 @@
 //! A frame is taken whole or refused whole. [`Refusal::word`] is the stable
 //! reason under which refusals are counted.
 
+use crate::columns;
 use crate::events::{
     cause_from, cause_to, crew_event_from, crew_event_to, device_alarm_from, device_alarm_to,
     link_report_from, link_report_to, position_from, position_to,
@@ -83,10 +84,16 @@ pub(crate) fn text(what: &'static str, text: String, limit: usize) -> Result<Str
 /// The first thing that is wrong with it.
 pub fn decode(bytes: &[u8]) -> Result<Frame, Refusal> {
     at_most("frame bytes", bytes.len(), FRAME_BYTES_MAX)?;
+    let frame = columns::decode(bytes).unwrap_or_else(|| decode_any(bytes))?;
+    check_stream(&frame.header, &frame.body)?;
+    Ok(frame)
+}
+
+/// The general way, which reads all that is legal.
+pub(crate) fn decode_any(bytes: &[u8]) -> Result<Frame, Refusal> {
     let frame = v1::Frame::decode(bytes).map_err(|e| Refusal::Malformed(e.to_string()))?;
     let header = header_from(frame.header.ok_or(Refusal::Missing("frame header"))?)?;
     let body = body_from(frame.body)?;
-    check_stream(&header, &body)?;
     Ok(Frame { header, body })
 }
 
@@ -193,7 +200,7 @@ fn check_stream(header: &Header, body: &Body) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn header_from(header: v1::Header) -> Result<Header, Refusal> {
+pub(crate) fn header_from(header: v1::Header) -> Result<Header, Refusal> {
     let stream = stream_from(header.stream())?;
     if header.sequence == 0 || header.leg_first == 0 || header.leg_first > header.sequence {
         return Err(Refusal::Invalid(

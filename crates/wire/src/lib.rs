@@ -5,6 +5,7 @@
 //! Not here: sockets, files, clocks. Start with [`frame::decode`].
 
 pub mod batch;
+mod columns;
 mod event_codes;
 mod events;
 pub mod frame;

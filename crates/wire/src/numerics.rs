@@ -69,7 +69,7 @@ pub(crate) fn numerics_from(columns: v1::Numerics) -> Result<Vec<Numeric>, Refus
     Ok(numerics)
 }
 
-fn interval_from(millis: Option<u32>, typical: Option<Span>) -> Result<Span, Refusal> {
+pub(crate) fn interval_from(millis: Option<u32>, typical: Option<Span>) -> Result<Span, Refusal> {
     let declared = millis
         .filter(|ms| *ms > 0)
         .map(|ms| Span::from_millis(i64::from(ms)));
