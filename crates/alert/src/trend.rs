@@ -10,6 +10,7 @@
 use enroute_model::time::Span;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
+use std::sync::OnceLock;
 
 /// Length of the window.
 pub const WINDOW: Span = Span::from_secs(600);
@@ -31,12 +32,23 @@ struct Point {
 }
 
 /// The window of one metric.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Trend {
     /// By bucket, ascending, at most one per bucket.
     points: VecDeque<Point>,
     newest: i64,
-    slope: Option<f64>,
+    /// `newest` when the last bucket was opened: the slope is of that moment.
+    opened: i64,
+    /// Found when somebody asks: most of what a value costs, and of most transfers
+    /// nobody looks at each one. It follows from the points.
+    #[serde(skip)]
+    slope: OnceLock<Option<f64>>,
+}
+
+impl PartialEq for Trend {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.points, self.newest, self.opened) == (&other.points, other.newest, other.opened)
+    }
 }
 
 impl Trend {
@@ -58,7 +70,8 @@ impl Trend {
         }
         if self.file(at, value) {
             self.forget();
-            self.slope = self.fresh_slope();
+            self.opened = self.newest;
+            self.slope.take();
         }
     }
 
@@ -68,7 +81,8 @@ impl Trend {
         let count: u64 = self.points.iter().map(|p| u64::from(p.count)).sum();
         let expected = u64::try_from(WINDOW.0 / interval.0.max(1)).unwrap_or(0);
         let enough = count.saturating_mul(10) >= expected.saturating_mul(6);
-        self.slope.filter(|_| enough)
+        let slope = || *self.slope.get_or_init(|| self.fresh_slope());
+        enough.then(slope).flatten()
     }
 
     /// Puts a value into its bucket; says whether it opened one.
@@ -113,9 +127,9 @@ impl Trend {
     }
 
     fn fresh_slope(&self) -> Option<f64> {
-        let newest = self.newest;
+        let opened = self.opened;
         let points = self.points.iter();
-        let points = points.map(|p| (Span(p.at.saturating_sub(newest)).as_secs_f64(), p.value));
+        let points = points.map(|p| (Span(p.at.saturating_sub(opened)).as_secs_f64(), p.value));
         let mut places = [(0.0, 0.0); POINTS_MAX];
         let points = filled(&mut places, points);
         (points.len() >= POINTS_MIN)

@@ -128,15 +128,19 @@ impl Slot {
             covered: false,
             about,
         };
-        slot.note_usable(incoming, at);
-        slot.note_trend(incoming.reading, incoming.origin);
+        slot.note(incoming, at);
         slot
     }
 
-    fn note_usable(&mut self, incoming: Incoming, at: EngineTime) {
-        if !incoming.origin.late && self.judge(incoming.reading).is_some() {
-            self.last_usable = Some((incoming.reading, at));
+    fn note(&mut self, incoming: Incoming, at: EngineTime) {
+        let (reading, origin) = (incoming.reading, incoming.origin);
+        let Some(value) = self.judge(reading) else {
+            return;
+        };
+        if !origin.late {
+            self.last_usable = Some((reading, at));
         }
+        self.trend.push(origin.label_us(), value, origin.late);
     }
 
     /// Takes the place of the value before. Says whether the interval is new.
@@ -154,8 +158,7 @@ impl Slot {
         self.stale = false;
         self.patience = None;
         self.stale_alert_at = None;
-        self.note_usable(incoming, at);
-        self.note_trend(incoming.reading, incoming.origin);
+        self.note(incoming, at);
         other_interval
     }
 

@@ -15,6 +15,9 @@ pub const DECIMALS_MAX: u8 = 9;
 /// Largest magnitude of a mantissa: every integer up to it is exact in an `f64`.
 pub const MANTISSA_MAX: i64 = 1 << 53;
 
+/// Of ten, all exact: looked up, because each value is asked for several times.
+const POWERS: [f64; DECIMALS_MAX as usize + 1] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
+
 impl Decimal {
     /// `mantissa / 10^decimals`, or `None` beyond [`MANTISSA_MAX`] or [`DECIMALS_MAX`].
     #[must_use]
@@ -57,7 +60,8 @@ impl Decimal {
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "|mantissa| <= 2^53 is exact")]
     pub fn value(self) -> f64 {
-        self.mantissa as f64 / 10f64.powi(i32::from(self.decimals))
+        let power = POWERS.get(usize::from(self.decimals)).unwrap_or(&1e9);
+        self.mantissa as f64 / power
     }
 }
 

@@ -12,6 +12,14 @@ use enroute_model::time::{EngineTime, Span};
 /// Least time that a value gets to come again after its source was silent.
 const EXCUSE_MIN: Span = Span::from_secs(5);
 
+/// The earlier of two deadlines, where there are any.
+pub(super) fn earliest(one: Option<EngineTime>, other: Option<EngineTime>) -> Option<EngineTime> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
 impl Slot {
     /// When something happens to it if nothing comes. A condition that nobody
     /// watches has nothing pending.
@@ -21,8 +29,7 @@ impl Slot {
             .rule
             .as_ref()
             .and_then(|rule| self.condition.next_timeout(rule));
-        let times = [pending, self.stale_at(), self.stale_alert_at];
-        times.into_iter().flatten().min()
+        earliest(earliest(pending, self.stale_at()), self.stale_alert_at)
     }
 }
 

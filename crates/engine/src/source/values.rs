@@ -1,9 +1,10 @@
 //! Values of a source: what is newest, and what its limits make of it.
 
+use super::deadlines::earliest;
 use super::{Ctx, Source};
 use crate::bounds::METRICS_MAX;
 use crate::value::{About, Incoming, Origin, Slot};
-use enroute_alert::condition::Rules;
+use enroute_alert::condition::{Conditions, Rules};
 use enroute_alert::limit::Side;
 use enroute_alert::profile::Profile;
 use enroute_model::catalogue::catalogue;
@@ -54,12 +55,10 @@ impl Source {
                 interval: numeric.interval,
                 origin,
             };
-            let next = self.value(&numeric.metric, incoming, ctx);
-            due = due.into_iter().chain(next).min();
+            due = earliest(due, self.value(&numeric.metric, incoming, ctx));
         }
         if !origin.late && self.is_watched(ctx) {
-            let next = self.doubles(ctx);
-            due = due.into_iter().chain(next).min();
+            due = earliest(due, self.doubles(ctx));
         }
         due
     }
@@ -115,36 +114,23 @@ impl Source {
             }
             return None;
         }
-        let other_interval = if let Some(slot) = self.values.get_mut(metric) {
-            slot.update(incoming, ctx.at)
+        // Looked up once: that is a good part of what a value costs.
+        let (next, other_interval) = if let Some(slot) = self.values.get_mut(metric) {
+            let other_interval = slot.update(incoming, ctx.at);
+            let next = came(metric, slot, (&mut self.conditions, watched), ctx);
+            (next, other_interval)
         } else {
             self.insert(metric, incoming, ctx)?;
-            true
+            let slot = self.values.get_mut(metric)?;
+            (
+                came(metric, slot, (&mut self.conditions, watched), ctx),
+                true,
+            )
         };
         if other_interval {
             self.expect();
         }
-        ctx.out.changed.value(ctx.gateway, metric);
-        let slot = self.values.get_mut(metric)?;
-        if let Some(channel) = slot.about.channel {
-            let (value, interval) = (slot.as_came(), slot.live_interval());
-            self.conditions
-                .note(ctx.conditions, channel, value, interval, ctx.at);
-        }
-        if slot.stale_alert {
-            slot.stale_alert = false;
-            let key = (Some(ctx.gateway.clone()), AlertKind::Stale(metric.clone()));
-            ctx.alerts.end(&key, ctx.at, ctx.out);
-        }
-        let doubled = slot
-            .about
-            .rule
-            .as_ref()
-            .is_some_and(|rule| rule.only_without.is_some());
-        if watched && !doubled {
-            evaluate(metric, slot, ctx);
-        }
-        slot.next_timeout()
+        next
     }
 
     fn insert(&mut self, metric: &Metric, incoming: Incoming, ctx: &mut Ctx) -> Option<()> {
@@ -177,7 +163,7 @@ impl Source {
                 end(other, slot, ctx);
             } else if came_now {
                 evaluate(other, slot, ctx);
-                due = due.into_iter().chain(slot.next_timeout()).min();
+                due = earliest(due, slot.next_timeout());
             }
         }
         due
@@ -288,6 +274,31 @@ impl Source {
         let values = self.values.values();
         self.conditions.has_open() || values.into_iter().any(|slot| !slot.condition.is_normal())
     }
+}
+
+/// What a live value does that is in its place. Returns its next deadline.
+fn came(
+    metric: &Metric,
+    slot: &mut Slot,
+    (conditions, watched): (&mut Conditions, bool),
+    ctx: &mut Ctx,
+) -> Option<EngineTime> {
+    ctx.out.changed.value(ctx.gateway, metric);
+    if let Some(channel) = slot.about.channel {
+        let (value, interval) = (slot.as_came(), slot.live_interval());
+        conditions.note(ctx.conditions, channel, value, interval, ctx.at);
+    }
+    if slot.stale_alert {
+        slot.stale_alert = false;
+        let key = (Some(ctx.gateway.clone()), AlertKind::Stale(metric.clone()));
+        ctx.alerts.end(&key, ctx.at, ctx.out);
+    }
+    let rule = slot.about.rule.as_ref();
+    let doubled = rule.is_some_and(|rule| rule.only_without.is_some());
+    if watched && !doubled {
+        evaluate(metric, slot, ctx);
+    }
+    slot.next_timeout()
 }
 
 /// Feeds a live reading to its limits.
