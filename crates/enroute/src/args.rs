@@ -12,7 +12,8 @@ mod token;
 mod typed;
 
 pub(crate) use bench::{
-    BenchArgs, BenchKind, BytesArgs, EngineArgs, RecordingsBenchArgs, RestartArgs,
+    BenchArgs, BenchKind, BytesArgs, CapacityArgs, CheckArgs, CountArgs, EngineArgs, LoadArgs,
+    MeasureArgs, PartArgs, RecordingsBenchArgs, RestartArgs, ViewersArgs,
 };
 pub(crate) use certs::CertsArgs;
 use clap::{Args, Parser, Subcommand};

@@ -1,37 +1,42 @@
-//! `enroute bench`. `restart`: how long a server with many active transfers takes to
-//! come back after its power was cut.
+//! `enroute bench`: what this build costs on this machine. Each measure is a module;
+//! here are the content that all of them send, and what starts them.
 //!
-//! The journal is written by the real live view, snapshots at its own pace, on a
-//! clock that runs as fast as the machine can. Nothing says goodbye. Then it is
-//! opened as a server opens it, until the live view answers. All transfers begin
-//! in the same second, so that their snapshots fall due together: the tail to be
-//! run again is the longest that the pace allows.
+//! A figure is a ratio to a yardstick that is measured in the same run, in turns with
+//! it: the median of the rounds, with their range. What else the machine does falls on
+//! both. Start reading at `figures.rs` and `parts.rs`.
 
+mod all;
+mod bare;
+mod capacity;
 mod day;
 mod engine;
+mod fanout;
+mod figures;
+mod flow;
+mod latency;
+mod load;
+mod parts;
 mod recordings;
+mod restart;
+mod store;
 mod wire;
 
-use crate::args::{BenchArgs, BenchKind, RestartArgs};
+use crate::args::{BenchArgs, BenchKind, PartArgs};
 use crate::clock::SystemClock;
 use crate::log::{self, Screen};
-use crate::out;
-use crate::simulate::Data;
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use bytes::Bytes;
-use enroute_journal::{Append, Class, Journal};
-use enroute_live::{Live, Options, Started};
+use enroute_journal::{Append, Class};
+use enroute_live::Options;
 use enroute_model::catalogue::catalogue;
 use enroute_model::frame::{Body, Frame, Header, Metric, Numeric, Waveform};
-use enroute_model::ids::{Epoch, GatewayId, Lane, Position, Stream, TransferId};
+use enroute_model::ids::{Epoch, GatewayId, Lane, Stream, TransferId};
 use enroute_model::reading::{Decimal, Reading, Validity};
 use enroute_model::time::{Clock, EngineTime, GatewayTime, ServerTime, Span};
 use enroute_wire::record;
-use serde::Serialize;
 use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 /// When the made-up transfers began, microseconds UTC.
@@ -59,62 +64,36 @@ pub(crate) async fn run(args: BenchArgs, log: Option<&str>) -> Result<ExitCode> 
     // The live view says that its journal has ended: that is meant here.
     log::start(log, None, Some("error,enroute_live=off"), Screen::Free)?;
     match args.kind {
-        BenchKind::Restart(args) => restart(&args).await?,
+        BenchKind::Restart(args) => restart::run(&args).await?,
         BenchKind::Engine(args) => engine::run(&args)?,
-        BenchKind::Bytes(args) => wire::run(&args)?,
+        BenchKind::Bytes(args) => wire::run(&args).await?,
         BenchKind::Recordings(args) => recordings::run(&args).await?,
+        BenchKind::Throughput(args) => flow::run(&args).await?.print(args.json)?,
+        BenchKind::Latency(args) => latency::run(&args).await?.print(args.json)?,
+        BenchKind::Journal(args) => store::run(&args).await?.print(args.json)?,
+        BenchKind::Fanout(args) => fanout::run(&args).await?.print(args.json)?,
+        BenchKind::Capacity(args) => capacity::run(&args).await?.print(args.json)?,
+        BenchKind::All(args) => all::run(&args).await?,
+        BenchKind::Check(args) => return all::check(&args).await,
+        BenchKind::Part(part) => play(part).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn restart(args: &RestartArgs) -> Result<()> {
-    let data = Data::at(args.data.as_deref(), "enroute-bench")?;
-    let journal = data.path().join("journal");
-    if !journal.exists() {
-        write(&journal, args).await?;
+/// A process of a measure.
+async fn play(part: PartArgs) -> Result<()> {
+    match part {
+        PartArgs::Load(args) => load::run(&args).await,
+        PartArgs::Count(args) => bare::count(&args).await,
+        PartArgs::Stream => bare::stream().await,
+        PartArgs::Viewers(args) => bare::viewers(&args).await,
+        PartArgs::Capacity(args) => capacity::hold(&args).await,
     }
-    let measured = measure(&journal).await?;
-    if args.json {
-        out::line(serde_json::to_string(&measured)?)?;
-    } else {
-        for line in measured.lines() {
-            out::line(line)?;
-        }
-    }
-    Ok(())
 }
 
-/// What came out.
-#[derive(Debug, Serialize)]
-struct Measured {
-    transfers: usize,
-    records: u64,
-    bytes: u64,
-    read_s: f64,
-    open_s: f64,
-    rebuild_s: f64,
-    restart_s: f64,
-    ratio: f64,
-}
-
-impl Measured {
-    fn lines(&self) -> Vec<String> {
-        vec![
-            format!(
-                "{} active transfers, {} records, {} MiB on disk",
-                self.transfers,
-                self.records,
-                self.bytes >> 20
-            ),
-            format!("reading the same files        {:.3} s", self.read_s),
-            format!("opening the journal           {:.3} s", self.open_s),
-            format!("until the live view answers   {:.3} s", self.rebuild_s),
-            format!(
-                "restart in all                {:.3} s, {:.1} times the reading",
-                self.restart_s, self.ratio
-            ),
-        ]
-    }
+/// Microseconds since `began`.
+fn us_since(clock: &SystemClock, began: Span) -> i64 {
+    clock.monotonic().0.saturating_sub(began.0)
 }
 
 /// A clock that is set.
@@ -139,44 +118,6 @@ fn still() -> Options {
     }
 }
 
-async fn write(journal: &Path, args: &RestartArgs) -> Result<()> {
-    let (journal, tail) = Journal::open(journal, enroute_journal::Options::default())?;
-    let clock = Arc::new(SetClock::default());
-    let started = Live::start(
-        &journal,
-        tail,
-        Arc::clone(&clock) as Arc<dyn Clock>,
-        still(),
-    );
-    let started = started.await?;
-    let vehicles = vehicles(args.transfers)?;
-    let mut last = Position(0);
-    for second in 0..i64::from(args.minutes) * 60 {
-        clock
-            .0
-            .store(second.saturating_mul(1_000_000), Ordering::Relaxed);
-        for some in vehicles.chunks(256) {
-            let records = some
-                .iter()
-                .flat_map(|vehicle| vehicle.second(second, args.waveforms));
-            last = journal.appender().append(records.collect()).await?;
-        }
-    }
-    started.live.reached(last).await?;
-    crash(journal, started).await
-}
-
-/// As after a power cut: no snapshots at the end, so that the same journal can be
-/// measured again. The live view ends with the journal.
-async fn crash(journal: Journal, started: Started) -> Result<()> {
-    let mut health = started.live.health();
-    drop(started);
-    let closed = tokio::task::spawn_blocking(move || journal.close()).await?;
-    closed.map_err(|failure| anyhow!("the journal failed: {}", failure.reason()))?;
-    while health.changed().await.is_ok() {}
-    Ok(())
-}
-
 struct Vehicle {
     transfer: TransferId,
     gateway: GatewayId,
@@ -194,14 +135,6 @@ fn vehicles(count: u16) -> Result<Vec<Vehicle>> {
 }
 
 impl Vehicle {
-    fn second(&self, second: i64, waveforms: bool) -> Vec<Append> {
-        let mut records = vec![self.record(Stream::Numerics, second, numerics(second))];
-        if waveforms {
-            records.push(self.record(Stream::Waveforms, second, waveform(second)));
-        }
-        records
-    }
-
     /// A frame of this second that came live and at once.
     fn record(&self, stream: Stream, second: i64, body: Body) -> Append {
         let us = START.saturating_add(second.saturating_mul(1_000_000));
@@ -220,11 +153,16 @@ impl Vehicle {
             },
             body,
         };
+        let frame = Bytes::from(enroute_wire::frame::encode(&frame));
+        self.append(stream, second, frame)
+    }
+
+    fn append(&self, stream: Stream, second: i64, frame: Bytes) -> Append {
+        let us = START.saturating_add(second.saturating_mul(1_000_000));
         let class = match stream {
             Stream::Waveforms => Class::Waveforms,
             Stream::Events | Stream::Numerics => Class::Vitals,
         };
-        let frame = Bytes::from(enroute_wire::frame::encode(&frame));
         Append {
             class,
             transfer: self.transfer.clone(),
@@ -256,11 +194,16 @@ fn numerics(second: i64) -> Body {
 }
 
 fn waveform(second: i64) -> Body {
+    waveforms(second, 3)
+}
+
+/// So many channels of a second.
+fn waveforms(second: i64, channels: usize) -> Body {
     let sample = |n: u16| Some(i32::from(n % 97) - 48);
     let first = second.unsigned_abs().saturating_mul(u64::from(SAMPLES));
-    let channels = ["ecg_ii", "pleth", "abp"];
-    let channels = channels
-        .into_iter()
+    let ids = ["ecg_ii", "pleth", "abp", "resp"];
+    let channels = { ids.into_iter() }
+        .take(channels)
         .filter_map(|id| catalogue().waveform_by_id(id));
     let one = |code| Waveform {
         metric: Metric {
@@ -276,34 +219,6 @@ fn waveform(second: i64) -> Body {
         samples: (0..SAMPLES).map(sample).collect(),
     };
     Body::Waveforms(channels.map(|channel| one(channel.code)).collect())
-}
-
-async fn measure(dir: &Path) -> Result<Measured> {
-    let clock = SystemClock::new();
-    let since = |began: Span| Span(clock.monotonic().0.saturating_sub(began.0));
-    let began = clock.monotonic();
-    let bytes = read_all(dir)?;
-    let read = since(began);
-    let began = clock.monotonic();
-    let (journal, tail) = Journal::open(dir, enroute_journal::Options::default())?;
-    let opened = since(began);
-    let at = journal.opened_at().context("the journal is empty")?;
-    let set = Arc::new(SetClock(AtomicI64::new(at.0.saturating_sub(START))));
-    let started = Live::start(&journal, tail, set as Arc<dyn Clock>, still()).await?;
-    let states = started.live.list(false).await?;
-    let restarted = since(began);
-    let (transfers, records) = (states.len(), journal.last_position().0);
-    crash(journal, started).await?;
-    Ok(Measured {
-        transfers,
-        records,
-        bytes,
-        read_s: seconds(read),
-        open_s: seconds(opened),
-        rebuild_s: seconds(restarted) - seconds(opened),
-        restart_s: seconds(restarted),
-        ratio: seconds(restarted) / seconds(read).max(1e-6),
-    })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "microseconds of a few seconds")]

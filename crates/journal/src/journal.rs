@@ -154,7 +154,7 @@ impl Shared {
 #[derive(Debug)]
 pub struct Journal {
     queue: Arc<Queue>,
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     incarnation: u64,
     opened_at: Option<EngineTime>,
     /// Weak: the tail ends with the committer.

@@ -84,6 +84,8 @@
 //! Start reading with [`Journal`], then `committer.rs`, `queue.rs` and
 //! `repair.rs`.
 
+pub mod bare;
+
 mod appender;
 mod backup;
 mod check;

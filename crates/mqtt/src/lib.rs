@@ -30,6 +30,8 @@
 //!
 //! Start reading at [`Client::connect`]; the loop is in `driver.rs`.
 
+pub mod bare;
+
 mod backoff;
 mod client;
 mod connection;

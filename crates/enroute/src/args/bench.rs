@@ -8,6 +8,9 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
+  enroute bench all --short
+  enroute bench check --json
+  enroute bench throughput --rounds 7
   enroute bench engine
   enroute bench restart --transfers 1000
   enroute bench restart --transfers 200 --waveforms --json
@@ -30,6 +33,22 @@ pub(crate) enum BenchKind {
     Engine(EngineArgs),
     /// Listing, seeking, re-evaluating and exporting one long recording
     Recordings(RecordingsBenchArgs),
+    /// Frames a second from publishers to a viewer, and what one costs, beside a bare subscriber
+    Throughput(MeasureArgs),
+    /// From publish to viewer at 1,000 and 10,000 frames a second, beside the broker alone
+    Latency(MeasureArgs),
+    /// Commits of the journal, beside the store alone
+    Journal(MeasureArgs),
+    /// Many viewers of one transfer and few of many, beside a bare stream
+    Fanout(MeasureArgs),
+    /// Many transfers at a time, beside a hundred
+    Capacity(MeasureArgs),
+    /// Every measure, one after the other
+    All(MeasureArgs),
+    /// Every measure beside the figures that are stored in the source
+    Check(CheckArgs),
+    #[command(hide = true, subcommand)]
+    Part(PartArgs),
     /// Bytes on the wire, beside FHIR, HL7 v2, Sparkplug B and bare integers
     Bytes(BytesArgs),
 }
@@ -92,4 +111,85 @@ pub(crate) struct RecordingsBenchArgs {
     /// One JSON object
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// How long a measure takes.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct MeasureArgs {
+    /// Rounds, in each of which subject and yardstick take their turn
+    #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=999))]
+    pub(crate) rounds: u16,
+    /// A look in seconds: one round of a tenth of the load; no figure to quote
+    #[arg(long)]
+    pub(crate) short: bool,
+    /// One JSON object for each measure
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What is compared.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// Counts and sizes only, and the engine: what a busy machine can measure in seconds
+    #[arg(long)]
+    pub(crate) short: bool,
+    /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// The processes that a measure starts; they are told what to do on standard input.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PartArgs {
+    /// Publishes frames
+    Load(LoadArgs),
+    /// A bare subscriber
+    Count(CountArgs),
+    /// A bare stream
+    Stream,
+    /// Boards
+    Viewers(ViewersArgs),
+    /// A live view without network
+    Capacity(CapacityArgs),
+}
+
+/// What is published.
+#[derive(Debug, Args)]
+pub(crate) struct LoadArgs {
+    #[arg(long)]
+    pub(crate) broker: String,
+    #[arg(long)]
+    pub(crate) transfers: u16,
+}
+
+/// What is counted.
+#[derive(Debug, Args)]
+pub(crate) struct CountArgs {
+    /// Absent: the embedded broker in the same process
+    #[arg(long)]
+    pub(crate) broker: Option<String>,
+}
+
+/// Who looks.
+#[derive(Debug, Args)]
+pub(crate) struct ViewersArgs {
+    #[arg(long)]
+    pub(crate) server: String,
+    #[arg(long)]
+    pub(crate) viewers: u16,
+}
+
+/// What the live view holds.
+#[derive(Debug, Args)]
+pub(crate) struct CapacityArgs {
+    #[arg(long)]
+    pub(crate) transfers: u16,
+    #[arg(long)]
+    pub(crate) waveforms: bool,
+    /// Seconds of the patients' time before it is measured
+    #[arg(long)]
+    pub(crate) before: u16,
+    /// Seconds of the patients' time that are measured
+    #[arg(long)]
+    pub(crate) seconds: u16,
 }

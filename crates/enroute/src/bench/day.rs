@@ -3,7 +3,8 @@
 //! lowest bits, as real ones do, so that they do not compress too well; every 20
 //! minutes the oxygen saturation falls, so that there are alerts.
 
-use super::{NUMERICS, SAMPLES, SetClock, Vehicle, crash, still};
+use super::restart::crash;
+use super::{NUMERICS, SAMPLES, SetClock, Vehicle, still};
 use anyhow::{Result, anyhow};
 use enroute_journal::Journal;
 use enroute_live::Live;

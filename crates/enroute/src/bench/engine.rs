@@ -7,6 +7,7 @@
 //! take turns every few frames; a round's figure is the median of its turns, so
 //! that what else the machine does stays out of it. `crates/engine/tests/allocations.rs` counts what the engine allocates.
 
+use super::figures::{Figure, Report, Spread, progress};
 use super::{Vehicle, numerics, vehicles, waveform};
 use crate::args::EngineArgs;
 use crate::clock::SystemClock;
@@ -48,19 +49,39 @@ pub(super) fn run(args: &EngineArgs) -> Result<()> {
     Ok(())
 }
 
+/// Both kinds of frames as figures.
+pub(super) fn report(rounds: u16) -> Result<Report> {
+    let mut figures = Vec::new();
+    for (name, stream, body) in KINDS {
+        progress(format!("engine, {name}"));
+        let cost = measure(name, stream, body, rounds)?;
+        let (word, most) = match stream {
+            Stream::Waveforms => ("engine/waveforms", 1.4),
+            Stream::Events | Stream::Numerics => ("engine/numerics", 2.0),
+        };
+        let seen = vec![cost.decode_ns.median + cost.engine_ns.median];
+        let figure = Figure {
+            yardstick: Some(cost.prost_ns),
+            ratio: Some(cost.ratio),
+            ..Figure::new(word, "ns", seen)
+        };
+        figures.push(figure.at_most(most));
+    }
+    Ok(Report {
+        measure: "engine",
+        command: "enroute bench engine".into(),
+        notes: vec![format!(
+            "{rounds} rounds of {FRAMES} frames, yardstick: prost alone"
+        )],
+        figures,
+    })
+}
+
 type Kind = (&'static str, Stream, fn(i64) -> Body);
 const KINDS: [Kind; 2] = [
     ("12 numerics", Stream::Numerics, numerics),
     ("3 waveforms at 250 Hz", Stream::Waveforms, waveform),
 ];
-
-/// Nanoseconds per frame: least, median, greatest of all rounds.
-#[derive(Debug, Serialize)]
-struct Spread {
-    least: f64,
-    median: f64,
-    greatest: f64,
-}
 
 /// What came out.
 #[derive(Debug, Serialize)]
@@ -267,20 +288,6 @@ fn over(us: i64, yardstick: i64) -> f64 {
 }
 
 fn spread(rounds: &[Vec<Turn>], of: impl Fn(&Turn) -> f64) -> Spread {
-    let median = |figures: &[f64]| figures.get(figures.len() / 2).copied();
-    let mut figures: Vec<f64> = rounds
-        .iter()
-        .filter_map(|turns| median(&sorted(turns.iter().map(&of).collect())))
-        .collect();
-    figures = sorted(figures);
-    Spread {
-        least: figures.first().copied().unwrap_or(f64::NAN),
-        median: median(&figures).unwrap_or(f64::NAN),
-        greatest: figures.last().copied().unwrap_or(f64::NAN),
-    }
-}
-
-fn sorted(mut figures: Vec<f64>) -> Vec<f64> {
-    figures.sort_by(f64::total_cmp);
-    figures
+    let median = |turns: &Vec<Turn>| Spread::of(turns.iter().map(&of).collect()).median;
+    Spread::of(rounds.iter().map(median).collect())
 }

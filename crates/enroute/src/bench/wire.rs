@@ -9,15 +9,19 @@
 
 mod peers;
 
+use super::figures::{Figure, Report};
 use crate::args::BytesArgs;
 use crate::out;
+use crate::simulate::Data;
 use anyhow::{Context, Result, anyhow, bail};
 use bytes::Bytes;
 use enroute_gateway::{Source, WfdbConfig, WfdbSource};
+use enroute_journal::bare::bytes_at_rest;
+use enroute_journal::{Journal, Options};
 use enroute_model::frame::{Body, Frame, Header};
 use enroute_model::ids::{Epoch, Stream};
 use enroute_model::time::{GatewayTime, ServerTime, Span};
-use enroute_simulator::fleet::{self, Options};
+use enroute_simulator::fleet;
 use enroute_simulator::source::Detail;
 use enroute_wire::v1;
 use prost::Message;
@@ -32,15 +36,15 @@ const CHANNELS: usize = 4;
 const HISTORY_BYTES: usize = 64 << 10;
 
 /// Runs the command.
-pub(super) fn run(args: &BytesArgs) -> Result<()> {
+pub(super) async fn run(args: &BytesArgs) -> Result<()> {
     let numerics: Vec<Body> = (0..SECONDS).map(super::numerics).collect();
     let waveforms = match &args.record {
         Some(record) => recorded(record)?,
         None => simulated()?,
     };
     let sizes = Sizes {
-        numerics: Costs::of(Stream::Numerics, &numerics)?,
-        waveforms: Costs::of(Stream::Waveforms, &waveforms)?,
+        numerics: Costs::of(Stream::Numerics, &numerics).await?,
+        waveforms: Costs::of(Stream::Waveforms, &waveforms).await?,
     };
     let lines = if args.json {
         vec![serde_json::to_string(&sizes)?]
@@ -51,6 +55,33 @@ pub(super) fn run(args: &BytesArgs) -> Result<()> {
         out::line(line)?;
     }
     Ok(())
+}
+
+/// The simulator's content as figures.
+pub(super) async fn report() -> Result<Report> {
+    let numerics: Vec<Body> = (0..SECONDS).map(super::numerics).collect();
+    let numerics = Costs::of(Stream::Numerics, &numerics).await?;
+    let waveforms = Costs::of(Stream::Waveforms, &simulated()?).await?;
+    let mut figures = Vec::new();
+    for (word, unit, costs, of) in [
+        ("numerics", "bytes/frame", &numerics, numerics.frames),
+        ("waveforms", "bytes/sample", &waveforms, waveforms.numbers),
+    ] {
+        let size =
+            |lane, bytes| Figure::new(format!("bytes/{word}-{lane}"), unit, vec![ratio(bytes, of)]);
+        figures.push(size("live", costs.live).exact());
+        figures.push(size("history", costs.history).exact());
+        // The store's tables differ by some bytes from run to run.
+        figures.push(size("at-rest", costs.at_rest));
+    }
+    let small = "waveforms of the simulator, 281 samples a frame: such small frames cost more per \
+                 sample than recorded ones, which `--record` measures";
+    Ok(Report {
+        measure: "bytes",
+        command: "enroute bench bytes".into(),
+        notes: vec![small.into()],
+        figures,
+    })
 }
 
 /// What came out.
@@ -70,6 +101,7 @@ struct Costs {
     frame: usize,
     live: usize,
     history: usize,
+    at_rest: usize,
     fhir: usize,
     hl7: usize,
     sparkplug: usize,
@@ -77,7 +109,7 @@ struct Costs {
 }
 
 impl Costs {
-    fn of(stream: Stream, bodies: &[Body]) -> Result<Self> {
+    async fn of(stream: Stream, bodies: &[Body]) -> Result<Self> {
         let frames: Vec<Bytes> = bodies
             .iter()
             .zip(1..)
@@ -96,6 +128,7 @@ impl Costs {
             frame: frames.iter().map(Bytes::len).sum(),
             live: frames.iter().map(|f| live(f.clone())).sum(),
             history: history(&frames)?,
+            at_rest: at_rest(stream, &frames).await?,
             fhir: count(peers::fhir),
             hl7: count(peers::hl7),
             sparkplug: count(peers::sparkplug),
@@ -103,10 +136,11 @@ impl Costs {
         })
     }
 
-    fn forms(&self) -> [(&'static str, usize); 7] {
+    fn forms(&self) -> [(&'static str, usize); 8] {
         [
             ("enroute, live lane", self.live),
             ("enroute, history lane", self.history),
+            ("enroute, in the journal", self.at_rest),
             ("16-bit integers, nothing else", self.raw),
             ("Sparkplug B with aliases", self.sparkplug),
             ("HL7 v2 ORU^R01", self.hl7),
@@ -207,9 +241,23 @@ fn history(frames: &[Bytes]) -> Result<usize> {
     Ok(all)
 }
 
+/// What the journal takes on the disk for these frames.
+async fn at_rest(stream: Stream, frames: &[Bytes]) -> Result<usize> {
+    let data = Data::at(None, "enroute-bench-bytes")?;
+    let (journal, tail) = Journal::open(data.path(), Options::default())?;
+    drop(tail);
+    let vehicle = super::vehicles(1)?.pop().context("no vehicle")?;
+    let records = frames.iter().zip(0..);
+    let records = records.map(|(frame, second)| vehicle.append(stream, second, frame.clone()));
+    journal.appender().append(records.collect()).await?;
+    let done = tokio::task::spawn_blocking(move || bytes_at_rest(&journal)).await?;
+    let bytes = done.map_err(|failure| anyhow!("the journal failed: {}", failure.reason()))?;
+    Ok(usize::try_from(bytes)?)
+}
+
 /// Waveforms of the second simulated patient.
 fn simulated() -> Result<Vec<Body>> {
-    let scenarios = fleet::fleet(&Options {
+    let scenarios = fleet::fleet(&fleet::Options {
         seed: 1,
         transfers: 2,
         length: Span::from_secs(SECONDS),
