@@ -20,7 +20,7 @@ const IDLE: u64 = 100;
 
 /// Runs the measure.
 pub(super) async fn run(args: &MeasureArgs) -> Result<Report> {
-    let (rounds, seconds) = if args.short { (1, 1) } else { (args.rounds, 5) };
+    let (rounds, seconds) = if args.short { (1, 1) } else { (args.rounds, 3) };
     let mut report = Report {
         measure: "fanout",
         command: "enroute bench fanout".into(),

@@ -58,7 +58,7 @@ impl Part {
     /// This binary as a part of a measure.
     pub(super) fn own(arguments: &[String]) -> Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["--log", "error", "bench", "part"]);
+        command.args(["bench", "part"]);
         command.args(arguments);
         Self::start(command)
     }
