@@ -14,6 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "notes",
         "replay",
         "admin",
+        "identity",
     ]
     .map(|name| root.join(format!("enroute/v1/{name}.proto")));
     let descriptors = protox::compile(files, [&root])?;

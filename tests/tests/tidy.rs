@@ -39,7 +39,9 @@ const MAY_USE: [(&str, &[&str]); 20] = [
     ),
     (
         "feed",
-        &["access", "journal", "live", "model", "tls", "wire"],
+        &[
+            "access", "identity", "journal", "live", "model", "tls", "wire",
+        ],
     ),
     ("export", &["model", "wfdb", "wire"]),
     (
@@ -53,6 +55,7 @@ const MAY_USE: [(&str, &[&str]); 20] = [
             "export",
             "feed",
             "gateway",
+            "identity",
             "ingest",
             "journal",
             "live",

@@ -40,6 +40,10 @@ pub enum Action {
     Delete,
     /// Copy everything that is stored.
     Backup,
+    /// See and say who a patient is, and on what the handling of the data rests.
+    Identify,
+    /// Delete who a person is, by record number, unseen.
+    Forget,
     /// See how the service does: counts, queues, what was refused.
     SeeService,
 }
@@ -62,10 +66,10 @@ impl Role {
             Action::SeeBoard => &Self::ALL,
             Action::SeePatient => &[Viewer, Clinician, Operator],
             Action::Report => &[Wall, Viewer, Clinician],
-            Action::Treat => &[Clinician],
+            Action::Treat | Action::Identify => &[Clinician],
             Action::Register | Action::SeeRecordings => &[Clinician, Operator, Administrator],
             Action::Replay => &[Clinician, Operator],
-            Action::Delete | Action::Backup => &[Administrator],
+            Action::Delete | Action::Backup | Action::Forget => &[Administrator],
             Action::SeeService => &[Operator, Administrator],
         };
         roles.contains(&self)
@@ -103,7 +107,7 @@ impl Role {
 
 impl Action {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::SeeBoard,
         Self::SeePatient,
         Self::Report,
@@ -113,6 +117,8 @@ impl Action {
         Self::Replay,
         Self::Delete,
         Self::Backup,
+        Self::Identify,
+        Self::Forget,
         Self::SeeService,
     ];
 
@@ -129,6 +135,8 @@ impl Action {
             Self::Replay => "play recordings",
             Self::Delete => "delete recordings",
             Self::Backup => "copy what is stored",
+            Self::Identify => "see or say who a patient is",
+            Self::Forget => "delete who a person is",
             Self::SeeService => "see how the service does",
         }
     }

@@ -153,13 +153,14 @@ fn each_role_may_what_the_table_says() {
         let may = |action| if role.may(action) { 'x' } else { '.' };
         Action::ALL.map(may).iter().collect()
     };
-    // Board, patient, report, treat, register, recordings, replay, delete, backup, service.
+    // Board, patient, report, treat, register, recordings, replay, delete, backup, identify,
+    // forget, service.
     let table = [
-        (Role::Wall, "x.x......."),
-        (Role::Viewer, "xxx......."),
-        (Role::Clinician, "xxxxxxx..."),
-        (Role::Operator, "xx..xxx..x"),
-        (Role::Administrator, "x...xx.xxx"),
+        (Role::Wall, "x.x........."),
+        (Role::Viewer, "xxx........."),
+        (Role::Clinician, "xxxxxxx..x.."),
+        (Role::Operator, "xx..xxx....x"),
+        (Role::Administrator, "x...xx.xx.xx"),
     ];
     assert_eq!(table.map(|(role, _)| role), Role::ALL);
     for (role, may) in table {

@@ -4,6 +4,7 @@
 mod bench;
 mod certs;
 mod export;
+mod identity;
 mod import;
 mod replay;
 mod report;
@@ -18,6 +19,7 @@ pub(crate) use bench::{
 pub(crate) use certs::CertsArgs;
 use clap::{Args, Parser, Subcommand};
 pub(crate) use export::{ExportArgs, FormatArg};
+pub(crate) use identity::{IdentityAction, IdentityArgs};
 pub(crate) use import::ImportArgs;
 pub(crate) use replay::{
     From, Order, Recorded, RecordingsAction, RecordingsArgs, ReplayArgs, Speed,
@@ -94,6 +96,8 @@ pub(crate) enum Command {
     Certs(CertsArgs),
     /// Make, list and revoke tokens for people and programs
     Token(TokenArgs),
+    /// See, say, export and delete who a patient is
+    Identity(IdentityArgs),
     /// Measure this build on this machine
     #[command(hide = true)]
     Bench(BenchArgs),

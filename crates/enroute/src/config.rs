@@ -3,6 +3,7 @@
 
 pub(crate) mod access;
 pub(crate) mod gateway;
+pub(crate) mod identity;
 pub(crate) mod server;
 
 use serde::de::DeserializeOwned;

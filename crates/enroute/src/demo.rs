@@ -96,6 +96,7 @@ impl Demo {
             connections_max: 4_096,
             commit_interval: Duration::from_millis(3),
             rules: None,
+            identity: None,
             retention: enroute_live::Retention::default(),
         };
         let server = Server::start(setup, Arc::clone(&clock)).await?;

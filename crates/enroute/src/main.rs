@@ -18,6 +18,8 @@ mod export;
 mod fleet;
 mod gateway;
 mod healthz;
+mod identities;
+mod identity;
 mod import;
 mod intake;
 mod latency;
@@ -86,6 +88,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Transfer(args) => transfer::run(args, log).await,
         Command::Certs(args) => certs::run(&args),
         Command::Token(args) => access::run(args),
+        Command::Identity(args) => identity::run(args, log).await,
         Command::Rules(args) => rules::run(args, log),
         Command::Watch(args) => watch::run(args, log).await,
     }

@@ -6,13 +6,14 @@
 //! the engines, the streams of viewers, and the journal last.
 
 use crate::config::access::AccessConfig;
+use crate::config::identity::IdentityConfig;
 use crate::config::server::{BrokerAt, ServerConfig};
 use crate::latency::ServerTimes;
 use crate::metrics::server::ServerMetrics;
 use crate::protection::{self, OwnTopics, Protection};
 use crate::reevaluate::journal_dir;
 use crate::rules::keeper::{self, Keeper};
-use crate::{access, healthz, intake, login, oidc, recordings};
+use crate::{access, healthz, identities, intake, login, oidc, recordings};
 use anyhow::{Context, Result, anyhow};
 use axum::routing::get;
 use enroute_broker::Broker;
@@ -64,6 +65,8 @@ pub(crate) struct Setup {
     pub(crate) protection: Protection,
     /// By what people and programs are known; `None`: nobody is asked.
     pub(crate) access: Option<AccessConfig>,
+    /// Who the patients are; `None`: it does not know.
+    pub(crate) identity: Option<IdentityConfig>,
     /// How long its recordings are kept.
     pub(crate) retention: Retention,
 }
@@ -90,6 +93,7 @@ impl Setup {
             commit_interval: Duration::from_millis(*config.limits.commit_interval_ms.get_ref()),
             rules: config.rules.dir.as_ref().map(|dir| dir.get_ref().clone()),
             access: config.access.clone(),
+            identity: config.identity.clone(),
             retention: config.recordings.retention(),
         })
     }
@@ -112,7 +116,7 @@ pub(crate) struct Server {
     journal: Journal,
     feed: JoinHandle<Result<(), ServeError>>,
     close_feed: oneshot::Sender<()>,
-    words: [JoinHandle<()>; 9],
+    words: [JoinHandle<()>; 10],
 }
 
 impl Server {
@@ -121,6 +125,7 @@ impl Server {
         // A wrong rule book and a damaged journal are said before any port opens.
         let book = keeper::first(setup.rules.as_deref())?;
         let entrance = Entrance::of(setup.access.as_ref(), &clock)?;
+        let identities = identities::open(setup.identity.as_ref())?;
         let times = Arc::new(ServerTimes::new(Arc::clone(&clock)));
         let (journal, tail) = open_journal(&setup, &times)?;
         let listener = TcpListener::bind(setup.listen)
@@ -184,6 +189,7 @@ impl Server {
             tokio::spawn(entrance.tokens),
             tokio::spawn(entrance.issuer),
             tokio::spawn(recordings::keep(live.clone(), setup.retention)),
+            tokio::spawn(identities::keep(identities.clone(), live.clone())),
         ];
         let quarantine = ingest.quarantine().clone();
         let metrics = ServerMetrics {
@@ -197,6 +203,7 @@ impl Server {
             publishes_max,
         };
         let feed = Feed::new(live.clone(), feed_options(setup.viewers_max)).guarded(entrance.gate);
+        let feed = feed.knowing(identities);
         let pages = service_pages(Arc::clone(&stats), quarantine, quarantine_dir).route(
             "/metrics",
             get(move || async move { metrics.scrape().await }),

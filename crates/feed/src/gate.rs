@@ -154,6 +154,8 @@ fn needs(path: &str) -> Option<Needs> {
         ("enroute.v1.Replay", "DeleteRecording") => &[Action::Delete],
         ("enroute.v1.Transfers", "Add") => &[Action::Register],
         ("enroute.v1.Transfers", "Act") => &[Action::Report, Action::Treat, Action::Register],
+        ("enroute.v1.Identities", "Get" | "Set" | "Export") => &[Action::Identify],
+        ("enroute.v1.Identities", "Delete") => &[Action::Identify, Action::Forget],
         ("enroute.v1.Admin", "Backup") => &[Action::Backup],
         _ => return None,
     };

@@ -16,6 +16,9 @@ mod caller;
 mod convert;
 mod gate;
 mod guarded;
+mod identities;
+mod identities_service;
+mod identity_words;
 mod issuer;
 mod live_service;
 mod options;
@@ -25,6 +28,7 @@ mod transfers_service;
 mod view;
 
 pub use gate::Gate;
+pub use identities::Identities;
 pub use issuer::Issuer;
 pub use options::Options;
 pub use server::{Feed, ServeError};

@@ -3,6 +3,7 @@
 use crate::caller::{Caller, Concern};
 use crate::convert;
 use crate::guarded::Guarded;
+use crate::identities::Identities;
 use crate::live_service::name;
 use crate::transfers_service::actor;
 use enroute_access::Action;
@@ -35,15 +36,17 @@ pub(crate) struct ReplayService {
     live: Live,
     closing: watch::Receiver<bool>,
     running: Running,
+    identities: Identities,
 }
 
 impl ReplayService {
-    pub(crate) fn new(live: Live, closing: watch::Receiver<bool>) -> Self {
+    pub(crate) fn new(live: Live, closing: watch::Receiver<bool>, identities: Identities) -> Self {
         let running = Running::default();
         Self {
             live,
             closing,
             running,
+            identities,
         }
     }
 }
@@ -112,6 +115,8 @@ impl Service for ReplayService {
         let actor = caller.actor(|| actor(&asked.actor))?;
         let deleted = self.live.delete_recording(&asked.transfer, &actor).await;
         let deleted = deleted.map_err(|error| convert::not_deleted(&error))?;
+        // Who was on it goes with it; what does not go now goes with the next look.
+        self.identities.follow(&self.live).await;
         Ok(Response::new(v1::DeleteRecordingResponse {
             deleted: Some(deleted),
         }))

@@ -2,6 +2,8 @@
 
 use crate::admin_service::AdminService;
 use crate::gate::{self, Door, Gate};
+use crate::identities::Identities;
+use crate::identities_service::IdentitiesService;
 use crate::live_service::LiveService;
 use crate::options::Options;
 use crate::replay_service::ReplayService;
@@ -12,6 +14,7 @@ use enroute_live::{Health, Live};
 use enroute_tls::Acceptor;
 use enroute_wire::DESCRIPTORS;
 use enroute_wire::v1::admin_server::AdminServer;
+use enroute_wire::v1::identities_server::IdentitiesServer;
 use enroute_wire::v1::live_server::LiveServer;
 use enroute_wire::v1::replay_server::ReplayServer;
 use enroute_wire::v1::transfers_server::TransfersServer;
@@ -32,7 +35,7 @@ use tonic_web::GrpcWebLayer;
 const PAGE: &str = "\
 enroute: vital signs on their way to the ICU.
 
-This port speaks gRPC (enroute.v1.Live, Replay, Transfers, Admin) and gRPC-Web, with
+This port speaks gRPC (enroute.v1.Live, Replay, Transfers, Identities, Admin) and gRPC-Web, with
 health checks and reflection. To look at patients: enroute watch --server URL.
 To list what there is: grpcurl -plaintext HOST:PORT list
 
@@ -46,6 +49,7 @@ pub struct Feed {
     live: Live,
     options: Options,
     gate: Gate,
+    identities: Identities,
     closing: watch::Sender<bool>,
 }
 
@@ -69,6 +73,7 @@ impl Feed {
             live,
             options,
             gate: Gate::default(),
+            identities: Identities::default(),
             closing,
         }
     }
@@ -77,6 +82,12 @@ impl Feed {
     #[must_use]
     pub fn guarded(self, gate: Gate) -> Self {
         Self { gate, ..self }
+    }
+
+    /// Tells who the patients are, to those who may know; without it nobody.
+    #[must_use]
+    pub fn knowing(self, identities: Identities) -> Self {
+        Self { identities, ..self }
     }
 
     fn door(&self) -> Door {
@@ -116,10 +127,16 @@ impl Feed {
         let replay = ReplayServer::new(ReplayService::new(
             self.live.clone(),
             self.closing.subscribe(),
+            self.identities.clone(),
         ));
+        let identities = IdentitiesServer::new(IdentitiesService {
+            live: self.live.clone(),
+            identities: self.identities.clone(),
+        });
         let routes = Routes::new(live.max_decoding_message_size(bytes_max))
             .add_service(replay.max_decoding_message_size(bytes_max))
             .add_service(transfers.max_decoding_message_size(bytes_max))
+            .add_service(identities.max_decoding_message_size(bytes_max))
             .add_service(admin.max_decoding_message_size(bytes_max))
             .add_service(health)
             .add_service(reflection);
@@ -213,6 +230,7 @@ async fn set(reporter: &HealthReporter, running: bool) {
         "enroute.v1.Live",
         "enroute.v1.Replay",
         "enroute.v1.Transfers",
+        "enroute.v1.Identities",
         "enroute.v1.Admin",
     ] {
         reporter.set_service_status(service, status).await;

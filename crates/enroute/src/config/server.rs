@@ -1,6 +1,7 @@
 //! Configuration of `enroute serve`.
 
 use super::access::AccessConfig;
+use super::identity::IdentityConfig;
 use super::{Checked, Wrong};
 use crate::args::MQTT_PORT;
 use enroute_live::Retention;
@@ -32,6 +33,9 @@ pub(crate) struct ServerConfig {
     /// By which tokens people and programs are known.
     #[serde(default)]
     pub(crate) access: Option<AccessConfig>,
+    /// Who the patients are.
+    #[serde(default)]
+    pub(crate) identity: Option<IdentityConfig>,
     /// Where the gateways publish.
     #[serde(default)]
     pub(crate) broker: BrokerConfig,
@@ -391,6 +395,9 @@ impl Checked for ServerConfig {
                 format!("there is no {}", dir.get_ref().display()),
                 "write one with `enroute rules export DIR`, or remove the line for the built-in book",
             ));
+        }
+        if let Some(identity) = &self.identity {
+            identity.check(self.access.is_some())?;
         }
         self.broker.check(self)?;
         if let Some(days) = &self.recordings.keep_days {

@@ -4,11 +4,13 @@
 use axum::routing::get;
 use bytes::{Buf as _, BufMut as _, Bytes};
 use enroute_access::{Role, SECRET_BYTES, Scope, Tokens, Wanted};
-use enroute_feed::{Feed, Gate, Issuer, Options};
+use enroute_feed::{Feed, Gate, Identities, Issuer, Options};
+use enroute_identity::Store;
 use enroute_journal::Journal;
 use enroute_live::Live;
 use enroute_model::registry::{RegistryAction, TransferInfo};
 use enroute_model::time::{Clock, Span};
+use enroute_seal::Keys;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -101,7 +103,7 @@ pub(crate) struct Bench {
     pub(crate) tokens: watch::Sender<Arc<Tokens>>,
     pub(crate) shown: BTreeMap<&'static str, String>,
     _journal: Journal,
-    _dir: TempDir,
+    pub(crate) dir: TempDir,
 }
 
 impl Bench {
@@ -111,8 +113,26 @@ impl Bench {
 
     pub(crate) async fn with_issuer(made: Made, issuer: Option<Issuer>) -> Self {
         let dir = TempDir::new().unwrap();
-        let (journal, tail) =
-            Journal::open(dir.path(), enroute_journal::Options::default()).unwrap();
+        let keys = Keys::parse(&format!("1 {:064x}", 7)).unwrap();
+        let store = Store::open(&dir.path().join("identity"), &Arc::new(keys)).unwrap();
+        let identities = Identities::new(Arc::new(store));
+        Self::begin(dir, made, issuer, identities).await
+    }
+
+    /// Of a server that has no identity store.
+    pub(crate) async fn knowing_nobody(made: Made) -> Self {
+        let dir = TempDir::new().unwrap();
+        Self::begin(dir, made, None, Identities::default()).await
+    }
+
+    async fn begin(
+        dir: TempDir,
+        made: Made,
+        issuer: Option<Issuer>,
+        identities: Identities,
+    ) -> Self {
+        let at = dir.path().join("journal");
+        let (journal, tail) = Journal::open(&at, enroute_journal::Options::default()).unwrap();
         let clock = Arc::new(SetClock::default());
         let quiet = enroute_live::Options {
             tick: Duration::from_secs(1_000_000),
@@ -125,6 +145,7 @@ impl Bench {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let feed = Feed::new(live.clone(), Options::default()).guarded(Gate::new(known, issuer));
+        let feed = feed.knowing(identities);
         let page = |word| axum::Router::new().route(word, get(move || async move { word }));
         let more = page("/open").merge(feed.service_pages(page("/counts")));
         drop(tokio::spawn(async move {
@@ -138,7 +159,7 @@ impl Bench {
             tokens,
             shown: made.shown,
             _journal: journal,
-            _dir: dir,
+            dir,
         };
         for (id, hospital) in [("tx-a", "HUG"), ("tx-b", "CHUV"), ("tx-n", "")] {
             bench.assign(id, hospital).await;

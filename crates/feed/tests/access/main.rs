@@ -10,6 +10,7 @@
 )]
 
 mod bench;
+mod identities;
 mod issued;
 mod matrix;
 mod streams;

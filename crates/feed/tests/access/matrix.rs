@@ -4,6 +4,7 @@
 use crate::bench::{Bench, Made, Raw, hospital, in_time, transfer, with};
 use enroute_access::{Role, Scope};
 use enroute_wire::v1::alert_action::Action as Alert;
+use enroute_wire::v1::delete_identity_request::Whose;
 use enroute_wire::v1::registry_action::Action;
 use enroute_wire::{DESCRIPTORS, Message, v1};
 use std::fmt::Write as _;
@@ -72,6 +73,14 @@ Transfers/Act set_baseline tx-a    uuu --y-- y--
 Transfers/Act note_to_crew tx-a    uuu --y-- y--
 Transfers/Act note_to_crew tx-b    uuu --y-- ---
 Transfers/Act notes_read tx-a      uuu --y-- y--
+Identities/Get tx-a                uuu --y-- y--
+Identities/Get tx-b                uuu --y-- ---
+Identities/Set tx-a                uuu --y-- y--
+Identities/Set tx-b                uuu --y-- ---
+Identities/Delete of tx-a          uuu --y-- y--
+Identities/Delete of tx-b          uuu --y-- ---
+Identities/Delete by number        uuu ----y --y
+Identities/Export                  uuu --y-- y--
 Admin/Backup                       uuu ----y ---
 ";
 
@@ -132,6 +141,24 @@ fn message(row: &str, once: u32) -> Vec<u8> {
         }
         .encode_to_vec(),
         "Transfers/Act" => act(rest, once).encode_to_vec(),
+        "Identities/Get" => v1::GetIdentityRequest { transfer: of(rest) }.encode_to_vec(),
+        "Identities/Set" => v1::SetIdentityRequest {
+            transfer: of(rest),
+            person: Some(v1::Person::default()),
+            statement: Vec::new(),
+        }
+        .encode_to_vec(),
+        "Identities/Delete" => v1::DeleteIdentityRequest {
+            whose: Some(match rest.strip_prefix("of ") {
+                Some(transfer) => Whose::Transfer(of(transfer)),
+                None => Whose::RecordNumber(of("4711")),
+            }),
+        }
+        .encode_to_vec(),
+        "Identities/Export" => v1::ExportIdentityRequest {
+            record_number: of("4711"),
+        }
+        .encode_to_vec(),
         "Admin/Backup" => v1::BackupRequest {}.encode_to_vec(),
         _ => panic!("{row}: say what it asks"),
     }
