@@ -27,8 +27,9 @@ pub(crate) async fn run(args: IdentityArgs, log: Option<&str>) -> Result<ExitCod
     log::start(log, None, Some("warn"), Screen::Free)?;
     // What is wrong with the input is said before anybody is called.
     let wanted = match &args.action {
-        IdentityAction::Set { from, .. } | IdentityAction::Export { from } => Some(read(from)?),
-        IdentityAction::Delete {
+        IdentityAction::Set { from, .. }
+        | IdentityAction::Export { from }
+        | IdentityAction::Delete {
             person: true, from, ..
         } => Some(read(from)?),
         IdentityAction::Show { .. } | IdentityAction::Delete { .. } => None,

@@ -147,9 +147,7 @@ impl Server {
         let receipt_words = tokio::spawn(pass_receipts(started.receipts, receipts.0));
         let command_words = tokio::spawn(pass_commands(started.commands, commands.0));
         let note_words = tokio::spawn(pass_notes(started.notes, notes.0));
-        // Ingest's engine time must be the live view's: same start, same clock.
-        let engine_now = live.clock().now();
-        let engine_start = EngineTime(engine_now.0.saturating_sub(clock.monotonic().0));
+        let engine_start = engine_start(&live, clock.as_ref());
         let quarantine_dir = setup.data.join("quarantine");
         let mut config = enroute_ingest::Config {
             tls: setup.protection.broker,
@@ -280,6 +278,11 @@ impl Server {
         }
         Ok(())
     }
+}
+
+/// Ingest's engine time must be the live view's: same start, same clock.
+fn engine_start(live: &Live, clock: &dyn Clock) -> EngineTime {
+    EngineTime(live.clock().now().0.saturating_sub(clock.monotonic().0))
 }
 
 /// Waits for the viewers to hang up, and does it for those that do not: one that
