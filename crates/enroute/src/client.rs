@@ -78,6 +78,11 @@ impl Address {
         InterceptedService::new(self.endpoint.connect_lazy(), self.bearer.clone())
     }
 
+    /// Whether a token is shown there.
+    pub(crate) fn has_token(&self) -> bool {
+        self.bearer.0.is_some()
+    }
+
     /// Each call has to be answered within this time.
     pub(crate) fn timeout(self, within: Duration) -> Self {
         Self {

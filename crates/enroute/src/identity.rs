@@ -275,6 +275,26 @@ fn json_of(identity: &v1::Identity) -> Value {
     })
 }
 
+/// Who it is in one line.
+pub(crate) fn short(identity: &v1::Identity) -> String {
+    let person = identity.person.clone().unwrap_or_default();
+    let names = [person.family_name, person.given_name];
+    let names: Vec<_> = { names.into_iter() }
+        .filter(|name| !name.is_empty())
+        .collect();
+    let with = |word: &str, text: &str| match text {
+        "" => String::new(),
+        text => format!("  {word} {text}"),
+    };
+    let names = match names.join(", ") {
+        none if none.is_empty() => "name not known".to_owned(),
+        names => names,
+    };
+    let born = with("born", &person.birth_date);
+    let number = with("record", &person.record_number);
+    words::printable(&format!("{names}{born}{number}"))
+}
+
 fn lines(identity: &v1::Identity) -> Vec<String> {
     let person = identity.person.clone().unwrap_or_default();
     let mut lines = Vec::new();

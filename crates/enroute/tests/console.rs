@@ -38,6 +38,11 @@ fn logging_in_at_an_issuer_and_being_logged_out_where_nobody_is() {
     in_a_browser("account.mjs");
 }
 
+#[test]
+fn who_a_patient_is_on_the_page_of_those_who_may() {
+    in_a_browser("identity.mjs");
+}
+
 fn in_a_browser(steps: &str) {
     let Some(chromium) = tools() else { return };
     let web = Path::new(env!("CARGO_MANIFEST_DIR")).join("../console/web");

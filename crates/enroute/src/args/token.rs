@@ -21,10 +21,10 @@ Examples:
 It is shown to a server in the environment: ENROUTE_TOKEN, or ENROUTE_TOKEN_FILE with
 the name of a file; the browser console asks for it.
 
-A wall sees the board; a viewer also patients; a clinician also acts, and replays; an
-operator replays, exports and keeps the registry; an administrator keeps the registry,
-deletes recordings and makes backups, and sees no patient. Without --hospital and
---transfer a token is for all transfers.
+A wall sees the board; a viewer also patients; a clinician also acts, replays, and sees
+who a patient is; an operator replays, exports and keeps the registry; an administrator
+keeps the registry, deletes recordings and who a person is, makes backups, and sees no
+patient. Without --hospital and --transfer a token is for all transfers.
 
 Exit codes: 0 done; 1 something failed, the line says what; 2 wrong arguments.")]
 pub(crate) struct TokenArgs {

@@ -322,3 +322,19 @@ fn an_issuer_is_asked_over_tls_and_says_what_everybody_may() {
     let bare = server("data = \"d\"\n[access]").unwrap_err().to_string();
     assert!(bare.contains("how anybody is known"), "{bare}");
 }
+
+#[test]
+fn who_patients_are_is_kept_only_where_callers_are_known() {
+    let identity = "[identity]\ndir = \"who\"\n";
+    let access = "data = \"d\"\n[access]\ntokens = \"t.toml\"\n";
+    let text = |keys: &str| format!("{access}{identity}{keys}");
+    assert!(server(&text("keys = \"k\"")).is_ok());
+    assert!(server(&text("command = [\"print-keys\"]")).is_ok());
+    let open = server(&format!("data = \"d\"\n{identity}keys = \"k\""));
+    let open = open.unwrap_err().to_string();
+    assert!(open.contains("there is no [access]"), "{open}");
+    for keys in ["", "keys = \"k\"\ncommand = [\"print-keys\"]"] {
+        let wrong = server(&text(keys)).unwrap_err().to_string();
+        assert!(wrong.contains("one place for its keys"), "{wrong}");
+    }
+}

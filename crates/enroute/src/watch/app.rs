@@ -41,6 +41,8 @@ struct Open {
     picture: Picture,
     stream: u32,
     attend: Attend,
+    /// Who it is, if whoever looks may know.
+    who: Option<String>,
 }
 
 /// The terminal view.
@@ -79,6 +81,7 @@ impl App {
             picture: Picture::new(),
             stream: self.streams,
             attend: Attend::default(),
+            who: None,
         });
         Act::Follow(named, self.streams)
     }
@@ -90,6 +93,13 @@ impl App {
         }
         if self.selected.is_none() {
             self.selected = self.board.by_urgency().first().map(|id| (*id).to_owned());
+        }
+    }
+
+    /// Takes who the patient of that stream is; another one may be on the screen by now.
+    pub(crate) fn identified(&mut self, stream: u32, who: String) {
+        if let Some(open) = self.open.as_mut().filter(|open| open.stream == stream) {
+            open.who = Some(who);
         }
     }
 
@@ -258,7 +268,8 @@ impl App {
             None => board::draw(frame, &self.board, self.selected.as_deref(), now),
             Some(open) => {
                 let id = open.picture.find(&open.named).unwrap_or(&open.named);
-                patient::draw(frame, (&open.picture, &open.attend), id, now);
+                let shown = (&open.picture, &open.attend, open.who.as_deref());
+                patient::draw(frame, shown, id, now);
             }
         }
         if self.help {

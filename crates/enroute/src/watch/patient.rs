@@ -21,10 +21,15 @@ const NO_SAMPLES_AFTER: Span = Span::from_secs(3);
 const WIDE: u16 = 100;
 
 /// Draws the patient `id`.
-pub(crate) fn draw(frame: &mut Frame, (picture, attend): (&Picture, &Attend), id: &str, now: Span) {
+pub(crate) fn draw(
+    frame: &mut Frame,
+    (picture, attend, who): (&Picture, &Attend, Option<&str>),
+    id: &str,
+    now: Span,
+) {
     let keys = "← → other patient  ↑ ↓ alert  a acknowledge  Esc board  ? help  q leave";
     let page = chrome::page(frame.area(), false, 0);
-    let shown = (picture, picture.silent(now), Some(attend));
+    let shown = (picture, picture.silent(now), Some((attend, who)));
     draw_shown(frame, page.body, shown, id, now);
     chrome::foot(frame, page.foot, picture, now, keys);
 }
@@ -44,7 +49,7 @@ pub(crate) fn draw_in(
 fn draw_shown(
     frame: &mut Frame,
     area: Rect,
-    (picture, silent, attend): (&Picture, bool, Option<&Attend>),
+    (picture, silent, present): (&Picture, bool, Option<(&Attend, Option<&str>)>),
     id: &str,
     now: Span,
 ) {
@@ -64,7 +69,12 @@ fn draw_shown(
         lines.push(chrome::exercise_line(area.width));
     }
     lines.extend(title(&transfer.state, now_us));
-    let height = 2 + u16::from(transfer.state.exercise);
+    let (attend, who) = present.unzip();
+    lines.extend(
+        who.flatten()
+            .map(|who| Line::from(format!(" {who}")).bold()),
+    );
+    let height = u16::try_from(lines.len()).unwrap_or(u16::MAX);
     let [head, below] =
         Layout::vertical([Constraint::Length(height), Constraint::Fill(1)]).areas(area);
     frame.render_widget(Paragraph::new(lines), head);

@@ -5,11 +5,13 @@ use super::HEARD_MAX;
 use super::app::{Act, App, Stream};
 use crate::client::Address;
 use crate::client::{self, Heard};
+use crate::identity;
 use crate::stop::Stop;
 use crate::transfer::action_id;
 use anyhow::{Context, Result, bail};
 use enroute_model::time::Clock;
 use enroute_wire::v1;
+use enroute_wire::v1::identities_client::IdentitiesClient;
 use enroute_wire::v1::transfers_client::TransfersClient;
 use enroute_wire::v1::{alert_action, registry_action};
 use ratatui::DefaultTerminal;
@@ -21,6 +23,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
+use tonic::Code;
 
 /// Twelve pictures a second are enough for a sweep in characters.
 pub(crate) const PICTURE_EVERY: Duration = Duration::from_millis(80);
@@ -92,7 +95,13 @@ struct Shown {
     followed: Option<JoinHandle<()>>,
     doing: mpsc::Sender<Doing>,
     done: mpsc::Receiver<String>,
+    /// Who patients are, as far as this one may know; `None`: not at all.
+    who: Option<mpsc::Sender<Who>>,
+    known: mpsc::Receiver<Who>,
 }
+
+/// Who is on the stream of that number; `None`: nobody here may know.
+type Who = (u32, Option<String>);
 
 /// Something to do about an alert of a transfer.
 type Doing = (String, v1::AlertAction);
@@ -127,11 +136,37 @@ async fn act(
     }
 }
 
+/// Whether to ask again is in vain.
+fn is_barred(code: Code) -> bool {
+    use Code::{FailedPrecondition, PermissionDenied, Unimplemented};
+    matches!(code, PermissionDenied | FailedPrecondition | Unimplemented)
+}
+
+/// Asks who is on a transfer. What cannot be had is not shown, and asked again when the
+/// patient is opened again.
+async fn ask(endpoint: Address, transfer: String, stream: u32, to: mpsc::Sender<Who>) {
+    let mut client = IdentitiesClient::new(endpoint.connect_lazy());
+    let got = client.get(v1::GetIdentityRequest { transfer }).await;
+    let who = match got {
+        Ok(got) => match got.into_inner().identity {
+            Some(identity) => Some(identity::short(&identity)),
+            None => return,
+        },
+        Err(status) if is_barred(status.code()) => None,
+        Err(_) => return,
+    };
+    // The view may have been left meanwhile.
+    to.send((stream, who)).await.ok();
+}
+
 impl Shown {
     fn new(endpoint: Address, actor: String, clock: Arc<dyn Clock>) -> Self {
         let (to, from) = mpsc::channel(HEARD_MAX);
         let (doing, to_do) = mpsc::channel(KEYS_MAX);
         let (say, done) = mpsc::channel(KEYS_MAX);
+        let (who, known) = mpsc::channel(KEYS_MAX);
+        // A server that asks nobody who they are tells nobody who patients are.
+        let who = endpoint.has_token().then_some(who);
         drop(tokio::spawn(act(endpoint.clone(), actor, to_do, say)));
         Self {
             app: App::new(),
@@ -142,6 +177,8 @@ impl Shown {
             followed: None,
             doing,
             done,
+            who,
+            known,
         }
     }
 
@@ -177,6 +214,10 @@ impl Shown {
                     }
                 }
                 Some(said) = self.done.recv() => self.app.told(said),
+                Some((stream, who)) = self.known.recv() => match who {
+                    Some(who) => self.app.identified(stream, who),
+                    None => self.who = None,
+                },
                 _ = pictures.tick() => self.draw(terminal)?,
             }
         };
@@ -221,6 +262,10 @@ impl Shown {
                 true
             }
             Act::Follow(named, number) => {
+                if let Some(who) = &self.who {
+                    let asked = ask(self.endpoint.clone(), named.clone(), number, who.clone());
+                    drop(tokio::spawn(asked));
+                }
                 let request = v1::WatchRequest {
                     transfer: vec![named],
                     samples: true,

@@ -133,3 +133,22 @@ fn history_and_silence_are_said_in_words() {
         "unknown: data stopped, last value 83 at 14:30:05"
     );
 }
+
+#[test]
+fn who_it_is_stands_in_the_head_of_that_patient_and_of_no_other() {
+    let mut app = open_patient();
+    let before = screen(&app, 160, 40, Span::ZERO);
+    app.identified(0, "Vogel, Ada  born 1958-02-28".into());
+    assert_eq!(
+        screen(&app, 160, 40, Span::ZERO),
+        before,
+        "of another stream"
+    );
+    app.identified(1, "Vogel, Ada  born 1958-02-28".into());
+    assert!(screen(&app, 160, 40, Span::ZERO).contains("Vogel, Ada  born 1958-02-28"));
+    assert_eq!(key(&mut app, KeyCode::Esc), Act::Unfollow);
+    assert!(!screen(&app, 160, 40, Span::ZERO).contains("Vogel"));
+    drop(app.open("tx-sepsis".into()));
+    app.heard(Stream::Patient(2), snapshot(vec![transfer()]), Span::ZERO);
+    assert!(!screen(&app, 160, 40, Span::ZERO).contains("Vogel"));
+}
