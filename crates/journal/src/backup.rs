@@ -21,7 +21,11 @@
 //! record that was damaged in the journal is damaged in the copy, under the same
 //! position, and reported by whoever reads it there. All rows are of one moment: the
 //! store gives one view over all keyspaces, and a commit is in it whole or not at
-//! all. Memory is one block, however large the journal.
+//! all. Memory is one block, however large the journal, and the data keys.
+//!
+//! What is sealed is copied as it is, and the data keys, wrapped, as rows of a keyspace
+//! `data-keys` that comes first: key number u32, value as in that file. A copy opens with
+//! the key-encryption keys that were current when it was made, and with no others.
 
 use crate::error::ReadError;
 use crate::journal::Shared;
@@ -29,8 +33,10 @@ use crate::keys;
 use crate::reader::Reader;
 use crate::spaces::Lease;
 use crate::store::{self, DISK_FORMAT, LARGE_TABLE_BYTES};
+use crate::vault;
 use enroute_model::ids::Position;
 use enroute_model::time::{EngineTime, ServerTime};
+use enroute_seal::Ring;
 use fjall::{Database, Readable};
 use std::sync::{Arc, PoisonError};
 
@@ -140,7 +146,11 @@ impl Reader {
     pub fn backup(&self, created_at: ServerTime) -> Result<Backup, ReadError> {
         let spaces = self.shared.spaces().map_err(ReadError::Failed)?;
         let tables = &spaces.tables;
+        // Of the same moment: what the view shows has its key in the copy.
+        let alone = spaces.vault.alone();
         let view = tables.db.snapshot();
+        let keys = spaces.vault.ring().map(Ring::copy).unwrap_or_default();
+        drop(alone);
         let names = tables.db.list_keyspace_names();
         let mut names: Vec<String> = names
             .iter()
@@ -148,6 +158,9 @@ impl Reader {
             .filter(|name| name != META)
             .collect();
         names.sort_unstable_by(|a, b| b.cmp(a));
+        if !keys.is_empty() {
+            names.push(vault::FILE.to_owned());
+        }
         let (position, at) = tables.last_in(&view)?.unwrap_or_default();
         let head = Head {
             incarnation: tables.incarnation,
@@ -159,6 +172,7 @@ impl Reader {
         let store = Held {
             db: tables.db.clone(),
             view,
+            keys,
             names,
             rows: None,
         };
@@ -187,10 +201,30 @@ pub struct Backup {
 struct Held {
     db: Database,
     view: fjall::Snapshot,
+    /// The data keys, wrapped.
+    keys: Vec<(u32, Vec<u8>)>,
     /// Still to be copied, the next one last.
     names: Vec<String>,
     /// The keyspace that is being copied, and whether it holds records.
-    rows: Option<(fjall::Iter, bool)>,
+    rows: Option<(Rows, bool)>,
+}
+
+/// Rows of the store, or the data keys.
+enum Rows {
+    Stored(fjall::Iter),
+    Keys(std::vec::IntoIter<(u32, Vec<u8>)>),
+}
+
+impl Rows {
+    fn next(&mut self) -> Result<Option<(fjall::Slice, fjall::Slice)>, ReadError> {
+        match self {
+            Self::Stored(rows) => Ok(rows.next().map(fjall::Guard::into_inner).transpose()?),
+            Self::Keys(keys) => {
+                let row = keys.next();
+                Ok(row.map(|(id, slot)| (id.to_be_bytes().into(), slot.into())))
+            }
+        }
+    }
 }
 
 impl std::fmt::Debug for Held {
@@ -228,8 +262,7 @@ impl Blocks {
         }
         while let Some((rows, records)) = held.rows.as_mut() {
             let mut body = Vec::new();
-            for row in rows.by_ref() {
-                let (key, value) = row.into_inner()?;
+            while let Some((key, value)) = rows.next()? {
                 self.counts.add(*records, &value);
                 put_row(&mut body, &key, &value)?;
                 if body.len() >= BLOCK_BYTES {
@@ -248,9 +281,14 @@ impl Blocks {
             let body = counts.map(u64::to_be_bytes).concat();
             return Ok(self.block(END, &body));
         };
+        if name == vault::FILE {
+            let keys = std::mem::take(&mut held.keys);
+            held.rows = Some((Rows::Keys(keys.into_iter()), false));
+            return Ok(self.block(SPACE, name.as_bytes()));
+        }
         let records = keys::parse_slice_name(&name).is_some();
         let space = store::keyspace(&held.db, &name, LARGE_TABLE_BYTES)?;
-        held.rows = Some((held.view.iter(&space), records));
+        held.rows = Some((Rows::Stored(held.view.iter(&space)), records));
         Ok(self.block(SPACE, name.as_bytes()))
     }
 

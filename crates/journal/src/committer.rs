@@ -10,7 +10,7 @@
 
 use crate::AppendError;
 use crate::error::Failure;
-use crate::head::{self, HEAD_BYTES};
+use crate::head::HEAD_BYTES;
 use crate::journal::Shared;
 use crate::keys;
 use crate::meter::Meter;
@@ -20,10 +20,11 @@ use crate::repair::{Repair, Repaired};
 use crate::spaces::Spaces;
 use crate::store::{self, Disk, describe, guarded};
 use crate::tail::TailItem;
+use crate::vault::Sealing;
 use enroute_model::ids::{Position, TransferId};
 use enroute_model::time::EngineTime;
 use fjall::{Keyspace, OwnedWriteBatch};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
@@ -226,12 +227,15 @@ impl Committer {
     /// Makes all of it durable in one batch.
     fn store(&self, spaces: &Spaces, numbered: &Numbered) -> Result<(), Failure> {
         let tables = &spaces.tables;
+        let sealing = spaces.vault.sealing();
+        let names = numbered.records().map(|record| record.transfer.as_str());
+        sealing.ensure(&mut names.collect::<BTreeSet<_>>().into_iter())?;
         let mut batch = tables.batch();
         let mut new = HashSet::new();
         for record in numbered.records() {
             let space = space(spaces, record)?;
             store::room(&tables.db, [&space])?;
-            insert(&mut batch, &space, record);
+            insert(&mut batch, &space, &sealing, record)?;
             let transfer = &record.transfer;
             if !self.known.contains(transfer) && new.insert(transfer) {
                 tables.first_into(&mut batch, transfer, record.position);
@@ -245,7 +249,7 @@ impl Committer {
         if let Some(meter) = &self.meter {
             meter.begins();
         }
-        self.disk.commit(batch)?;
+        sealing.commit(batch, &tables.meta, |batch| self.disk.commit(batch))?;
         if let Some(meter) = &self.meter {
             meter.durable(&numbered.items, numbered.bytes);
         }
@@ -258,10 +262,18 @@ fn space(spaces: &Spaces, record: &Stored) -> Result<Keyspace, Failure> {
     space.map_err(|error| Failure::new(&describe(&error)))
 }
 
-fn insert(batch: &mut OwnedWriteBatch, space: &Keyspace, record: &Stored) {
+fn insert(
+    batch: &mut OwnedWriteBatch,
+    space: &Keyspace,
+    sealing: &Sealing<'_>,
+    record: &Stored,
+) -> Result<(), Failure> {
     let key = keys::numbered(&record.transfer, record.position.0);
-    let value = head::seal(record.at, record.received_at, &record.payload);
+    let place = keys::place(record.class, &key);
+    let (name, times) = (record.transfer.as_str(), (record.at, record.received_at));
+    let value = sealing.seal(name, place, times, &record.payload)?;
     batch.insert(space, key, value);
+    Ok(())
 }
 
 fn stored(record: Append, position: Position, at: EngineTime) -> Stored {

@@ -16,13 +16,13 @@
 //! deleted first are forgotten when the journal is opened.
 
 use crate::error::{Failure, OpenError, ReadError};
-use crate::head;
 use crate::keys;
 use crate::record::{Class, Deleted};
 use crate::side::Side;
 use crate::spaces::Spaces;
 use crate::store::{self, describe};
-use crate::tables::{self, Tables};
+use crate::tables::{self, DELETED, Tables};
+use crate::vault::{OWN, Sealing, Vault};
 use enroute_model::ids::{Position, TransferId};
 use fjall::{Keyspace, OwnedWriteBatch, PersistMode};
 use std::collections::BTreeMap;
@@ -53,7 +53,7 @@ struct Row {
 }
 
 impl Gone {
-    pub(crate) fn open(tables: &Tables, dir: &Path) -> Result<Self, OpenError> {
+    pub(crate) fn open(tables: &Tables, vault: &Vault, dir: &Path) -> Result<Self, OpenError> {
         let damaged = |error: ReadError| OpenError::Damaged {
             dir: dir.to_path_buf(),
             what: format!("its list of what was deleted: {error}"),
@@ -65,7 +65,7 @@ impl Gone {
                     transfer, through, ..
                 },
                 purged,
-            ) = row(&key, value)?;
+            ) = row(vault, &key, value)?;
             Ok((transfer, Row { through, purged }))
         });
         let rows = rows.collect::<Result<_, _>>().map_err(damaged)?;
@@ -90,6 +90,12 @@ impl Gone {
         change(rows.entry(transfer.clone()).or_default());
     }
 
+    /// The transfers of which something was deleted.
+    pub(crate) fn has(&self, transfer: &TransferId) -> bool {
+        let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);
+        rows.contains_key(transfer)
+    }
+
     fn unpurged(&self) -> Vec<(TransferId, Row)> {
         let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);
         let left = rows.iter().filter(|(_, row)| row.purged < row.through);
@@ -99,8 +105,12 @@ impl Gone {
 }
 
 /// A row of `deleted`, and how far it is purged.
-pub(crate) fn row(key: &[u8], value: fjall::Slice) -> Result<(Deleted, Position), ReadError> {
-    let value = tables::opened(Position(0), value)?;
+pub(crate) fn row(
+    vault: &Vault,
+    key: &[u8],
+    value: fjall::Slice,
+) -> Result<(Deleted, Position), ReadError> {
+    let value = vault.opened(DELETED.at(key), Position(0), value)?;
     let numbers = tables::split_u64(&value.payload);
     let numbers = numbers.and_then(|(through, rest)| Some((through, tables::split_u64(&rest)?)));
     let (through, (purged, bytes)) = numbers.ok_or_else(|| tables::unfit("a deletion"))?;
@@ -112,11 +122,16 @@ pub(crate) fn row(key: &[u8], value: fjall::Slice) -> Result<(Deleted, Position)
     Ok((deleted, Position(purged)))
 }
 
-fn row_value(through: Position, purged: Position, bytes: &[u8]) -> Vec<u8> {
-    let mut payload = through.0.to_be_bytes().to_vec();
-    payload.extend_from_slice(&purged.0.to_be_bytes());
-    payload.extend_from_slice(bytes);
-    head::seal_plain(&payload)
+/// A row of [`DELETED`]; sealed for itself, because it outlives the transfer's key.
+fn row_value(
+    sealing: &Sealing<'_>,
+    transfer: &TransferId,
+    row: Row,
+    bytes: &[u8],
+) -> Result<Vec<u8>, Failure> {
+    let (through, purged) = (row.through.0.to_be_bytes(), row.purged.0.to_be_bytes());
+    let payload = [&through, &purged, bytes].concat();
+    sealing.seal_plain(OWN, DELETED.at(transfer.as_str().as_bytes()), &payload)
 }
 
 impl Spaces {
@@ -180,10 +195,13 @@ impl Side {
     ) -> Result<(), Failure> {
         self.change(|spaces| {
             let tables = &spaces.tables;
+            let sealing = spaces.vault.alone();
             let mut batch = tables.batch();
+            let shredded = spaces.keep_behind(&sealing, &mut batch, transfers, through)?;
             for transfer in transfers {
                 let purged = spaces.gone.purged(transfer);
-                let value = row_value(through, purged, bytes);
+                let row = Row { through, purged };
+                let value = row_value(&sealing, transfer, row, bytes)?;
                 batch.insert(&tables.deleted, transfer.as_str(), value);
                 batch.remove(&tables.snapshots, transfer.as_str());
                 batch.remove(&tables.sleepers, transfer.as_str());
@@ -201,7 +219,7 @@ impl Side {
                     continue;
                 };
                 // One that does not read marks nothing either.
-                let ours = tables::poison(&key, value).is_ok_and(|poison| {
+                let ours = tables::poison(&spaces.vault, &key, value).is_ok_and(|poison| {
                     poison.position <= through && transfers.contains(&poison.transfer)
                 });
                 if ours {
@@ -215,11 +233,13 @@ impl Side {
                 &tables.captured,
             ];
             store::room(&tables.db, written)?;
-            store::commit(batch, PersistMode::SyncData)?;
+            sealing.commit(batch, &tables.meta, |batch| {
+                store::commit(batch, PersistMode::SyncData)
+            })?;
             for transfer in transfers {
                 spaces.gone.change(transfer, |row| row.through = through);
             }
-            Ok(())
+            sealing.destroy(&shredded)
         })
     }
 
@@ -337,21 +357,26 @@ fn compact(spaces: &Spaces, place: (i64, Class), removed: u64) -> Result<(), Fai
 
 fn note_purged(spaces: &Spaces, done: &[(TransferId, Row)]) -> Result<(), Failure> {
     let tables = &spaces.tables;
+    let sealing = spaces.vault.sealing();
     let mut batch = tables.batch();
     for (transfer, done) in done {
         let Ok(Some(value)) = tables.deleted.get(transfer.as_str()) else {
             continue;
         };
-        let Ok((deleted, _)) = row(transfer.as_str().as_bytes(), value) else {
+        let Ok((deleted, _)) = row(&spaces.vault, transfer.as_str().as_bytes(), value) else {
             continue;
         };
-        let value = row_value(deleted.through, done.through, &deleted.bytes);
+        let (through, purged) = (deleted.through, done.through);
+        let row = Row { through, purged };
+        let value = row_value(&sealing, transfer, row, &deleted.bytes)?;
         batch.insert(&tables.deleted, transfer.as_str(), value);
         spaces
             .gone
             .change(transfer, |row| row.purged = done.through);
     }
-    store::commit(batch, PersistMode::Buffer)
+    sealing.commit(batch, &tables.meta, |batch| {
+        store::commit(batch, PersistMode::Buffer)
+    })
 }
 
 fn failed(error: &fjall::Error) -> Failure {

@@ -70,6 +70,9 @@ pub enum OpenError {
         /// What it said.
         reason: String,
     },
+    /// What is sealed in it cannot be opened with the keys that are given.
+    #[error(transparent)]
+    Keys(#[from] enroute_seal::RingError),
     /// The system gave no thread or no random bytes.
     #[error("failed to start the journal: {0}")]
     System(#[from] std::io::Error),

@@ -9,6 +9,7 @@ use crate::{
 use bytes::Bytes;
 use enroute_model::ids::{Epoch, Position, Stream, TransferId};
 use enroute_model::time::{EngineTime, ServerTime};
+use enroute_seal::Keys;
 use fjall::OwnedWriteBatch;
 use std::path::Path;
 use std::sync::Arc;
@@ -97,6 +98,7 @@ fn options() -> Options {
     Options {
         commit_interval: Duration::ZERO,
         repair_after: Duration::from_millis(1),
+        keys: Some(Arc::new(Keys::parse(&format!("1 {:064x}", 7)).unwrap())),
         ..Options::default()
     }
 }

@@ -5,9 +5,9 @@
 //! ```
 //!
 //! Big endian. The CRC-32 (ISO 3309, as in zlib) is of everything in front of
-//! it and of the payload. Key id 0 is clear; another one names the key that
-//! sealed the payload, which this version cannot open. Side tables and the log
-//! use the same head with both times 0.
+//! it and of the payload. Key id 0 is clear; another one names the data key that
+//! sealed the payload (`vault.rs`). Side tables and the log use the same head with both
+//! times 0.
 
 use bytes::{BufMut, Bytes};
 use enroute_model::time::{EngineTime, ServerTime};
@@ -15,7 +15,7 @@ use enroute_model::time::{EngineTime, ServerTime};
 /// Format of a head and its payload.
 pub(crate) const FORMAT: u8 = 1;
 /// Key id of a payload that is not sealed.
-const CLEAR: u32 = 0;
+pub(crate) const CLEAR: u32 = 0;
 /// Bytes in front of the payload.
 pub(crate) const HEAD_BYTES: usize = 1 + 4 + 8 + 8 + CRC_BYTES;
 const CRC_BYTES: usize = 4;
@@ -28,17 +28,30 @@ pub(crate) struct Value {
     pub(crate) payload: Bytes,
 }
 
-/// Puts a head in front of `payload`.
-pub(crate) fn seal(at: EngineTime, received_at: ServerTime, payload: &[u8]) -> Vec<u8> {
-    let mut value = Vec::with_capacity(HEAD_BYTES.saturating_add(payload.len()));
+/// What is in front of the checksum.
+pub(crate) fn begin(key: u32, at: EngineTime, received_at: ServerTime) -> Vec<u8> {
+    let mut value = Vec::with_capacity(HEAD_BYTES);
     value.put_u8(FORMAT);
-    value.put_u32(CLEAR);
+    value.put_u32(key);
     value.put_i64(at.0);
     value.put_i64(received_at.0);
+    value
+}
+
+/// The checksum of what [`begin`] made and of the payload behind it.
+pub(crate) fn checksum(covered: &[u8], payload: &[u8]) -> [u8; CRC_BYTES] {
     let mut crc = crc32fast::Hasher::new();
-    crc.update(&value);
+    crc.update(covered);
     crc.update(payload);
-    value.put_u32(crc.finalize());
+    crc.finalize().to_be_bytes()
+}
+
+/// Puts a head in front of `payload`, in clear.
+pub(crate) fn seal(at: EngineTime, received_at: ServerTime, payload: &[u8]) -> Vec<u8> {
+    let mut value = begin(CLEAR, at, received_at);
+    value.reserve(CRC_BYTES.saturating_add(payload.len()));
+    let crc = checksum(&value, payload);
+    value.extend_from_slice(&crc);
     value.extend_from_slice(payload);
     value
 }
@@ -48,8 +61,18 @@ pub(crate) fn seal_plain(payload: &[u8]) -> Vec<u8> {
     seal(EngineTime(0), ServerTime(0), payload)
 }
 
+/// A value that is whole, sealed or not.
+pub(crate) struct Whole<'a> {
+    /// What is in front of the checksum.
+    pub(crate) covered: &'a [u8],
+    pub(crate) key: u32,
+    pub(crate) at: EngineTime,
+    pub(crate) received_at: ServerTime,
+    pub(crate) payload: Bytes,
+}
+
 /// Takes a value apart and checks it; the error says what does not fit.
-pub(crate) fn open(value: &Bytes) -> Result<Value, String> {
+pub(crate) fn whole(value: &Bytes) -> Result<Whole<'_>, String> {
     let too_short = || format!("{} bytes are too few for a head", value.len());
     let (head, _) = value.split_at_checked(HEAD_BYTES).ok_or_else(too_short)?;
     let (covered, crc) = head.split_at(HEAD_BYTES - CRC_BYTES);
@@ -58,7 +81,6 @@ pub(crate) fn open(value: &Bytes) -> Result<Value, String> {
     let key = fields.take().map(u32::from_be_bytes);
     let at = fields.take().map(i64::from_be_bytes);
     let received_at = fields.take().map(i64::from_be_bytes);
-    let expected = Fields(crc).take().map(u32::from_be_bytes);
     let (Some(format), Some(key), Some(at), Some(received_at)) = (format, key, at, received_at)
     else {
         return Err(too_short());
@@ -67,19 +89,28 @@ pub(crate) fn open(value: &Bytes) -> Result<Value, String> {
         return Err(format!("format {format} is not known, only {FORMAT}"));
     }
     let payload = value.slice(HEAD_BYTES..);
-    let mut crc = crc32fast::Hasher::new();
-    crc.update(covered);
-    crc.update(&payload);
-    if Some(crc.finalize()) != expected {
+    if checksum(covered, &payload) != crc {
         return Err("its checksum does not fit".to_owned());
     }
-    if key != CLEAR {
-        return Err(format!("it is sealed with key {key}, which is not here"));
-    }
-    Ok(Value {
+    Ok(Whole {
+        covered,
+        key,
         at: EngineTime(at),
         received_at: ServerTime(received_at),
         payload,
+    })
+}
+
+/// Takes apart a value that is never sealed.
+pub(crate) fn open(value: &Bytes) -> Result<Value, String> {
+    let whole = whole(value)?;
+    if whole.key != CLEAR {
+        return Err(format!("it is sealed with key {}", whole.key));
+    }
+    Ok(Value {
+        at: whole.at,
+        received_at: whole.received_at,
+        payload: whole.payload,
     })
 }
 

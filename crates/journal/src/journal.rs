@@ -188,7 +188,8 @@ impl Journal {
         disk: Arc<dyn Disk>,
     ) -> Result<(Self, Tail), OpenError> {
         let slice_us = u64::try_from(options.slice.0.max(1)).unwrap_or(1);
-        let spaces = Spaces::open(dir, slice_us)?;
+        let keys = options.keys.clone();
+        let spaces = Spaces::open(dir, slice_us, keys.as_ref())?;
         let (incarnation, slice_us) = (spaces.tables.incarnation, spaces.tables.slice_us);
         let last = spaces.tables.last(dir)?;
         if let Err(failure) = spaces.forget(options.deleted_max) {
@@ -215,6 +216,7 @@ impl Journal {
                 dir: dir.to_path_buf(),
                 incarnation,
                 slice_us,
+                keys,
                 after: repair_after,
                 disk,
                 queue: Arc::clone(&queue),

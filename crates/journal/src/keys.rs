@@ -5,6 +5,7 @@
 //! is a prefix of another.
 
 use crate::record::Class;
+use crate::vault::Place;
 use enroute_model::ids::{Position, TransferId};
 use enroute_model::time::EngineTime;
 
@@ -48,13 +49,22 @@ pub(crate) fn position(key: &[u8]) -> Position {
     Position(number(key).unwrap_or(0))
 }
 
-/// Name of the keyspace of `class` in slice number `slice`.
-pub(crate) fn slice_name(class: Class, slice: i64) -> String {
-    let class = match class {
+/// Where a record of `class` lies, whatever its slice.
+pub(crate) fn place(class: Class, key: &[u8]) -> Place<'_> {
+    let space = class_name(class);
+    Place { space, key }
+}
+
+fn class_name(class: Class) -> &'static str {
+    match class {
         Class::Vitals => "vitals",
         Class::Waveforms => "waveforms",
-    };
-    format!("{class}/{slice}")
+    }
+}
+
+/// Name of the keyspace of `class` in slice number `slice`.
+pub(crate) fn slice_name(class: Class, slice: i64) -> String {
+    format!("{}/{slice}", class_name(class))
 }
 
 /// The class and slice number in a name, if it is of a slice.

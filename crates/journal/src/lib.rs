@@ -3,8 +3,9 @@
 //! log-structured merge tree with a write-ahead log).
 //!
 //! Not here: protobuf (payloads are opaque), the clock (times are arguments),
-//! engines, retention policy. Encryption is not built; each stored value names
-//! a key id from the first commit on, so that it will be a setting.
+//! engines, retention policy. Where keys are given, values are sealed with data keys
+//! of `enroute-seal` (`src/vault.rs`): each transfer, and each slice of a log, has one,
+//! and what is deleted takes its key along (`src/shredding.rs`).
 //!
 //! # Limits
 //!
@@ -67,6 +68,7 @@
 //! | `books` | SHA-256 of a rule book's files | head, the files; absent in older journals |
 //! | `meta` | `format` | u32, then `journal` or `log` |
 //! | `meta` | `incarnation`, `slice_us` | u64 |
+//! | `meta` | `sealed` | head, u32: the highest number of a data key in use; absent where nothing is sealed |
 //! | `meta` | `last` | head with the last record's `at`, its position u64; in each commit |
 //!
 //! `N` is engine time divided by `slice_us`, rounded down: time never decreases,
@@ -74,10 +76,14 @@
 //! is never needed. The head:
 //!
 //! ```text
-//!  format u8 = 1 │ key id u32, 0 = clear │ at i64 │ received_at i64 │ crc u32 │ …
+//!  format u8 = 1 │ data key u32, 0 = clear │ at i64 │ received_at i64 │ crc u32 │ …
 //! ```
 //!
-//! with the CRC-32 (ISO 3309) over the head before it and all that follows.
+//! with the CRC-32 (ISO 3309) over the head before it and all that follows. What is
+//! sealed is bound to its head, its kind of keyspace and its key. The rows of `transfers`,
+//! `books` and `meta` are always in clear; keys and heads are, so ids, positions, times,
+//! counts and lengths. The file `data-keys` beside the store holds the wrapped keys
+//! (`enroute-seal`). Sealed and clear values may lie side by side.
 //! The keyspaces of a log are in `src/log.rs`; the format of a backup is in
 //! `src/backup.rs`.
 //!
@@ -98,11 +104,13 @@ mod journal;
 mod keys;
 mod log;
 mod log_scan;
+mod log_sealed;
 mod log_slices;
 mod manifest;
 mod merge;
 mod meter;
 mod options;
+mod pack;
 mod queue;
 mod reader;
 mod record;
@@ -110,12 +118,14 @@ mod repair;
 mod restore;
 mod rewrite;
 mod scan;
+mod shredding;
 mod side;
 mod slices;
 mod spaces;
 mod store;
 mod tables;
 mod tail;
+mod vault;
 mod write_ahead;
 
 pub use appender::{Appender, Pending};

@@ -12,16 +12,22 @@
 //! | `meta` | `clean` | empty; there while nothing was appended since a close |
 //! | `meta` | `note/` id (u64) | head; stream u8, then epoch, first, last, frames, bytes, written (u64 each) |
 //! | `meta` | `user/` key | head; value |
+//! | `meta` | `sealed` | head; highest number of a data key in use |
 //! | `slice/` id | sequence (u64) | head; frame |
+//!
+//! With keys, frames are sealed with the data key of their slice, which is destroyed
+//! with it, and `user/` values with one of the log's own (`vault.rs`).
 
 use crate::error::{Failure, OpenError, ReadError};
 use crate::log_scan::LogScan;
 use crate::log_slices::{Change, LogSlice, Notes, note_key};
 use crate::options::Probe;
 use crate::store::{self, Disk, Store, Synced, refused};
-use crate::{creation, head, tables};
+use crate::vault::Vault;
+use crate::{creation, head, log_sealed, log_slices};
 use bytes::Bytes;
 use enroute_model::ids::{Epoch, Position, Stream};
+use enroute_seal::Keys;
 use fjall::{OwnedWriteBatch, PersistMode, Readable};
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -30,7 +36,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// What `format` says of a log.
 const KIND: &str = "log";
 const CLEAN_KEY: &str = "clean";
-const USER_PREFIX: &str = "user/";
+pub(crate) const USER_PREFIX: &str = "user/";
 /// Frames removed in one batch.
 const REMOVE_FRAMES_MAX: usize = 1_024;
 
@@ -41,6 +47,9 @@ pub struct LogOptions {
     /// to its stream begins another. What is dropped at once to shed is a
     /// slice. Default 4 MiB.
     pub slice_bytes_max: u64,
+    /// By which frames and notes are sealed; without, they lie in clear, and a log with
+    /// sealed frames is not opened. Default none.
+    pub keys: Option<Arc<Keys>>,
     /// Runs before each synced write; its error is as one of the disk's. For tests
     /// of failures.
     pub before_commit: Option<Probe>,
@@ -53,6 +62,7 @@ impl Default for LogOptions {
     fn default() -> Self {
         Self {
             slice_bytes_max: 4 << 20,
+            keys: None,
             before_commit: None,
             after_commit: None,
         }
@@ -93,18 +103,19 @@ pub struct LogAppend {
 /// most.
 #[derive(Clone)]
 pub struct Log {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
-struct Inner {
-    store: Store,
+pub(crate) struct Inner {
+    pub(crate) store: Store,
+    pub(crate) vault: Arc<Vault>,
     origin: Origin,
     state: Mutex<State>,
 }
 
-struct State {
-    notes: Notes,
-    disk: Box<dyn Disk>,
+pub(crate) struct State {
+    pub(crate) notes: Notes,
+    pub(crate) disk: Box<dyn Disk>,
     clean: bool,
     failure: Option<Failure>,
 }
@@ -127,14 +138,16 @@ impl Log {
         options: &LogOptions,
         disk: Box<dyn Disk>,
     ) -> Result<Self, OpenError> {
-        let (store, notes) = creation::finished(dir, || {
+        let (store, notes, vault) = creation::finished(dir, || {
             let store = Store::open(dir, KIND)?;
             if store.new {
                 create(&store).map_err(|error| refused(dir, &error))?;
             }
+            let vault = Vault::open(dir, options.keys.as_ref(), &store.meta)?;
             let notes = Notes::open(&store, dir, options.slice_bytes_max)?;
-            Ok((store, notes))
+            Ok((store, notes, vault))
         })?;
+        notes.finish_shredding(&vault)?;
         let clean = store.meta.contains_key(CLEAN_KEY);
         let clean = clean.map_err(|error| refused(dir, &error))?;
         let origin = match (store.new, clean) {
@@ -152,6 +165,7 @@ impl Log {
         Ok(Self {
             inner: Arc::new(Inner {
                 store,
+                vault: Arc::new(vault),
                 origin,
                 state,
             }),
@@ -176,8 +190,7 @@ impl Log {
         let mut change = Change::default();
         self.put(&mut state, frames, &mut batch, &mut change)?;
         for (key, value) in meta {
-            let key = format!("{USER_PREFIX}{key}");
-            batch.insert(&self.inner.store.meta, key, head::seal_plain(value));
+            self.put_user(&mut state, &mut batch, key, value)?;
         }
         self.apply(&mut state, batch, change)
     }
@@ -189,7 +202,8 @@ impl Log {
     pub fn scan(&self, stream: Stream, epoch: Epoch, range: RangeInclusive<u64>) -> LogScan {
         let state = self.lock();
         let spaces = state.notes.spaces(stream, epoch, &range);
-        LogScan::new(self.inner.store.db.snapshot(), spaces, &range)
+        let vault = Arc::clone(&self.inner.vault);
+        LogScan::new(self.inner.store.db.snapshot(), vault, spaces, &range)
     }
 
     /// One frame, if it is there.
@@ -207,8 +221,10 @@ impl Log {
             .notes
             .spaces(stream, epoch, &(sequence..=sequence));
         for space in spaces {
-            if let Some(value) = space.get(sequence.to_be_bytes())? {
-                let value = tables::opened(Position(sequence), value)?;
+            let key = sequence.to_be_bytes();
+            if let Some(value) = space.get(key)? {
+                let vault = &self.inner.vault;
+                let value = vault.opened(log_slices::place(&key), Position(sequence), value)?;
                 return Ok(Some(value.payload));
             }
         }
@@ -287,9 +303,8 @@ impl Log {
     pub fn put_meta(&self, key: &str, value: &[u8]) -> Result<(), Failure> {
         let mut state = self.working()?;
         let mut batch = self.inner.store.db.batch();
-        let key = format!("{USER_PREFIX}{key}");
-        batch.insert(&self.inner.store.meta, key, head::seal_plain(value));
-        state.commit(batch)
+        self.put_user(&mut state, &mut batch, key, value)?;
+        self.commit(&mut state, batch)
     }
 
     /// Stores a small value without a sync: durable with whatever is synced next,
@@ -300,9 +315,8 @@ impl Log {
     pub fn put_meta_unsynced(&self, key: &str, value: &[u8]) -> Result<(), Failure> {
         let mut state = self.working()?;
         let mut batch = self.inner.store.db.batch();
-        let key = format!("{USER_PREFIX}{key}");
-        batch.insert(&self.inner.store.meta, key, head::seal_plain(value));
-        store::commit(batch, PersistMode::Buffer).map_err(|failure| state.fail(&failure.reason()))
+        self.put_user(&mut state, &mut batch, key, value)?;
+        self.commit_unsynced(&mut state, batch)
     }
 
     /// Reads a small value.
@@ -310,8 +324,11 @@ impl Log {
     /// # Errors
     /// When the store cannot be read or the value is damaged.
     pub fn meta(&self, key: &str) -> Result<Option<Bytes>, ReadError> {
-        let value = self.inner.store.meta.get(format!("{USER_PREFIX}{key}"))?;
-        let value = value.map(|value| tables::opened(Position(0), value));
+        let key = format!("{USER_PREFIX}{key}");
+        let value = self.inner.store.meta.get(&key)?;
+        let vault = &self.inner.vault;
+        let value =
+            value.map(|value| vault.opened(log_sealed::place_of_note(&key), Position(0), value));
         Ok(value.transpose()?.map(|value| value.payload))
     }
 
@@ -324,26 +341,8 @@ impl Log {
         let mut state = self.working()?;
         let mut batch = self.inner.store.db.batch();
         batch.insert(&self.inner.store.meta, CLEAN_KEY, "");
-        state.commit(batch)?;
+        self.commit(&mut state, batch)?;
         state.clean = true;
-        Ok(())
-    }
-
-    fn put(
-        &self,
-        state: &mut State,
-        frames: &[LogAppend],
-        batch: &mut OwnedWriteBatch,
-        change: &mut Change,
-    ) -> Result<(), Failure> {
-        for frame in frames {
-            let size = frame.payload.len();
-            let placed = state.notes.place(&self.inner.store.db, frame, change);
-            let space = placed.map_err(|error| state.fail(&store::describe(&error)))?;
-            let value = head::seal_plain(&frame.payload);
-            batch.insert(&space, frame.sequence.to_be_bytes(), value);
-            change.added(u64::try_from(size).unwrap_or(u64::MAX));
-        }
         Ok(())
     }
 
@@ -361,7 +360,7 @@ impl Log {
         if state.clean {
             batch.remove(&self.inner.store.meta, CLEAN_KEY);
         }
-        state.commit(batch)?;
+        self.commit(state, batch)?;
         state.clean = false;
         state.notes.apply(change);
         Ok(())
@@ -383,6 +382,8 @@ impl Log {
         self.put(state, instead, &mut batch, &mut change)?;
         batch.remove(&self.inner.store.meta, note_key(id));
         self.apply(state, batch, change)?;
+        let shredded = self.inner.vault.sealing().shred(&log_slices::name(id));
+        shredded.map_err(|failure| state.fail(&failure.reason()))?;
         let db = &self.inner.store.db;
         let kept = state.notes.keep_newest(db);
         let deleted = kept.and_then(|()| db.delete_keyspace(space));
@@ -438,8 +439,7 @@ impl Log {
         change: Change,
     ) -> Result<(), Failure> {
         change.notes_into(&mut batch, &self.inner.store.meta);
-        store::commit(batch, PersistMode::Buffer)
-            .map_err(|failure| state.fail(&failure.reason()))?;
+        self.commit_unsynced(state, batch)?;
         state.notes.apply(change);
         Ok(())
     }
@@ -459,13 +459,8 @@ impl Log {
 }
 
 impl State {
-    fn commit(&mut self, batch: OwnedWriteBatch) -> Result<(), Failure> {
-        let committed = self.disk.commit(batch);
-        committed.map_err(|failure| self.fail(&failure.reason()))
-    }
-
     /// The log has failed for good (I8).
-    fn fail(&mut self, reason: &dyn std::fmt::Display) -> Failure {
+    pub(crate) fn fail(&mut self, reason: &dyn std::fmt::Display) -> Failure {
         let failure = Failure::new(reason);
         self.failure.get_or_insert(failure).clone()
     }
@@ -478,7 +473,7 @@ fn create(store: &Store) -> fjall::Result<()> {
     batch.durability(Some(PersistMode::SyncAll)).commit()
 }
 
-/// Payload bytes of a stored value.
+/// Payload bytes of a stored value, as they lie there.
 pub(crate) fn stored_bytes(value: usize) -> u64 {
     let payload = value.saturating_sub(head::HEAD_BYTES);
     u64::try_from(payload).unwrap_or(u64::MAX)

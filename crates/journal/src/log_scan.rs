@@ -1,14 +1,17 @@
 //! Reading one stream and epoch of a log, slice by slice.
 
 use crate::error::ReadError;
-use crate::{keys, tables};
+use crate::vault::Vault;
+use crate::{keys, log_slices};
 use bytes::Bytes;
 use fjall::{Keyspace, Readable};
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 /// Iterator of [`crate::Log::scan`]: sequence and frame.
 pub struct LogScan {
     view: fjall::Snapshot,
+    vault: Arc<Vault>,
     spaces: std::vec::IntoIter<Keyspace>,
     range: RangeInclusive<[u8; 8]>,
     rows: Option<fjall::Iter>,
@@ -18,11 +21,13 @@ pub struct LogScan {
 impl LogScan {
     pub(crate) fn new(
         view: fjall::Snapshot,
+        vault: Arc<Vault>,
         spaces: Vec<Keyspace>,
         range: &RangeInclusive<u64>,
     ) -> Self {
         Self {
             view,
+            vault,
             spaces: spaces.into_iter(),
             range: range.start().to_be_bytes()..=range.end().to_be_bytes(),
             rows: None,
@@ -35,7 +40,8 @@ impl LogScan {
             if let Some(row) = self.rows.as_mut().and_then(Iterator::next) {
                 let (key, value) = row.into_inner()?;
                 let sequence = keys::position(&key);
-                let value = tables::opened(sequence, value)?;
+                let place = log_slices::place(&key);
+                let value = self.vault.opened(place, sequence, value)?;
                 return Ok(Some((sequence.0, value.payload)));
             }
             let Some(space) = self.spaces.next() else {

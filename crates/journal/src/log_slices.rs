@@ -3,6 +3,7 @@
 use crate::error::OpenError;
 use crate::log::{LogAppend, stored_bytes};
 use crate::store::{self, SMALL_TABLE_BYTES, Store, refused, shared};
+use crate::vault::{Place, Vault};
 use crate::{head, keys};
 use enroute_model::ids::{Epoch, Stream};
 use fjall::{Database, Keyspace, OwnedWriteBatch};
@@ -144,8 +145,7 @@ impl Notes {
     /// remembers of the deletion may then be newer than what it is told of the new
     /// one: with the start after that the new one would be gone, and all in it.
     pub(crate) fn keep_newest(&self, db: &Database) -> fjall::Result<()> {
-        let name = format!("{SLICE_PREFIX}{}", self.next);
-        store::keyspace(db, &name, SMALL_TABLE_BYTES).map(drop)
+        store::keyspace(db, &name(self.next), SMALL_TABLE_BYTES).map(drop)
     }
 
     pub(crate) fn bytes(&self) -> u64 {
@@ -193,13 +193,28 @@ impl Notes {
         spaces.collect()
     }
 
+    /// Destroys keys of slices that are gone: a crash came before that.
+    pub(crate) fn finish_shredding(&self, vault: &Vault) -> Result<(), OpenError> {
+        let Some(ring) = vault.ring() else {
+            return Ok(());
+        };
+        let names = ring.names().into_iter();
+        let gone = names.filter(|name| {
+            let id = name.strip_prefix(SLICE_PREFIX);
+            let id = id.and_then(|id| id.parse().ok());
+            id.is_some_and(|id: u64| !self.slices.contains_key(&id))
+        });
+        let gone: Vec<u32> = gone.flat_map(|name| ring.all(&name)).collect();
+        Ok(ring.destroy(&gone)?)
+    }
+
     /// Finds or begins the slice for `frame`, as it will be after `change`.
     pub(crate) fn place(
         &self,
         db: &Database,
         frame: &LogAppend,
         change: &mut Change,
-    ) -> fjall::Result<Keyspace> {
+    ) -> fjall::Result<(u64, Keyspace)> {
         let found = self.slice_for(frame, change);
         let (mut slice, space) = match found {
             Some(found) => found,
@@ -215,7 +230,7 @@ impl Notes {
         slice.last = slice.last.max(frame.sequence);
         change.placed = Some((slice.id, replaced));
         change.touched.insert(slice.id, (slice, space.clone()));
-        Ok(space)
+        Ok((slice.id, space))
     }
 
     /// The slice that `frame` belongs to: the newest unless that is full, or an
@@ -248,7 +263,7 @@ impl Notes {
     ) -> fjall::Result<(LogSlice, Keyspace)> {
         let begun = change.touched.keys().next_back().map_or(0, |id| id + 1);
         let id = self.next.max(begun);
-        let space = store::keyspace(db, &format!("{SLICE_PREFIX}{id}"), SMALL_TABLE_BYTES)?;
+        let space = store::keyspace(db, &name(id), SMALL_TABLE_BYTES)?;
         let slice = LogSlice {
             id,
             stream: frame.stream,
@@ -287,6 +302,17 @@ impl Notes {
             self.slices.insert(id, touched);
         }
     }
+}
+
+/// A slice's keyspace, and its data key.
+pub(crate) fn name(id: u64) -> String {
+    format!("{SLICE_PREFIX}{id}")
+}
+
+/// Where a frame lies: each slice has a data key of its own.
+pub(crate) fn place(key: &[u8]) -> Place<'_> {
+    let space = "slice";
+    Place { space, key }
 }
 
 /// Key of a slice's note.

@@ -2,6 +2,7 @@
 
 use crate::meter::Meter;
 use enroute_model::time::Span;
+use enroute_seal::Keys;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,6 +47,9 @@ pub struct Options {
     /// hundred transfers a day, for longer than any gateway keeps frames of them on
     /// board; some 30 MB on the disk.
     pub deleted_max: usize,
+    /// By which what is stored is sealed; without, it lies in clear, and a journal with
+    /// sealed records is not opened. Default none.
+    pub keys: Option<Arc<Keys>>,
     /// Is told of each commit. Default none.
     pub meter: Option<Arc<dyn Meter>>,
 }
@@ -63,6 +67,7 @@ impl Default for Options {
             before_commit: None,
             slice: Span::from_secs(24 * 60 * 60),
             deleted_max: 100_000,
+            keys: None,
             meter: None,
         }
     }

@@ -9,7 +9,8 @@ use crate::record::{Class, Classes, Deleted, Poison, Snapshot, Stored};
 use crate::scan::Scan;
 use crate::slices::Slice;
 use crate::spaces::Spaces;
-use crate::tables;
+use crate::tables::{self, CAPTURED, DERIVED, SLEEPERS, SNAPSHOTS, Tables};
+use crate::vault::Vault;
 use bytes::Bytes;
 use enroute_model::ids::{BookHash, Position, TransferId};
 use enroute_model::time::EngineTime;
@@ -114,7 +115,7 @@ impl Reader {
             for (class, space) in classes {
                 let Some(space) = space else { continue };
                 let rows = view.range(space, range.clone());
-                let one = outermost(rows, last, (transfer, class))?;
+                let one = outermost(rows, last, (transfer, class), &spaces.vault)?;
                 found = outer(found, one, last);
             }
             Ok(found)
@@ -154,22 +155,28 @@ impl Reader {
     /// When the store cannot be read or the snapshot is damaged.
     pub fn snapshot(&self, transfer: &TransferId) -> Result<Option<Snapshot>, ReadError> {
         let key = transfer.as_str().as_bytes();
-        let value = self.spaces()?.tables.snapshots.get(key)?;
-        value.map(|value| tables::snapshot(key, value)).transpose()
+        let spaces = self.spaces()?;
+        let value = spaces.tables.snapshots.get(key)?;
+        let found = value.map(|value| tables::snapshot(&spaces.vault, SNAPSHOTS, (key, value)));
+        found.transpose()
     }
 
     /// All snapshots, one per transfer that has one, by id. A damaged one is an
     /// error of its own; its transfer runs from its first record then.
     pub fn snapshots(&self) -> impl Iterator<Item = Result<Snapshot, ReadError>> + use<> {
-        let rows = self.spaces().map(|spaces| spaces.tables.snapshots.iter());
-        each(rows, |key, value| tables::snapshot(&key, value))
+        let rows = self.rows(|tables| tables.snapshots.iter());
+        each(rows, |vault, key, value| {
+            tables::snapshot(vault, SNAPSHOTS, (&key, value))
+        })
     }
 
     /// All transfers noted as sleepers, by id. A damaged note is an error of its own;
     /// its transfer is loaded then.
     pub fn sleepers(&self) -> impl Iterator<Item = Result<Snapshot, ReadError>> + use<> {
-        let rows = self.spaces().map(|spaces| spaces.tables.sleepers.iter());
-        each(rows, |key, value| tables::snapshot(&key, value))
+        let rows = self.rows(|tables| tables.sleepers.iter());
+        each(rows, |vault, key, value| {
+            tables::snapshot(vault, SLEEPERS, (&key, value))
+        })
     }
 
     /// The newest checkpoint of `transfer` that was put for engine time `by` or
@@ -183,9 +190,11 @@ impl Reader {
         by: EngineTime,
     ) -> Result<Option<Snapshot>, ReadError> {
         let range = keys::numbered(transfer, 0)..=keys::numbered(transfer, keys::ordered(by));
-        let row = self.spaces()?.tables.checkpoints.range(range).next_back();
-        let value = row.map(fjall::Guard::value).transpose()?;
-        let found = value.map(|value| tables::checkpoint(transfer, value));
+        let spaces = self.spaces()?;
+        let row = spaces.tables.checkpoints.range(range).next_back();
+        let row = row.map(fjall::Guard::into_inner).transpose()?;
+        let found =
+            row.map(|(key, value)| tables::checkpoint(&spaces.vault, transfer, (&key, value)));
         found.transpose()
     }
 
@@ -194,12 +203,10 @@ impl Reader {
     /// # Errors
     /// When the store cannot be read or the part is damaged.
     pub fn captured(&self, transfer: &TransferId, part: u64) -> Result<Option<Bytes>, ReadError> {
-        let row = self
-            .spaces()?
-            .tables
-            .captured
-            .get(keys::numbered(transfer, part))?;
-        let value = row.map(|row| tables::opened(Position(0), row));
+        let spaces = self.spaces()?;
+        let key = keys::numbered(transfer, part);
+        let row = spaces.tables.captured.get(&key)?;
+        let value = row.map(|row| spaces.vault.opened(CAPTURED.at(&key), Position(0), row));
         Ok(value.transpose()?.map(|value| value.payload))
     }
 
@@ -208,8 +215,8 @@ impl Reader {
     /// # Errors
     /// When the store cannot be read or a row is damaged.
     pub fn deleted(&self) -> Result<Vec<Deleted>, ReadError> {
-        let rows = self.spaces().map(|spaces| spaces.tables.deleted.iter());
-        let rows = each(rows, |key, value| deletion::row(&key, value));
+        let rows = self.rows(|tables| tables.deleted.iter());
+        let rows = each(rows, |vault, key, value| deletion::row(vault, &key, value));
         rows.map(|row| row.map(|(deleted, _)| deleted)).collect()
     }
 
@@ -222,11 +229,10 @@ impl Reader {
     ) -> impl Iterator<Item = Result<(u64, Bytes), ReadError>> + use<> {
         let first = keys::numbered(transfer, from);
         let last = keys::numbered(transfer, u64::MAX);
-        let rows = self.spaces();
-        let rows = rows.map(|spaces| spaces.tables.derived.range(first..=last));
-        each(rows, |key, value| {
+        let rows = self.rows(|tables| tables.derived.range(first..=last));
+        each(rows, |vault, key, value| {
             let ordinal = keys::position(&key);
-            let value = tables::opened(ordinal, value)?;
+            let value = vault.opened(DERIVED.at(&key), ordinal, value)?;
             Ok((ordinal.0, value.payload))
         })
     }
@@ -236,21 +242,26 @@ impl Reader {
     /// # Errors
     /// When the store cannot be read.
     pub fn poisons(&self) -> Result<Vec<Poison>, ReadError> {
-        let rows = self.spaces().map(|spaces| spaces.tables.poison.iter());
-        each(rows, |key, value| tables::poison(&key, value)).collect()
+        let rows = self.rows(|tables| tables.poison.iter());
+        each(rows, |vault, key, value| tables::poison(vault, &key, value)).collect()
     }
 
     /// All rule books that records may name, with their files. A damaged one is an
     /// error of its own.
     pub fn books(&self) -> impl Iterator<Item = Result<(BookHash, Bytes), ReadError>> + use<> {
-        let rows = self.spaces().map(|spaces| spaces.tables.books.iter());
-        each(rows, |key, value| tables::book(&key, value))
+        let rows = self.rows(|tables| tables.books.iter());
+        each(rows, |_, key, value| tables::book(&key, value))
     }
 
     /// The last durable position now; 0 in an empty journal.
     #[must_use]
     pub fn last_position(&self) -> Position {
         self.shared.durable()
+    }
+
+    fn rows(&self, of: impl FnOnce(&Tables) -> fjall::Iter) -> Result<Rows, ReadError> {
+        let spaces = self.spaces()?;
+        Ok((of(&spaces.tables), Arc::clone(&spaces.vault)))
     }
 
     fn spaces(&self) -> Result<Arc<Spaces>, ReadError> {
@@ -263,13 +274,15 @@ fn outermost(
     mut rows: fjall::Iter,
     last: bool,
     (transfer, class): (&TransferId, Class),
+    vault: &Vault,
 ) -> Result<Option<Stored>, ReadError> {
     loop {
         let row = if last { rows.next_back() } else { rows.next() };
         let Some(row) = row else { return Ok(None) };
         let (key, value) = row.into_inner()?;
         let position = keys::position(&key);
-        if let Ok(value) = tables::opened(position, value) {
+        let place = keys::place(class, &key);
+        if let Ok(value) = vault.opened(place, position, value) {
             return Ok(Some(Stored {
                 position,
                 class,
@@ -290,18 +303,24 @@ fn outer(one: Option<Stored>, other: Option<Stored>, last: bool) -> Option<Store
     }
 }
 
+/// Rows, and what opens them.
+type Rows = (fjall::Iter, Arc<Vault>);
+
 /// Every row, read by `read`; or the one error that there are none.
 fn each<T>(
-    rows: Result<fjall::Iter, ReadError>,
-    read: impl Fn(fjall::Slice, fjall::Slice) -> Result<T, ReadError>,
+    rows: Result<Rows, ReadError>,
+    read: impl Fn(&Vault, fjall::Slice, fjall::Slice) -> Result<T, ReadError>,
 ) -> impl Iterator<Item = Result<T, ReadError>> {
     let (rows, error) = match rows {
         Ok(rows) => (Some(rows), None),
         Err(error) => (None, Some(Err(error))),
     };
-    let rows = rows.into_iter().flatten().map(move |row| {
+    let rows = rows
+        .into_iter()
+        .flat_map(|(rows, vault)| rows.map(move |row| (row, Arc::clone(&vault))));
+    let rows = rows.map(move |(row, vault)| {
         let (key, value) = row.into_inner()?;
-        read(key, value)
+        read(&vault, key, value)
     });
     error.into_iter().chain(rows)
 }

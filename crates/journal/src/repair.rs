@@ -21,6 +21,7 @@ use crate::spaces::Spaces;
 use crate::store::{Disk, guarded};
 use enroute_model::ids::{Position, TransferId};
 use enroute_model::time::EngineTime;
+use enroute_seal::Keys;
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -35,6 +36,7 @@ pub(crate) struct Repair {
     pub(crate) dir: PathBuf,
     pub(crate) incarnation: u64,
     pub(crate) slice_us: u64,
+    pub(crate) keys: Option<Arc<Keys>>,
     pub(crate) after: Duration,
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) queue: Arc<Queue>,
@@ -85,7 +87,7 @@ impl Repair {
         if rewrite::write_back(&self.dir).map_err(failed)? == 0 {
             return Err(self.gone("it is no longer there"));
         }
-        let spaces = Spaces::open(&self.dir, self.slice_us);
+        let spaces = Spaces::open(&self.dir, self.slice_us, self.keys.as_ref());
         let spaces = spaces.map_err(|error| Failure::new(&error))?;
         let last = spaces.tables.last(&self.dir);
         let last = last.map_err(|error| Failure::new(&error))?;

@@ -6,7 +6,9 @@ use crate::error::OpenError;
 use crate::keys;
 use crate::store::{self, LARGE_TABLE_BYTES, SMALL_TABLE_BYTES};
 use crate::tables::Tables;
+use crate::vault;
 use enroute_model::ids::Position;
+use enroute_seal::Ring;
 use fjall::{Keyspace, PersistMode};
 use std::io::Read;
 use std::path::Path;
@@ -32,16 +34,33 @@ pub fn restore(
     };
     let tables = Tables::open(dir, head.slice_us).map_err(|error| opening(&error))?;
     let mut space = None;
+    let mut data_keys = Vec::new();
     while !check.has_ended() {
         match check.part(from)? {
             Part::Head(_) | Part::End => {}
-            Part::Space(name) => space = Some(keyspace(&tables, &name)?),
-            Part::Rows(body) => put(&tables, space.as_ref(), &body)?,
+            Part::Space(name) if name == vault::FILE => space = Some(Space::DataKeys),
+            Part::Space(name) => space = Some(Space::Stored(keyspace(&tables, &name)?)),
+            Part::Rows(body) => match &space {
+                Some(Space::Stored(space)) => put(&tables, space, &body)?,
+                Some(Space::DataKeys) => {
+                    let slots = rows(&body).flatten().map(|(_, slot)| slot.to_vec());
+                    data_keys.extend(slots);
+                }
+                None => {
+                    let what = "rows come before the name of their keyspace";
+                    return Err(BackupError::Write(what.to_owned()));
+                }
+            },
         }
         told(check.counts());
     }
     let whole = check.end(from)?;
     let mut batch = tables.batch();
+    if !data_keys.is_empty() {
+        let last = Ring::restore(&dir.join(vault::FILE), &data_keys);
+        let last = last.map_err(|error| BackupError::Write(error.to_string()))?;
+        batch.insert(&tables.meta, vault::SEALED_KEY, vault::note(last));
+    }
     if head.position > Position(0) {
         tables.last_into(&mut batch, head.position, head.at);
     }
@@ -49,6 +68,12 @@ pub fn restore(
     let done = done.and_then(|()| tables.db.persist(PersistMode::SyncAll));
     done.map_err(|error| BackupError::Write(store::describe(&error)))?;
     Ok(whole)
+}
+
+/// What the next rows belong to.
+enum Space {
+    Stored(Keyspace),
+    DataKeys,
 }
 
 fn keyspace(tables: &Tables, name: &str) -> Result<Keyspace, BackupError> {
@@ -61,12 +86,7 @@ fn keyspace(tables: &Tables, name: &str) -> Result<Keyspace, BackupError> {
 }
 
 /// One block's rows at once. Not synced: nobody is told of them before the end.
-fn put(tables: &Tables, space: Option<&Keyspace>, body: &[u8]) -> Result<(), BackupError> {
-    let Some(space) = space else {
-        return Err(BackupError::Write(
-            "rows come before the name of their keyspace".to_owned(),
-        ));
-    };
+fn put(tables: &Tables, space: &Keyspace, body: &[u8]) -> Result<(), BackupError> {
     let mut batch = tables.batch();
     for (key, value) in rows(body).flatten() {
         batch.insert(space, key, value);

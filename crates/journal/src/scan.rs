@@ -9,7 +9,7 @@ use crate::record::{Class, Classes, Stored};
 use crate::slices::Slice;
 use crate::spaces::{Lease, Spaces};
 use crate::store::describe;
-use crate::tables;
+use crate::vault::Vault;
 use enroute_model::ids::{Position, TransferId};
 use fjall::{Keyspace, Readable, Slice as Bytes};
 use std::sync::{Arc, PoisonError};
@@ -26,6 +26,7 @@ pub struct Scan {
 /// What a scan holds of the store.
 pub(crate) struct Rows {
     view: fjall::Snapshot,
+    vault: Arc<Vault>,
     slices: std::vec::IntoIter<Slice>,
     /// Kept while it is read: the files of a dropped keyspace go with its last handle.
     current: Option<Slice>,
@@ -72,10 +73,12 @@ impl Run {
         Ok(self.next.as_ref().map(|(position, _)| *position))
     }
 
-    fn take(&mut self, transfer: &TransferId) -> Option<Result<Stored, ReadError>> {
+    fn take(&mut self, transfer: &TransferId, vault: &Vault) -> Option<Result<Stored, ReadError>> {
         let (position, value) = self.next.take()?;
         self.from = Position(position.0.saturating_add(1));
-        let stored = tables::opened(position, value).map(|value| Stored {
+        let key = keys::numbered(transfer, position.0);
+        let place = keys::place(self.class, &key);
+        let stored = vault.opened(place, position, value).map(|value| Stored {
             position,
             class: self.class,
             transfer: transfer.clone(),
@@ -101,6 +104,7 @@ impl Scan {
         let after = after.max(spaces.gone.through(transfer));
         let rows = Rows {
             view: view.clone(),
+            vault: Arc::clone(&spaces.vault),
             slices: slices.into_iter(),
             current: None,
             transfer: transfer.clone(),
@@ -192,7 +196,7 @@ impl Rows {
                 (Some(_), _) => &mut self.vitals,
                 (None, Some(_)) => &mut self.waveforms,
             };
-            return Ok(lower.take(&self.transfer));
+            return Ok(lower.take(&self.transfer, &self.vault));
         }
     }
 

@@ -8,10 +8,10 @@ use crate::keys;
 use crate::queue::{Control, Queue};
 use crate::spaces::Spaces;
 use crate::store::{self, guarded};
-use crate::tables::{self, Tables};
+use crate::tables::{self, CAPTURED, CHECKPOINTS, DERIVED, POISON, SLEEPERS, SNAPSHOTS, Table};
 use enroute_model::ids::{BookHash, Position, TransferId};
 use enroute_model::time::EngineTime;
-use fjall::{Keyspace, PersistMode};
+use fjall::PersistMode;
 use std::sync::Arc;
 
 /// Writes the side tables; clone it freely. Puts do not pass through the
@@ -36,9 +36,9 @@ impl Side {
         position: Position,
         bytes: &[u8],
     ) -> Result<(), Failure> {
-        let key = transfer.as_str().as_bytes().to_vec();
-        let value = tables::snapshot_value(position, bytes);
-        self.put(|tables| &tables.snapshots, key, value, PersistMode::Buffer)
+        let payload = tables::snapshot_payload(position, bytes);
+        let key = transfer.as_str().as_bytes();
+        self.put(transfer, SNAPSHOTS, (key, &payload), PersistMode::Buffer)
     }
 
     /// Notes that `transfer` needs no memory until its next record, in place of what
@@ -53,9 +53,9 @@ impl Side {
         position: Position,
         bytes: &[u8],
     ) -> Result<(), Failure> {
-        let key = transfer.as_str().as_bytes().to_vec();
-        let value = tables::snapshot_value(position, bytes);
-        self.put(|tables| &tables.sleepers, key, value, PersistMode::Buffer)
+        let payload = tables::snapshot_payload(position, bytes);
+        let key = transfer.as_str().as_bytes();
+        self.put(transfer, SLEEPERS, (key, &payload), PersistMode::Buffer)
     }
 
     /// Takes the note back. **Not synced,** but never later than what is put or
@@ -85,13 +85,8 @@ impl Side {
     ) -> Result<(), Failure> {
         let (transfer, position) = snapshot;
         let key = keys::numbered(transfer, keys::ordered(at));
-        let value = tables::snapshot_value(position, bytes);
-        self.put(
-            |tables| &tables.checkpoints,
-            key,
-            value,
-            PersistMode::Buffer,
-        )
+        let payload = tables::snapshot_payload(position, bytes);
+        self.put(transfer, CHECKPOINTS, (&key, &payload), PersistMode::Buffer)
     }
 
     /// Stores parts of the order of capture of `transfer`, from number `first` on, and
@@ -109,13 +104,17 @@ impl Side {
         self.change(|spaces| {
             let captured = &spaces.tables.captured;
             store::room(&spaces.tables.db, [captured])?;
-            let key = |number| keys::numbered(transfer, number);
+            let sealing = spaces.vault.sealing();
             let mut batch = spaces.tables.batch();
-            for (number, part) in (first..).zip(parts) {
-                batch.insert(captured, key(number), head::seal_plain(part));
+            let parts = parts.iter().map(Vec::as_slice);
+            for (number, part) in (first..).zip(parts).chain([(0, head)]) {
+                let key = keys::numbered(transfer, number);
+                let value = sealing.seal_plain(transfer.as_str(), CAPTURED.at(&key), part)?;
+                batch.insert(captured, key, value);
             }
-            batch.insert(captured, key(0), head::seal_plain(head));
-            store::commit(batch, PersistMode::Buffer)
+            sealing.commit(batch, &spaces.tables.meta, |batch| {
+                store::commit(batch, PersistMode::Buffer)
+            })
         })
     }
 
@@ -132,8 +131,7 @@ impl Side {
         bytes: &[u8],
     ) -> Result<(), Failure> {
         let key = keys::numbered(transfer, ordinal);
-        let value = head::seal_plain(bytes);
-        self.put(|tables| &tables.derived, key, value, PersistMode::Buffer)
+        self.put(transfer, DERIVED, (&key, bytes), PersistMode::Buffer)
     }
 
     /// Marks a record as poisoned. **Synced:** durable when this returns.
@@ -146,9 +144,9 @@ impl Side {
         transfer: &TransferId,
         reason: &str,
     ) -> Result<(), Failure> {
-        let key = position.0.to_be_bytes().to_vec();
-        let value = tables::poison_value(transfer, reason);
-        self.put(|tables| &tables.poison, key, value, PersistMode::SyncData)
+        let key = position.0.to_be_bytes();
+        let payload = tables::poison_payload(transfer, reason);
+        self.put(transfer, POISON, (&key, &payload), PersistMode::SyncData)
     }
 
     /// Stores the files of a rule book under their hash, before a record names
@@ -157,23 +155,31 @@ impl Side {
     /// # Errors
     /// When the journal has failed.
     pub fn put_book(&self, hash: BookHash, bytes: &[u8]) -> Result<(), Failure> {
-        let (key, value) = (hash.0.to_vec(), head::seal_plain(bytes));
-        self.put(|tables| &tables.books, key, value, PersistMode::SyncData)
+        self.change(|spaces| {
+            let tables = &spaces.tables;
+            store::room(&tables.db, [&tables.books])?;
+            let mut batch = tables.batch();
+            batch.insert(&tables.books, hash.0, head::seal_plain(bytes));
+            store::commit(batch, PersistMode::SyncData)
+        })
     }
 
     fn put(
         &self,
-        space: fn(&Tables) -> &Keyspace,
-        key: Vec<u8>,
-        value: Vec<u8>,
+        transfer: &TransferId,
+        table: Table,
+        (key, payload): (&[u8], &[u8]),
         mode: PersistMode,
     ) -> Result<(), Failure> {
         self.change(|spaces| {
             let tables = &spaces.tables;
-            store::room(&tables.db, [space(tables)])?;
+            let space = (table.of)(tables);
+            store::room(&tables.db, [space])?;
+            let sealing = spaces.vault.sealing();
+            let value = sealing.seal_plain(transfer.as_str(), table.at(key), payload)?;
             let mut batch = tables.batch();
-            batch.insert(space(tables), key, value);
-            store::commit(batch, mode)
+            batch.insert(space, key, value);
+            sealing.commit(batch, &tables.meta, |batch| store::commit(batch, mode))
         })
     }
 

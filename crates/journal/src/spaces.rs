@@ -7,6 +7,8 @@ use crate::deletion::Gone;
 use crate::error::OpenError;
 use crate::slices::Slices;
 use crate::tables::Tables;
+use crate::vault::Vault;
+use enroute_seal::Keys;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -33,6 +35,7 @@ pub(crate) struct Spaces {
     pub(crate) tables: Tables,
     pub(crate) slices: Slices,
     pub(crate) gone: Gone,
+    pub(crate) vault: Arc<Vault>,
     leases: Mutex<Leases>,
 }
 
@@ -44,20 +47,28 @@ struct Leases {
 }
 
 impl Spaces {
-    pub(crate) fn open(dir: &Path, slice_us: u64) -> Result<Self, OpenError> {
-        let (tables, slices, gone) = creation::finished(dir, || {
+    pub(crate) fn open(
+        dir: &Path,
+        slice_us: u64,
+        keys: Option<&Arc<Keys>>,
+    ) -> Result<Self, OpenError> {
+        let (tables, slices, gone, vault) = creation::finished(dir, || {
             let tables = Tables::open(dir, slice_us)?;
             let width_us = i64::try_from(tables.slice_us).unwrap_or(i64::MAX);
             let slices = Slices::open(&tables.db, dir, width_us)?;
-            let gone = Gone::open(&tables, dir)?;
-            Ok((tables, slices, gone))
+            let vault = Vault::open(dir, keys, &tables.meta)?;
+            let gone = Gone::open(&tables, &vault, dir)?;
+            Ok((tables, slices, gone, vault))
         })?;
-        Ok(Self {
+        let spaces = Self {
             tables,
             slices,
             gone,
+            vault: Arc::new(vault),
             leases: Mutex::default(),
-        })
+        };
+        spaces.finish_shredding()?;
+        Ok(spaces)
     }
 
     /// Lends `rows` to a reader.

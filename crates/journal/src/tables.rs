@@ -5,6 +5,7 @@
 //! | `meta` | `format` | u32, kind |
 //! | `meta` | `incarnation`, `slice_us` | u64 |
 //! | `meta` | `last` | head: `at` of the last record; payload: its position |
+//! | `meta` | `sealed` | head; highest number of a data key in use |
 //! | `transfers` | id | head; position of the first record |
 //! | `snapshots` | id | head; position, bytes |
 //! | `sleepers` | id | head; position, bytes |
@@ -19,6 +20,7 @@ use crate::error::{OpenError, ReadError};
 use crate::head::{self, Value};
 use crate::record::{Poison, Snapshot};
 use crate::store::{self, SMALL_TABLE_BYTES, Store, refused, shared};
+use crate::vault::{Place, Vault};
 use bytes::Bytes;
 use enroute_model::ids::{BookHash, Position, TransferId};
 use enroute_model::time::{EngineTime, ServerTime};
@@ -31,10 +33,54 @@ pub(crate) const LAST_KEY: &str = "last";
 /// What `format` says of a journal.
 const KIND: &str = "journal";
 
+/// A keyspace whose values are sealed.
+#[derive(Clone, Copy)]
+pub(crate) struct Table {
+    name: &'static str,
+    pub(crate) of: fn(&Tables) -> &Keyspace,
+}
+
+impl Table {
+    /// Where a value of it lies.
+    pub(crate) fn at(self, key: &[u8]) -> Place<'_> {
+        let space = self.name;
+        Place { space, key }
+    }
+}
+
+pub(crate) const SNAPSHOTS: Table = Table {
+    name: "snapshots",
+    of: |tables| &tables.snapshots,
+};
+pub(crate) const SLEEPERS: Table = Table {
+    name: "sleepers",
+    of: |tables| &tables.sleepers,
+};
+pub(crate) const DERIVED: Table = Table {
+    name: "derived",
+    of: |tables| &tables.derived,
+};
+pub(crate) const CHECKPOINTS: Table = Table {
+    name: "checkpoints",
+    of: |tables| &tables.checkpoints,
+};
+pub(crate) const CAPTURED: Table = Table {
+    name: "captured",
+    of: |tables| &tables.captured,
+};
+pub(crate) const DELETED: Table = Table {
+    name: "deleted",
+    of: |tables| &tables.deleted,
+};
+pub(crate) const POISON: Table = Table {
+    name: "poison",
+    of: |tables| &tables.poison,
+};
+
 /// The keyspaces beside the records.
 pub(crate) struct Tables {
     pub(crate) db: Database,
-    meta: Keyspace,
+    pub(crate) meta: Keyspace,
     pub(crate) transfers: Keyspace,
     pub(crate) snapshots: Keyspace,
     pub(crate) sleepers: Keyspace,
@@ -110,7 +156,7 @@ impl Tables {
         let Some(value) = view.get(&self.meta, LAST_KEY)? else {
             return Ok(None);
         };
-        let value = opened(Position(0), value)?;
+        let value = clear(value)?;
         let (position, _) = split_u64(&value.payload).ok_or_else(|| unfit("the last position"))?;
         Ok(Some((Position(position), value.at)))
     }
@@ -141,7 +187,7 @@ impl Tables {
     pub(crate) fn transfers(&self) -> Result<Vec<(TransferId, Position)>, ReadError> {
         let rows = self.transfers.iter().map(|row| {
             let (key, value) = row.into_inner()?;
-            let value = opened(Position(0), value)?;
+            let value = clear(value)?;
             let (position, _) =
                 split_u64(&value.payload).ok_or_else(|| unfit("a first position"))?;
             Ok((id(&key)?, Position(position)))
@@ -178,11 +224,11 @@ pub(crate) fn split_u64(bytes: &Bytes) -> Option<(u64, Bytes)> {
     Some((u64::from_be_bytes(*number), bytes.slice(8..)))
 }
 
-/// A value, checked; `position` is for the report.
-pub(crate) fn opened(position: Position, value: fjall::Slice) -> Result<Value, ReadError> {
+/// A value of a keyspace that is never sealed, checked.
+fn clear(value: fjall::Slice) -> Result<Value, ReadError> {
     head::open(&shared(value)).map_err(|what| ReadError::Record {
-        position,
-        through: position,
+        position: Position(0),
+        through: Position(0),
         what: what.into(),
     })
 }
@@ -201,16 +247,18 @@ pub(crate) fn id(bytes: &[u8]) -> Result<TransferId, ReadError> {
     id.ok_or_else(|| unfit("a transfer id"))
 }
 
-/// Value of a snapshot, or of a sleeper's note.
-pub(crate) fn snapshot_value(position: Position, bytes: &[u8]) -> Vec<u8> {
-    let mut payload = position.0.to_be_bytes().to_vec();
-    payload.extend_from_slice(bytes);
-    head::seal_plain(&payload)
+/// Payload of a snapshot, or of a sleeper's note.
+pub(crate) fn snapshot_payload(position: Position, bytes: &[u8]) -> Vec<u8> {
+    [&position.0.to_be_bytes(), bytes].concat()
 }
 
-/// A row of `snapshots` or `sleepers`.
-pub(crate) fn snapshot(key: &[u8], value: fjall::Slice) -> Result<Snapshot, ReadError> {
-    let value = opened(Position(0), value)?;
+/// A row of [`SNAPSHOTS`] or [`SLEEPERS`].
+pub(crate) fn snapshot(
+    vault: &Vault,
+    table: Table,
+    (key, value): (&[u8], fjall::Slice),
+) -> Result<Snapshot, ReadError> {
+    let value = vault.opened(table.at(key), Position(0), value)?;
     let (position, bytes) = split_u64(&value.payload).ok_or_else(|| unfit("a snapshot"))?;
     Ok(Snapshot {
         transfer: id(key)?,
@@ -219,12 +267,13 @@ pub(crate) fn snapshot(key: &[u8], value: fjall::Slice) -> Result<Snapshot, Read
     })
 }
 
-/// A row of `checkpoints`, of this transfer.
+/// A row of [`CHECKPOINTS`], of this transfer.
 pub(crate) fn checkpoint(
+    vault: &Vault,
     transfer: &TransferId,
-    value: fjall::Slice,
+    (key, value): (&[u8], fjall::Slice),
 ) -> Result<Snapshot, ReadError> {
-    let value = opened(Position(0), value)?;
+    let value = vault.opened(CHECKPOINTS.at(key), Position(0), value)?;
     let (position, bytes) = split_u64(&value.payload).ok_or_else(|| unfit("a checkpoint"))?;
     Ok(Snapshot {
         transfer: transfer.clone(),
@@ -236,18 +285,18 @@ pub(crate) fn checkpoint(
 /// A row of `books`.
 pub(crate) fn book(key: &[u8], value: fjall::Slice) -> Result<(BookHash, Bytes), ReadError> {
     let hash = key.try_into().map_err(|_| unfit("a rule book's hash"))?;
-    Ok((BookHash(hash), opened(Position(0), value)?.payload))
+    Ok((BookHash(hash), clear(value)?.payload))
 }
 
-/// Value of a poison.
-pub(crate) fn poison_value(transfer: &TransferId, reason: &str) -> Vec<u8> {
-    head::seal_plain(format!("{transfer} {reason}").as_bytes())
+/// Payload of a poison.
+pub(crate) fn poison_payload(transfer: &TransferId, reason: &str) -> Vec<u8> {
+    format!("{transfer} {reason}").into_bytes()
 }
 
-/// A row of `poison`.
-pub(crate) fn poison(key: &[u8], value: fjall::Slice) -> Result<Poison, ReadError> {
+/// A row of [`POISON`].
+pub(crate) fn poison(vault: &Vault, key: &[u8], value: fjall::Slice) -> Result<Poison, ReadError> {
     let position = crate::keys::position(key);
-    let value = opened(position, value)?;
+    let value = vault.opened(POISON.at(key), position, value)?;
     let text = std::str::from_utf8(&value.payload).ok();
     let (transfer, reason) = text
         .and_then(|text| text.split_once(' '))

@@ -9,6 +9,8 @@
     reason = "a failed test panics"
 )]
 
+mod common;
+
 use bytes::Bytes;
 use enroute_journal::{
     Append, BackupError, Check, Class, Classes, Journal, Options, Poison, Reader, Stored, restore,
@@ -42,7 +44,7 @@ fn record(number: u64) -> Append {
 fn open(dir: &Path) -> Journal {
     let options = Options {
         slice: Span::from_secs(60),
-        ..Options::default()
+        ..common::options()
     };
     Journal::open(dir, options).unwrap().0
 }

@@ -6,20 +6,29 @@
     reason = "a failed unwrap in a test is a failed test"
 )]
 
+mod common;
+
 use bytes::Bytes;
 use enroute_journal::{Journal, Log, LogAppend, LogOptions, OpenError, Options, Origin};
 use enroute_model::ids::{Epoch, Stream};
+use enroute_seal::Keys;
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::Path;
+use std::sync::Arc;
 
 const EPOCH: Epoch = Epoch(7);
 
 fn open(dir: &Path, slice_bytes_max: u64) -> Log {
+    open_sealed(dir, slice_bytes_max, None)
+}
+
+fn open_sealed(dir: &Path, slice_bytes_max: u64, keys: Option<Arc<Keys>>) -> Log {
     Log::open(
         dir,
         &LogOptions {
             slice_bytes_max,
+            keys,
             ..LogOptions::default()
         },
     )
@@ -227,9 +236,17 @@ mod against_a_map {
         ]
     }
 
-    fn run(actions: Vec<Action>) {
+    /// By how much a short frame grows when it is sealed.
+    const SEALED_BYTES: usize = 41;
+
+    fn run(actions: Vec<Action>, keys: Option<&Arc<Keys>>) {
         let dir = tempfile::tempdir().unwrap();
-        let mut log = open(dir.path(), 100);
+        let open = |dir| open_sealed(dir, 100, keys.cloned());
+        let mut log = open(dir.path());
+        let extra = if keys.is_some() { SEALED_BYTES } else { 0 };
+        let stored = |model: &BTreeMap<u64, Bytes>| -> usize {
+            model.values().map(|f| f.len() + extra).sum()
+        };
         let mut model: BTreeMap<u64, Bytes> = BTreeMap::new();
         let mut next = 1;
         let stream = Stream::Events;
@@ -250,9 +267,9 @@ mod against_a_map {
                 }
                 Action::Put { .. } => {}
                 Action::Remove { first, count } => {
-                    let before: usize = model.values().map(Bytes::len).sum();
+                    let before = stored(&model);
                     model.retain(|sequence, _| !(first..=first + count).contains(sequence));
-                    let after: usize = model.values().map(Bytes::len).sum();
+                    let after = stored(&model);
                     let freed = log.remove(stream, EPOCH, first..=first + count).unwrap();
                     assert_eq!(freed, u64::try_from(before - after).unwrap());
                 }
@@ -270,7 +287,7 @@ mod against_a_map {
                         log.close().unwrap();
                     }
                     drop(log);
-                    log = open(dir.path(), 100);
+                    log = open(dir.path());
                 }
             }
             let rows: BTreeMap<u64, Bytes> = log
@@ -278,8 +295,7 @@ mod against_a_map {
                 .map(Result::unwrap)
                 .collect();
             assert_eq!(rows, model);
-            let bytes: usize = model.values().map(Bytes::len).sum();
-            assert_eq!(log.bytes(), u64::try_from(bytes).unwrap());
+            assert_eq!(log.bytes(), u64::try_from(stored(&model)).unwrap());
             let slices = log.slices(stream);
             assert!(slices.is_sorted_by(|a, b| a.last < b.first), "{slices:?}");
             let frames: u64 = slices.iter().map(|slice| slice.frames).sum();
@@ -291,9 +307,9 @@ mod against_a_map {
         #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
         #[test]
         fn any_course_of_actions_leaves_what_a_map_would_hold(
-            actions in prop::collection::vec(action(), 1..24)
+            actions in prop::collection::vec(action(), 1..24), sealed in any::<bool>()
         ) {
-            run(actions);
+            run(actions, common::keys().filter(|_| sealed).as_ref());
         }
     }
 }

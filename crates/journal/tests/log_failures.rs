@@ -2,6 +2,8 @@
 //! was written is there and nobody was told. Each time it is opened anew.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod common;
+
 use bytes::Bytes;
 use enroute_journal::{Log, LogAppend, LogOptions, Probe};
 use enroute_model::ids::{Epoch, Stream};
@@ -47,6 +49,7 @@ fn open(dir: &Path, disk: &Arc<AtomicU8>) -> Log {
     };
     let options = LogOptions {
         slice_bytes_max: 60,
+        keys: common::keys(),
         before_commit: probe(BEFORE),
         after_commit: probe(BEHIND),
     };

@@ -11,7 +11,7 @@ pub enum RingError {
     /// There are sealed values, and nobody gave a key.
     #[error(
         "what is stored is sealed, and no key is given; {} needs key {}: name the keys under \
-         [encryption], or by --keys", file.display(), list(needed)
+         [encryption], or in ENROUTE_KEYS for a command", file.display(), list(needed)
     )]
     NoKeys {
         /// The file of data keys.

@@ -24,6 +24,16 @@ impl Found {
         })
     }
 
+    /// The places of keys that were never used.
+    pub(crate) fn unused(&self, noted: u32) -> impl Iterator<Item = usize> {
+        self.slots
+            .iter()
+            .filter_map(move |(place, slot)| match slot {
+                Slot::Live(wrapped) => (wrapped.id > noted).then_some(*place),
+                Slot::Destroyed(_) => None,
+            })
+    }
+
     /// The key-encryption keys of all keys that count.
     pub(crate) fn needed(&self, noted: u32) -> Vec<KeyId> {
         let counts = self.wrapped().filter(|wrapped| wrapped.id <= noted);

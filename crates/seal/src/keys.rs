@@ -63,6 +63,7 @@ pub enum KeysError {
 }
 
 /// The keys that are here.
+#[derive(PartialEq, Eq)]
 pub struct Keys {
     keys: BTreeMap<KeyId, Secret>,
     current: KeyId,

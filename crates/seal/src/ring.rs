@@ -16,7 +16,7 @@ use crate::error::{RingError, io_error};
 use crate::found::{Found, read};
 use crate::keys::{KeyId, Keys};
 use crate::overwrite;
-use crate::slot::{NAME_BYTES_MAX, Slot, Wrapped};
+use crate::slot::{NAME_BYTES_MAX, SLOT_BYTES, Slot, Wrapped};
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io;
@@ -93,7 +93,15 @@ impl Ring {
             tracing::error!(file = %path.display(), keys, "data keys are damaged: what they sealed cannot be read");
         }
         overwrite::clear_unfinished(path).map_err(failed)?;
-        let mut state = State::of(found, noted, overwrite::open(path).map_err(failed)?);
+        let file_of_keys = overwrite::open(path).map_err(failed)?;
+        // Their numbers are given again, and must not be there twice.
+        let unused: Vec<_> = { found.unused(noted) }
+            .map(|place| (place, [0; SLOT_BYTES]))
+            .collect();
+        if !unused.is_empty() {
+            overwrite::put(&file_of_keys, &unused).map_err(failed)?;
+        }
+        let mut state = State::of(found, noted, file_of_keys);
         state.begin().map_err(failed)?;
         overwrite::sync_directory(path).map_err(failed)?;
         let ring = Self {

@@ -287,6 +287,24 @@ fn a_torn_last_write_costs_no_key_that_was_noted() {
 }
 
 #[test]
+fn a_key_that_was_never_used_is_not_there_beside_the_one_that_took_its_number() {
+    let (_dir, path) = place();
+    let ring = open(&path, &[1], 0);
+    ring.ensure(["a"].into_iter()).unwrap();
+    ring.ensure(["unused"].into_iter()).unwrap();
+    ring.destroy(&[1]).unwrap();
+    drop(ring);
+    // Now the place of the destroyed one comes before that of the unused one.
+    let ring = open(&path, &[1], 1);
+    ring.ensure(["b"].into_iter()).unwrap();
+    let value = sealed(&ring.newest("b").unwrap().1, "here", "x");
+    drop(ring);
+    let ring = open(&path, &[1], 2);
+    assert_eq!(ring.names(), ["b"]);
+    assert_eq!(ring.key(2).unwrap().open(b"here", &value).unwrap(), b"x");
+}
+
+#[test]
 fn a_damaged_key_loses_itself_alone() {
     let (_dir, path) = place();
     let ring = open(&path, &[1], 0);

@@ -11,10 +11,12 @@
 )]
 
 use bytes::Bytes;
-use enroute_journal::{Append, Class, Journal, Options, Stored, Tail, TailItem};
+use enroute_journal::{Append, Class, Journal, LogOptions, Options, Stored, Tail, TailItem};
 use enroute_model::ids::TransferId;
 use enroute_model::time::{EngineTime, ServerTime};
+use enroute_seal::Keys;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A transfer.
@@ -33,11 +35,27 @@ pub(crate) fn record(transfer: u64, class: Class, at: i64, name: &str) -> Append
     }
 }
 
+/// The keys of these tests. They run on sealed stores, which do all that clear ones do
+/// and more; `ENROUTE_STORE=clear` runs them on clear ones.
+pub(crate) fn keys() -> Option<Arc<Keys>> {
+    let clear = std::env::var("ENROUTE_STORE").is_ok_and(|store| store == "clear");
+    (!clear).then(|| Arc::new(Keys::parse(&format!("1 {:064x}", 42)).unwrap()))
+}
+
 /// Options for quick tests.
 pub(crate) fn options() -> Options {
     Options {
+        keys: keys(),
         commit_interval: Duration::from_micros(100),
         ..Options::default()
+    }
+}
+
+/// Options of a log.
+pub(crate) fn log_options() -> LogOptions {
+    LogOptions {
+        keys: keys(),
+        ..LogOptions::default()
     }
 }
 
