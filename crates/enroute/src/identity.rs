@@ -88,13 +88,13 @@ fn read(from: &Path) -> Result<Wanted> {
         let wanted = serde_json::from_str(&text);
         return wanted.map_err(|wrong| {
             let (line, column) = (wrong.line(), wrong.column());
-            anyhow!("{name}: is not as it should be at line {line}, column {column}; see --help")
+            anyhow!("{name}: is not as it should be at line {line}, column {column}: every value is a text in quotes; see --help")
         });
     }
     toml::from_str(&text).map_err(|wrong| {
         let before = wrong.span().and_then(|span| text.get(..span.start));
         let line = before.unwrap_or_default().matches('\n').count() + 1;
-        anyhow!("{name}: is not as it should be at line {line}; see --help")
+        anyhow!("{name}: is not as it should be at line {line}: every value is a text in quotes; see --help")
     })
 }
 

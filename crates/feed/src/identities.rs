@@ -44,7 +44,9 @@ impl Identities {
     /// retention, now or while the server was not there. One that appeared anew since
     /// keeps its patient. What fails is in the log, and tried with the next call.
     pub async fn follow(&self, live: &Live) {
-        let Some(store) = &self.store else { return };
+        let Some(store) = self.store.as_ref().filter(|store| store.count() > 0) else {
+            return;
+        };
         let Ok(deleted) = live.deleted_recordings().await else {
             return;
         };
