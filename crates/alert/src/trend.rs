@@ -250,17 +250,18 @@ mod tests {
     #[test]
     fn a_slope_that_was_asked_for_is_found_anew_with_the_next_bucket() {
         let (mut asked, mut unasked) = (Trend::default(), Trend::default());
+        let mut slopes = Vec::new();
         for i in 0..30 {
             // Falls, then rises.
             let value = f64::from(i32::abs(i - 10));
             for trend in [&mut asked, &mut unasked] {
                 trend.push(i64::from(i) * 60 * S, value, false);
             }
-            asked.slope_per_min(Span::from_secs(60));
+            slopes.push(asked.slope_per_min(Span::from_secs(60)));
         }
-        let slope = asked.slope_per_min(Span::from_secs(60));
-        assert!(slope.unwrap() > 0.5, "{slope:?}");
-        assert_eq!(slope, unasked.slope_per_min(Span::from_secs(60)));
+        assert!(slopes[9].unwrap() < -0.5, "{slopes:?}");
+        assert!(slopes[29].unwrap() > 0.5, "{slopes:?}");
+        assert_eq!(slopes[29], unasked.slope_per_min(Span::from_secs(60)));
     }
 
     #[test]
