@@ -16,9 +16,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which rooms each room may use; ARCHITECTURE.md has the same table.
-const MAY_USE: [(&str, &[&str]); 20] = [
+const MAY_USE: [(&str, &[&str]); 21] = [
     ("model", &[]),
     ("access", &["model"]),
+    ("audit", &["model"]),
     ("alert", &["model"]),
     ("engine", &["alert", "model"]),
     ("seal", &[]),
@@ -40,7 +41,7 @@ const MAY_USE: [(&str, &[&str]); 20] = [
     (
         "feed",
         &[
-            "access", "identity", "journal", "live", "model", "tls", "wire",
+            "access", "audit", "identity", "journal", "live", "model", "tls", "wire",
         ],
     ),
     ("export", &["model", "wfdb", "wire"]),
@@ -49,6 +50,7 @@ const MAY_USE: [(&str, &[&str]); 20] = [
         &[
             "access",
             "alert",
+            "audit",
             "broker",
             "console",
             "engine",

@@ -40,7 +40,8 @@ impl Service for AdminService {
         request: Request<v1::BackupRequest>,
     ) -> Result<Response<Self::BackupStream>, Status> {
         let caller = Caller::of(&request)?;
-        caller.admit(Action::Backup, Concern::Everything)?;
+        let whole = caller.admit_durably(Action::Backup, Concern::Everything);
+        whole.await?;
         let turn = Arc::clone(&self.turn).try_acquire_owned();
         let turn = turn.map_err(|_| {
             Status::resource_exhausted("a backup is being made already: wait until it is done")
@@ -50,7 +51,12 @@ impl Service for AdminService {
         drop(tokio::task::spawn_blocking(move || {
             copy(&reader, now, &out, turn);
         }));
-        Ok(Response::new(Guarded::new(blocks, caller, Vec::new())))
+        Ok(Response::new(Guarded::new(
+            blocks,
+            caller,
+            Vec::new(),
+            true,
+        )))
     }
 }
 

@@ -1,10 +1,12 @@
 //! Who calls, what that one may, and when a stream of theirs has to end.
 
+use crate::call::Call;
 use crate::gate::Door;
 use enroute_access::{Action, Role, Scope, Token};
 use enroute_model::ids::TransferId;
 use enroute_model::registry::ViewerRole;
 use enroute_model::state::TransferState;
+use enroute_model::time::EngineTime;
 use enroute_wire::v1;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,8 +25,19 @@ pub(crate) enum Concern<'a> {
     Everything,
     /// One transfer.
     Transfer(&'a TransferState),
-    /// A transfer to be made, that goes to this hospital.
-    New(&'a str),
+    /// A transfer to be made with this id, that goes to this hospital.
+    New(&'a str, &'a TransferId),
+}
+
+impl Concern<'_> {
+    /// The id that goes on record.
+    fn id(&self) -> Option<&str> {
+        match self {
+            Self::Own | Self::Everything => None,
+            Self::Transfer(state) => Some(state.transfer.as_str()),
+            Self::New(_, id) => Some(id.as_str()),
+        }
+    }
 }
 
 /// Who calls.
@@ -33,11 +46,23 @@ pub(crate) struct Caller {
     door: Door,
     /// `None`: nobody is asked who they are.
     token: Option<Arc<Token>>,
+    /// What is made here and now.
+    call: Arc<Call>,
 }
 
 impl Caller {
-    pub(crate) fn new(door: Door, token: Option<Arc<Token>>) -> Self {
-        Self { door, token }
+    pub(crate) fn new(door: Door, token: Option<Arc<Token>>, call: Call) -> Self {
+        let call = Arc::new(call.by(token.as_deref()));
+        Self { door, token, call }
+    }
+
+    pub(crate) fn call(&self) -> &Call {
+        &self.call
+    }
+
+    /// By the server's clock that never steps.
+    pub(crate) fn now(&self) -> EngineTime {
+        self.door.live.clock().now()
     }
 
     /// Who made this request; the gate wrote it there.
@@ -55,10 +80,29 @@ impl Caller {
         self.token.as_ref().map(|token| token.role)
     }
 
-    /// Lets a call through or refuses it.
+    /// Lets a call through or refuses it; either is on record.
     pub(crate) fn admit(&self, action: Action, concern: Concern<'_>) -> Result<(), Status> {
+        self.check(action, concern)?;
+        self.call.allow(action, concern.id());
+        Ok(())
+    }
+
+    /// The same of what takes data away: it waits until it is on record, and is refused
+    /// while nothing can be put there.
+    pub(crate) async fn admit_durably(
+        &self,
+        action: Action,
+        concern: Concern<'_>,
+    ) -> Result<(), Status> {
+        self.check(action, concern)?;
+        self.call.allow_durably(concern.id()).await
+    }
+
+    /// Refuses a call that may not be, on record, and says nothing of one that may: more
+    /// has to be known of it.
+    pub(crate) fn check(&self, action: Action, concern: Concern<'_>) -> Result<(), Status> {
         if !self.may(action) {
-            return Err(self.refused(action));
+            return Err(self.refused_of(action, concern.id()));
         }
         let Some(scope) = self.scope() else {
             return Ok(());
@@ -67,25 +111,31 @@ impl Caller {
             Concern::Own => true,
             Concern::Everything => scope.is_everything(),
             Concern::Transfer(state) => covers(scope, state),
-            Concern::New(hospital) => scope.covers(hospital, []),
+            Concern::New(hospital, _) => scope.covers(hospital, []),
         };
         if is_within {
             return Ok(());
         }
         let why = "may not do this here: it concerns transfers that are not yours";
-        self.tell_refused(action);
+        self.tell_refused(action, concern.id(), why);
         Err(Status::permission_denied(why))
     }
 
     pub(crate) fn refused(&self, action: Action) -> Status {
-        self.tell_refused(action);
-        let role = self.role().map_or("nobody", Role::as_str);
-        Status::permission_denied(format!("a {role} may not {}", action.as_str()))
+        self.refused_of(action, None)
     }
 
-    fn tell_refused(&self, action: Action) {
+    fn refused_of(&self, action: Action, transfer: Option<&str>) -> Status {
+        let role = self.role().map_or("nobody", Role::as_str);
+        let why = format!("a {role} may not {}", action.as_str());
+        self.tell_refused(action, transfer, &why);
+        Status::permission_denied(why)
+    }
+
+    fn tell_refused(&self, action: Action, transfer: Option<&str>, why: &str) {
         let token = self.token.as_ref().map_or("", |token| &token.id);
         tracing::info!(token, action = action.as_str(), "refused a call");
+        self.call.refuse(transfer, why);
     }
 
     fn scope(&self) -> Option<&Scope> {
@@ -135,9 +185,12 @@ impl Caller {
         &self,
         claimed: impl FnOnce() -> Result<String, Status>,
     ) -> Result<String, Status> {
-        self.token
+        let name = self
+            .token
             .as_ref()
-            .map_or_else(claimed, |token| Ok(token.name.clone()))
+            .map_or_else(claimed, |token| Ok(token.name.clone()))?;
+        self.call.claims(&name);
+        Ok(name)
     }
 
     /// Whether another call came with the same token.

@@ -4,6 +4,7 @@
 //! A method that [`needs`] does not know is refused. What a call concerns is known
 //! only when its message is read: services ask [`Caller::admit`] with it.
 
+use crate::call::Call;
 use crate::caller::Caller;
 use crate::issuer::Issuer;
 use axum::extract::{Request, State};
@@ -13,17 +14,19 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use enroute_access::{Action, Refused, Token, Tokens};
+use enroute_audit::Audit;
 use enroute_live::Live;
 use enroute_model::time::ServerTime;
-use enroute_tls::Peer;
+use enroute_tls::Came;
 use std::sync::Arc;
 use tokio::sync::watch;
-use tonic::Status;
+use tonic::{Code, Status};
 
 /// Who may come in at a port. One that is open lets everybody do everything.
 #[derive(Clone, Default)]
 pub struct Gate {
     known: Option<Known>,
+    audit: Option<Audit>,
 }
 
 /// By what callers are known.
@@ -36,8 +39,8 @@ pub(crate) struct Known {
 /// What a request shows of its caller.
 struct Shown {
     token: Option<String>,
-    /// The name of the connection's certificate.
-    certificate: Option<String>,
+    /// Whence, and with which certificate.
+    came: Option<Came>,
 }
 
 impl Gate {
@@ -47,6 +50,16 @@ impl Gate {
     pub fn new(tokens: watch::Receiver<Arc<Tokens>>, issuer: Option<Issuer>) -> Self {
         Self {
             known: Some(Known { tokens, issuer }),
+            audit: None,
+        }
+    }
+
+    /// Who comes in and what they do is told there.
+    #[must_use]
+    pub fn audited(self, audit: Audit) -> Self {
+        Self {
+            audit: Some(audit),
+            ..self
         }
     }
 
@@ -55,7 +68,7 @@ impl Gate {
     }
 
     /// Whose token is shown; `None`: nobody is asked for one.
-    async fn token(&self, shown: Shown, now: ServerTime) -> Result<Option<Arc<Token>>, Status> {
+    async fn token(&self, shown: &Shown, now: ServerTime) -> Result<Option<Arc<Token>>, Status> {
         let Some(known) = &self.known else {
             return Ok(None);
         };
@@ -73,7 +86,7 @@ impl Gate {
                 .map_err(|why| Status::unauthenticated(format!("this token {why}")));
         }
         let tokens = known.tokens.borrow();
-        match tokens.find(token, shown.certificate.as_deref(), now) {
+        match tokens.find(token, shown.certificate(), now) {
             Ok(token) => Ok(Some(Arc::clone(token))),
             Err(refused) => Err(Status::unauthenticated(match refused {
                 Refused::Unknown => "this token is not known here, or was revoked",
@@ -109,12 +122,15 @@ impl Known {
 
 impl Shown {
     fn by(request: &Request) -> Self {
-        let peer = request.extensions().get::<Option<Peer>>();
-        let peer = peer.and_then(|peer| peer.as_ref()?.name.clone());
         Self {
             token: bearer(request.headers()).map(str::to_owned),
-            certificate: peer,
+            came: request.extensions().get::<Came>().cloned(),
         }
+    }
+
+    /// The name of the connection's certificate.
+    fn certificate(&self) -> Option<&str> {
+        self.came.as_ref()?.peer.as_ref()?.name.as_deref()
     }
 }
 
@@ -168,8 +184,13 @@ pub(crate) async fn guard(State(door): State<Door>, mut request: Request, next: 
     let shown = Shown::by(&request);
     match let_in(&door, &path, shown).await {
         Ok(caller) => {
-            request.extensions_mut().insert(caller);
-            next.run(request).await
+            request.extensions_mut().insert(caller.clone());
+            let response = next.run(request).await;
+            // A stream that goes on says nothing yet.
+            let status = Status::from_header_map(response.headers());
+            let code = status.map_or(Code::Ok, |status| status.code());
+            caller.call().answered(code);
+            response
         }
         Err(status) => status.into_http(),
     }
@@ -177,15 +198,17 @@ pub(crate) async fn guard(State(door): State<Door>, mut request: Request, next: 
 
 async fn let_in(door: &Door, path: &str, shown: Shown) -> Result<Caller, Status> {
     let needed = needs(path);
+    let call = Call::new(door.gate.audit.clone(), path, shown.came.as_ref());
     if matches!(needed, Some(Needs::Nothing)) {
-        return Ok(Caller::new(door.clone(), None));
+        return Ok(Caller::new(door.clone(), None, call));
     }
-    let token = door.gate.token(shown, door.now()).await;
+    let token = door.gate.token(&shown, door.now()).await;
     let token = token.inspect_err(|status| {
         tracing::info!(path, reason = status.message(), "refused a call");
+        call.refuse(None, status.message());
     })?;
     let is_open = door.gate.known.is_none();
-    let caller = Caller::new(door.clone(), token);
+    let caller = Caller::new(door.clone(), token, call);
     match needed {
         Some(Needs::Nothing | Needs::Token) => Ok(caller),
         Some(Needs::OneOf(actions)) if actions.iter().any(|action| caller.may(*action)) => {
@@ -196,7 +219,11 @@ async fn let_in(door: &Door, path: &str, shown: Shown) -> Result<Caller, Status>
             Err(caller.refused(refused))
         }
         None if is_open => Ok(caller),
-        None => Err(Status::permission_denied("nobody may call this method")),
+        None => {
+            let why = "nobody may call this method";
+            caller.call().refuse(None, why);
+            Err(Status::permission_denied(why))
+        }
     }
 }
 
@@ -214,10 +241,15 @@ async fn guard_page(State(door): State<Door>, request: Request, next: Next) -> R
         (status, asks, format!("{why}\n")).into_response()
     };
     let shown = Shown::by(&request);
-    match door.gate.token(shown, door.now()).await {
-        Err(status) => refused(StatusCode::UNAUTHORIZED, status.message()),
+    let path = request.uri().path();
+    let call = Call::new(door.gate.audit.clone(), path, shown.came.as_ref());
+    match door.gate.token(&shown, door.now()).await {
+        Err(status) => {
+            call.refuse(None, status.message());
+            refused(StatusCode::UNAUTHORIZED, status.message())
+        }
         Ok(token) => {
-            let caller = Caller::new(door, token);
+            let caller = Caller::new(door, token, call);
             if caller.may(Action::SeeService) {
                 return next.run(request).await;
             }

@@ -1,6 +1,7 @@
 //! A stream of responses that ends when its caller may not have it any more.
 
 use crate::caller::Caller;
+use enroute_model::time::EngineTime;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::sync::mpsc;
@@ -11,17 +12,53 @@ use tonic::Status;
 pub(crate) struct Guarded<T> {
     responses: mpsc::Receiver<Result<T, Status>>,
     ends: Pin<Box<dyn Future<Output = Status> + Send>>,
+    seen: Seen,
+}
+
+/// What goes on record when it is over.
+struct Seen {
+    caller: Caller,
+    since: EngineTime,
+    named: Vec<String>,
+    /// Besides the transfers named.
+    is_more: bool,
+    /// Why it was ended, if the caller did not end it.
+    why: String,
+}
+
+impl Drop for Seen {
+    fn drop(&mut self) {
+        let seconds = self.caller.now().since(self.since).0 / 1_000_000;
+        let detail = format!("after {seconds} s{}", self.why);
+        let named = self.named.iter().map(|id| Some(id.as_str()));
+        for transfer in named.chain(self.is_more.then_some(None)) {
+            self.caller.call().end(transfer, &detail);
+        }
+    }
 }
 
 impl<T> Guarded<T> {
-    /// `named`: the transfers that it is about, if it is about some only.
+    /// `named`: the transfers that it is about; `is_more`: it is about the board, or all
+    /// there is, as well.
     pub(crate) fn new(
         responses: mpsc::Receiver<Result<T, Status>>,
         caller: Caller,
         named: Vec<String>,
+        is_more: bool,
     ) -> Self {
-        let ends = Box::pin(caller.ends(named));
-        Self { responses, ends }
+        let ends = Box::pin(caller.clone().ends(named.clone()));
+        let seen = Seen {
+            since: caller.now(),
+            caller,
+            named,
+            is_more,
+            why: String::new(),
+        };
+        Self {
+            responses,
+            ends,
+            seen,
+        }
     }
 }
 
@@ -33,6 +70,7 @@ impl<T> Stream for Guarded<T> {
             // What is under way is dropped, and who sends it learns of it.
             self.responses = mpsc::channel(1).1;
             self.ends = Box::pin(std::future::pending());
+            self.seen.why = format!(": {}", status.message());
             return Poll::Ready(Some(Err(status)));
         }
         self.responses.poll_recv(cx)

@@ -5,6 +5,8 @@
 //! Who calls, what that one may and which transfers are theirs is decided here
 //! ([`Gate`]) by the rules of `enroute-access`; where tokens come from is the binary's.
 //!
+//! What each asked for, and was let through to or refused, is told to the audit log.
+//!
 //! Not here: TLS, which is `enroute-tls`, and any state: all of it is asked from
 //! `live`.
 //!
@@ -12,6 +14,7 @@
 //! is `enroute_live::Options::viewers_max`.
 
 mod admin_service;
+mod call;
 mod caller;
 mod convert;
 mod gate;

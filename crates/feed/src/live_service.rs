@@ -9,9 +9,11 @@ use enroute_access::Action;
 use enroute_journal::{ReadError, Reader};
 use enroute_live::{History, Live, Subscription, Token, Watch};
 use enroute_model::ids::{ID_BYTES_MAX, Position, TransferId};
+use enroute_model::state::TransferState;
 use enroute_wire::limits::TOKEN_BYTES_MAX;
 use enroute_wire::v1::live_server::Live as Service;
 use enroute_wire::{Message, v1};
+use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tonic::{Request, Response, Status};
 
@@ -66,16 +68,20 @@ impl Service for LiveService {
         let mut wanted = checked(request.into_inner())?;
         wanted.role = caller.looks_as(wanted.role);
         if wanted.transfers.is_empty() || wanted.board {
-            caller.admit(Action::SeeBoard, Concern::Own)?;
+            caller.check(Action::SeeBoard, Concern::Own)?;
         }
         let named = wanted.transfers.clone();
         if !named.is_empty() {
-            caller.admit(Action::SeePatient, Concern::Own)?;
+            caller.check(Action::SeePatient, Concern::Own)?;
         }
+        let is_board = named.is_empty() || wanted.board;
         let subscription = self.live.watch(wanted).await;
         let subscription = subscription.map_err(|error| convert::watch(&error))?;
         // Behind it there are no more names than one may give.
-        self.admit_all(&caller, &named).await?;
+        let named = self.admit_all(&caller, &named).await?;
+        if is_board {
+            caller.admit(Action::SeeBoard, Concern::Own)?;
+        }
         let (out, responses) = mpsc::channel(AHEAD);
         drop(tokio::spawn(follow(
             subscription,
@@ -83,7 +89,9 @@ impl Service for LiveService {
             out,
             self.closing.clone(),
         )));
-        Ok(Response::new(Guarded::new(responses, caller, named)))
+        Ok(Response::new(Guarded::new(
+            responses, caller, named, is_board,
+        )))
     }
 
     type HistoryStream = Guarded<v1::HistoryResponse>;
@@ -95,9 +103,17 @@ impl Service for LiveService {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         name("transfer", &request.transfer)?;
-        let named = vec![request.transfer.clone()];
-        caller.admit(Action::SeePatient, Concern::Own)?;
-        self.admit_all(&caller, &named).await?;
+        caller.check(Action::SeePatient, Concern::Own)?;
+        let state = self.state(&request.transfer).await?;
+        let concern = Concern::Transfer(&state);
+        // The whole of a recording goes out of the house; a screen takes no waveforms.
+        if request.waveforms {
+            caller.call().is_about("with waveforms");
+            caller.admit_durably(Action::SeePatient, concern).await?;
+        } else {
+            caller.admit(Action::SeePatient, concern)?;
+        }
+        let named = vec![state.transfer.to_string()];
         let after = Position(request.after_position);
         let history = self
             .live
@@ -106,7 +122,7 @@ impl Service for LiveService {
         let history = history.map_err(|error| convert::history(&error))?;
         let (out, responses) = mpsc::channel(AHEAD);
         drop(tokio::spawn(tell(history, out, self.options.clone())));
-        Ok(Response::new(Guarded::new(responses, caller, named)))
+        Ok(Response::new(Guarded::new(responses, caller, named, false)))
     }
 
     type AlertHistoryStream = Guarded<v1::AlertHistoryResponse>;
@@ -118,8 +134,7 @@ impl Service for LiveService {
         let caller = Caller::of(&request)?;
         let transfer = request.into_inner().transfer;
         name("transfer", &transfer)?;
-        let state = self.live.state(&transfer).await;
-        let state = state.map_err(|error| convert::lookup(&error))?;
+        let state = self.state(&transfer).await?;
         caller.admit(Action::SeePatient, Concern::Transfer(&state))?;
         let mut members = vec![state.transfer.clone()];
         members.extend(state.aliases.iter().cloned());
@@ -136,23 +151,31 @@ impl Service for LiveService {
         Ok(Response::new(Guarded::new(
             responses,
             caller,
-            vec![transfer],
+            vec![state.transfer.to_string()],
+            false,
         )))
     }
 }
 
 impl LiveService {
-    /// Whether all of these patients are the caller's.
-    async fn admit_all(&self, caller: &Caller, named: &[String]) -> Result<(), Status> {
-        if caller.sees_everything() {
-            return Ok(());
-        }
+    async fn state(&self, name: &str) -> Result<Arc<TransferState>, Status> {
+        let state = self.live.state(name).await;
+        state.map_err(|error| convert::lookup(&error))
+    }
+
+    /// Whether all of these patients are the caller's; gives their ids.
+    async fn admit_all(&self, caller: &Caller, named: &[String]) -> Result<Vec<String>, Status> {
+        let mut states = Vec::new();
         for name in named {
-            let state = self.live.state(name).await;
-            let state = state.map_err(|error| convert::lookup(&error))?;
-            caller.admit(Action::SeePatient, Concern::Transfer(&state))?;
+            let state = self.state(name).await?;
+            caller.check(Action::SeePatient, Concern::Transfer(&state))?;
+            states.push(state);
         }
-        Ok(())
+        // None is on record as seen because of which another was refused.
+        for state in &states {
+            caller.admit(Action::SeePatient, Concern::Transfer(state))?;
+        }
+        Ok(states.iter().map(|s| s.transfer.to_string()).collect())
     }
 }
 

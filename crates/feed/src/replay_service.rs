@@ -12,6 +12,7 @@ use enroute_live::replay::{
 };
 use enroute_live::{Live, Page};
 use enroute_model::ids::Position;
+use enroute_model::state::TransferState;
 use enroute_model::time::EngineTime;
 use enroute_wire::v1;
 use enroute_wire::v1::control_request::Command as Asked;
@@ -111,8 +112,10 @@ impl Service for ReplayService {
         let caller = Caller::of(&request)?;
         let asked = request.into_inner();
         name("transfer", &asked.transfer)?;
-        self.admit(&caller, Action::Delete, &asked.transfer).await?;
         let actor = caller.actor(|| actor(&asked.actor))?;
+        let state = self.state(&asked.transfer).await?;
+        let concern = Concern::Transfer(&state);
+        caller.admit_durably(Action::Delete, concern).await?;
         let deleted = self.live.delete_recording(&asked.transfer, &actor).await;
         let deleted = deleted.map_err(|error| convert::not_deleted(&error))?;
         // Who was on it goes with it; what does not go now goes with the next look.
@@ -130,8 +133,9 @@ impl Service for ReplayService {
     ) -> Result<Response<Self::PlayStream>, Status> {
         let caller = Caller::of(&request)?;
         let play = checked(request.into_inner())?;
-        self.admit(&caller, Action::Replay, &play.transfer).await?;
-        let named = vec![play.transfer.clone()];
+        let state = self.state(&play.transfer).await?;
+        caller.admit(Action::Replay, Concern::Transfer(&state))?;
+        let named = vec![state.transfer.to_string()];
         let id = fresh_id()?;
         let (playback, controls) = self
             .live
@@ -145,7 +149,7 @@ impl Service for ReplayService {
             follow(playback, &id, &out, closing).await;
             lock(&running).remove(&id);
         }));
-        Ok(Response::new(Guarded::new(responses, caller, named)))
+        Ok(Response::new(Guarded::new(responses, caller, named, false)))
     }
 
     async fn control(
@@ -168,11 +172,9 @@ impl Service for ReplayService {
 }
 
 impl ReplayService {
-    /// Whether the caller may do this with the transfer of that name.
-    async fn admit(&self, caller: &Caller, action: Action, name: &str) -> Result<(), Status> {
+    async fn state(&self, name: &str) -> Result<Arc<TransferState>, Status> {
         let state = self.live.state(name).await;
-        let state = state.map_err(|error| convert::lookup(&error))?;
-        caller.admit(action, Concern::Transfer(&state))
+        state.map_err(|error| convert::lookup(&error))
     }
 }
 

@@ -34,12 +34,13 @@ impl Service for TransfersService {
         let info = request.info.unwrap_or_default();
         let info = registry::info_from(info).map_err(|error| convert::refusal("info", &error))?;
         let transfer = transfer_of(&request.action_id)?;
-        caller.admit(Allowed::Register, Concern::New(&info.hospital))?;
+        let actor = caller.actor(|| Ok(ACTOR.to_owned()))?;
         // The same id again may be another's, of another hospital.
         if let Ok(known) = self.live.state(transfer.as_str()).await {
-            caller.admit(Allowed::Register, Concern::Transfer(&known))?;
+            caller.check(Allowed::Register, Concern::Transfer(&known))?;
         }
-        let actor = caller.actor(|| Ok(ACTOR.to_owned()))?;
+        let new = Concern::New(&info.hospital, &transfer);
+        caller.admit(Allowed::Register, new)?;
         let (put, id) = (RegistryAction::Put(info), &request.action_id);
         let acted = self.live.act(transfer.as_str(), put, id, &actor).await;
         acted.map_err(|error| convert::act(&error))?;
@@ -57,19 +58,20 @@ impl Service for TransfersService {
         let request = request.into_inner();
         name("transfer", &request.transfer)?;
         action_id(&request.action_id)?;
+        let actor = caller.actor(|| actor(&request.actor))?;
         let action = request.action.unwrap_or_default();
         let action = self.with_ids(action, &caller).await?;
         let mut action =
             registry::action_from(action).map_err(|error| convert::refusal("action", &error))?;
         let known = self.live.state(&request.transfer).await;
         let known = known.map_err(|error| convert::lookup(&error))?;
+        caller.call().is_about(word(&action));
         caller.admit(needed(&action), Concern::Transfer(&known))?;
         if let RegistryAction::Alert { action, .. } = &mut action
             && let AlertAction::Shown(role) = action
         {
             *role = caller.looks_as(*role);
         }
-        let actor = caller.actor(|| actor(&request.actor))?;
         let acted = self
             .live
             .act(&request.transfer, action, &request.action_id, &actor)
@@ -94,7 +96,7 @@ impl TransfersService {
         name("join_into", target)?;
         let found = self.live.state(target).await;
         let found = found.map_err(|error| convert::lookup(&error))?;
-        caller.admit(Allowed::Register, Concern::Transfer(&found))?;
+        caller.check(Allowed::Register, Concern::Transfer(&found))?;
         let action = Some(Action::JoinInto(found.transfer.to_string()));
         Ok(v1::RegistryAction { action })
     }
@@ -121,6 +123,28 @@ fn needed(action: &RegistryAction) -> Allowed {
         | RegistryAction::ReadNotes { .. }
         | RegistryAction::SetLimits { .. }
         | RegistryAction::AutoLimits { .. } => Allowed::Treat,
+    }
+}
+
+/// What it is called on record.
+fn word(action: &RegistryAction) -> &'static str {
+    match action {
+        RegistryAction::Put(_) => "put",
+        RegistryAction::JoinInto(_) => "join",
+        RegistryAction::HandOverTo(_) => "hand over",
+        RegistryAction::Close => "close",
+        RegistryAction::Reopen => "reopen",
+        RegistryAction::Alert { action, .. } => match action {
+            AlertAction::Shown(_) => "alert shown",
+            AlertAction::Acknowledge => "acknowledge",
+            AlertAction::Pause { .. } => "pause",
+            AlertAction::Note(_) => "remark",
+        },
+        RegistryAction::SetBaseline { .. } => "baseline",
+        RegistryAction::NoteToCrew(_) => "note to crew",
+        RegistryAction::ReadNotes { .. } => "notes read",
+        RegistryAction::SetLimits { .. } => "limits",
+        RegistryAction::AutoLimits { .. } => "limits around now",
     }
 }
 

@@ -133,11 +133,20 @@ impl AsyncWrite for Connection {
     }
 }
 
-/// What a gRPC service may ask of its request: who speaks, by a certificate.
-impl tonic::transport::server::Connected for Connection {
-    type ConnectInfo = Option<Peer>;
+/// What a gRPC service may ask of its request: where it comes from, and who speaks.
+#[derive(Clone, Debug)]
+pub struct Came {
+    /// Where the connection comes from.
+    pub from: SocketAddr,
+    /// Who it is, under mutual TLS.
+    pub peer: Option<Peer>,
+}
 
-    fn connect_info(&self) -> Self::ConnectInfo {
-        self.peer.clone()
+impl tonic::transport::server::Connected for Connection {
+    type ConnectInfo = Came;
+
+    fn connect_info(&self) -> Came {
+        let (from, peer) = (self.from, self.peer.clone());
+        Came { from, peer }
     }
 }

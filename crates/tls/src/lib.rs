@@ -29,7 +29,7 @@ mod peer;
 
 pub use accept::{Acceptor, ServerFiles};
 pub use client::{ClientFiles, Connector};
-pub use connection::Connection;
+pub use connection::{Came, Connection};
 pub use dial::dial;
 pub use files::TlsError;
 pub use listener::{Limits, listen};

@@ -4,6 +4,7 @@
 use axum::routing::get;
 use bytes::{Buf as _, BufMut as _, Bytes};
 use enroute_access::{Role, SECRET_BYTES, Scope, Tokens, Wanted};
+use enroute_audit::{Audit, Entry, Key, Log, Outcome, Record, Who};
 use enroute_feed::{Feed, Gate, Identities, Issuer, Options};
 use enroute_identity::Store;
 use enroute_journal::Journal;
@@ -12,12 +13,13 @@ use enroute_model::registry::{RegistryAction, TransferInfo};
 use enroute_model::time::{Clock, Span};
 use enroute_seal::Keys;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
@@ -41,6 +43,19 @@ impl Clock for SetClock {
     }
     fn monotonic(&self) -> Span {
         Span::ZERO
+    }
+}
+
+/// One by which every look at it is a minute later: nothing is counted together.
+#[derive(Default)]
+struct HastyClock(AtomicI64);
+
+impl Clock for HastyClock {
+    fn wall(&self) -> i64 {
+        START
+    }
+    fn monotonic(&self) -> Span {
+        Span::from_secs(self.0.fetch_add(61, Ordering::SeqCst))
     }
 }
 
@@ -102,6 +117,9 @@ pub(crate) struct Bench {
     pub(crate) clock: Arc<SetClock>,
     pub(crate) tokens: watch::Sender<Arc<Tokens>>,
     pub(crate) shown: BTreeMap<&'static str, String>,
+    pub(crate) audit: Audit,
+    /// Number of the last record that was asked for.
+    seen: AtomicU64,
     _journal: Journal,
     pub(crate) dir: TempDir,
 }
@@ -144,7 +162,10 @@ impl Bench {
         let (tokens, known) = watch::channel(Arc::new(made.tokens));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let feed = Feed::new(live.clone(), Options::default()).guarded(Gate::new(known, issuer));
+        let log = Log::open(&dir.path().join("audit"), Key::none(), START).unwrap();
+        let audit = Audit::start(log, Arc::new(HastyClock::default())).unwrap();
+        let gate = Gate::new(known, issuer).audited(audit.clone());
+        let feed = Feed::new(live.clone(), Options::default()).guarded(gate);
         let feed = feed.knowing(identities);
         let page = |word| axum::Router::new().route(word, get(move || async move { word }));
         let more = page("/open").merge(feed.service_pages(page("/counts")));
@@ -158,6 +179,8 @@ impl Bench {
             clock,
             tokens,
             shown: made.shown,
+            audit,
+            seen: AtomicU64::new(0),
             _journal: journal,
             dir,
         };
@@ -175,6 +198,35 @@ impl Bench {
         let (put, action) = (RegistryAction::Put(info), format!("{id} to {hospital}"));
         let acted = self.live.act(id, put, &action, "dispatch");
         in_time(acted).await.unwrap();
+    }
+
+    /// Where the audit log is.
+    pub(crate) fn audit_dir(&self) -> PathBuf {
+        self.dir.path().join("audit")
+    }
+
+    /// What is on record since this was asked last.
+    pub(crate) async fn told(&self) -> Vec<Entry> {
+        let (to, written) = oneshot::channel();
+        let mark = Entry {
+            who: Who::default(),
+            action: "mark".to_owned(),
+            transfer: None,
+            outcome: Outcome::Noted,
+            detail: String::new(),
+        };
+        // What was told before it is on disk when it is.
+        self.audit.tell_durably(mark, |how| to.send(how).unwrap());
+        in_time(written).await.unwrap().unwrap();
+        let (mut told, seen) = (Vec::new(), self.seen.load(Ordering::SeqCst));
+        enroute_audit::records(&self.audit_dir(), |record: Record| {
+            self.seen.fetch_max(record.seq, Ordering::SeqCst);
+            if record.seq > seen && record.entry.action != "mark" {
+                told.push(record.entry);
+            }
+        })
+        .unwrap();
+        told
     }
 
     pub(crate) async fn channel(&self) -> Channel {

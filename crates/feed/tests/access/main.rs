@@ -9,6 +9,7 @@
     reason = "a failed test panics"
 )]
 
+mod audit;
 mod bench;
 mod identities;
 mod issued;

@@ -3,6 +3,7 @@
 
 use crate::bench::{Bench, Made, Raw, hospital, in_time, transfer, with};
 use enroute_access::{Role, Scope};
+use enroute_audit::{Entry, Outcome};
 use enroute_wire::v1::alert_action::Action as Alert;
 use enroute_wire::v1::delete_identity_request::Whose;
 use enroute_wire::v1::registry_action::Action;
@@ -324,7 +325,47 @@ async fn everybody_may_what_the_table_says_and_nothing_else() {
             let code = web(&bench, method, shown, message(row, once + 1)).await;
             over_web.push(letter(code));
         }
-        assert_eq!((over_grpc, over_web), (expected.clone(), expected), "{row}");
+        let both = (expected.clone(), expected.clone());
+        assert_eq!((over_grpc, over_web), both, "{row}");
+        on_record(row, &expected, &bench.told().await);
+    }
+}
+
+/// Rows of which it is not on record that they were let through.
+const QUIET: [&str; 3] = [
+    "Replay/Control",
+    "Transfers/Act alert shown tx-a",
+    "Transfers/Act alert shown tx-b",
+];
+
+/// Each of the two calls of each actor left a record of what became of it, and no other.
+fn on_record(row: &str, expected: &str, told: &[Entry]) {
+    let (method, _) = row.split_once(' ').unwrap_or((row, ""));
+    let not_known = expected.matches('u').count();
+    let is_nobody = |entry: &&Entry| entry.who.role == "nobody";
+    let nobody: Vec<_> = told.iter().filter(is_nobody).collect();
+    assert_eq!(nobody.len(), 2 * not_known, "{row}: {nobody:#?}");
+    assert!(nobody.iter().all(|entry| entry.outcome == Outcome::Refused));
+    for (actor, letter) in ACTORS.iter().zip(expected.chars()).skip(not_known) {
+        let is_own = |entry: &&Entry| entry.who.name == *actor && entry.outcome != Outcome::Ended;
+        let own: Vec<_> = told.iter().filter(is_own).collect();
+        let outcome = match letter {
+            'y' => Outcome::Allowed,
+            _ => Outcome::Refused,
+        };
+        // One for each patient, and one for the board.
+        let parts = row.split(" and ").count();
+        let calls = match letter {
+            'y' if QUIET.contains(&row) => 0,
+            'y' => 2 * parts,
+            _ => 2,
+        };
+        assert_eq!(own.len(), calls, "{row} by {actor}: {own:#?}");
+        for entry in own {
+            let (told, wanted) = ((entry.outcome, &*entry.action), (outcome, method));
+            assert_eq!(told, wanted, "{row} by {actor}: {entry:#?}");
+            assert!(entry.who.token.is_some() && entry.who.from.is_some());
+        }
     }
 }
 
@@ -335,6 +376,12 @@ async fn a_method_that_nobody_thought_of_is_refused() {
         for actor in ["clinician", "administrator"] {
             let code = native(&bench, method, &bench.shown[actor], Vec::new()).await;
             assert_eq!(code, Code::PermissionDenied, "{method}");
+            let told = bench.told().await;
+            let told: Vec<_> = told
+                .iter()
+                .map(|entry| (&*entry.action, entry.outcome))
+                .collect();
+            assert_eq!(told, [(method, Outcome::Refused)]);
         }
     }
 }
