@@ -3,9 +3,10 @@
 
 use crate::args::{TokenAction, TokenArgs, TokenRole, WantedToken};
 use crate::clock::SystemClock;
-use crate::{out, utc};
+use crate::{audit, out, utc};
 use anyhow::{Context, Result, bail};
 use enroute_access::{Role, SECRET_BYTES, Scope, Tokens, Wanted};
+use enroute_audit::Audit;
 use enroute_model::time::Clock;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -37,7 +38,7 @@ pub(crate) fn read(file: &Path) -> Result<Tokens> {
 
 /// Reads the file again and again, for as long as the server runs. What is wrong with
 /// it is said when it begins, and what was read before stays in force.
-pub(crate) async fn keep(file: PathBuf, tokens: watch::Sender<Arc<Tokens>>) {
+pub(crate) async fn keep(file: PathBuf, tokens: watch::Sender<Arc<Tokens>>, audit: Audit) {
     let mut said = String::new();
     let mut looks = tokio::time::interval(READ_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -48,6 +49,7 @@ pub(crate) async fn keep(file: PathBuf, tokens: watch::Sender<Arc<Tokens>>) {
                 let is_taken = tokens.send_if_modified(|old| {
                     let is_other = **old != new;
                     if is_other {
+                        audit::tell_tokens(&audit, old, &new);
                         *old = Arc::new(new);
                     }
                     is_other

@@ -1,6 +1,7 @@
 //! The command line. The help texts are pages for people: what the command
 //! does, an example, what its exit code means.
 
+mod audit;
 mod bench;
 mod certs;
 mod export;
@@ -12,6 +13,7 @@ mod rules;
 mod token;
 mod typed;
 
+pub(crate) use audit::{AuditAction, AuditArgs, WantedRecords};
 pub(crate) use bench::{
     BenchArgs, BenchKind, BytesArgs, CapacityArgs, CheckArgs, CountArgs, EngineArgs, LoadArgs,
     MeasureArgs, PartArgs, RecordingsBenchArgs, RestartArgs, ViewersArgs,
@@ -51,7 +53,7 @@ use typed::{leg, weight};
         ENROUTE_TOKEN, or from the file that ENROUTE_TOKEN_FILE names.\n\n\
         Exit codes: 0 done; 1 failed, the last line says why; 2 wrong arguments or\n\
         configuration; 3 the command's check found a difference (demo, reevaluate,\n\
-        recordings verify)."
+        recordings verify, audit verify)."
 )]
 pub(crate) struct Cli {
     /// What to do.
@@ -98,6 +100,8 @@ pub(crate) enum Command {
     Token(TokenArgs),
     /// See, say, export and delete who a patient is
     Identity(IdentityArgs),
+    /// Read and check the record of who saw and did what
+    Audit(AuditArgs),
     /// Measure this build on this machine
     #[command(hide = true)]
     Bench(BenchArgs),

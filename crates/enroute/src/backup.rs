@@ -2,6 +2,7 @@
 //! from the directory of one that does not run.
 
 use crate::args::BackupArgs;
+use crate::audit;
 use crate::clock::SystemClock;
 use crate::log::{self, Screen};
 use crate::reevaluate::journal_dir;
@@ -86,6 +87,7 @@ fn of_directory(data: &Path, mut copy: Copy) -> Result<(Head, Counts)> {
     let (journal, tail) = Journal::open(&dir, Options::default())
         .with_context(|| format!("failed to open {}", dir.display()))?;
     drop(tail);
+    audit::local(data, "backup", None, "")?;
     let now = ServerTime(SystemClock::new().wall());
     for block in journal.reader().backup(now)? {
         copy.write(&block?)?;

@@ -87,6 +87,7 @@ impl Demo {
         let setup = Setup {
             protection: Protection::default(),
             access: None,
+            audit_key: None,
             listen: args.listen.unwrap_or_else(|| usual(GRPC_PORT)),
             data: data.path().to_owned(),
             broker: BrokerAt::Embedded(usual(MQTT_PORT)),

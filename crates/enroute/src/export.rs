@@ -6,8 +6,8 @@ mod source;
 
 use crate::args::{ExportArgs, FormatArg};
 use crate::log::{self, Screen};
-use crate::out;
 use crate::watch::words;
+use crate::{audit, out};
 use anyhow::{Context, Result};
 use enroute_export::{Export, Format, Words};
 use enroute_model::ids::TransferId;
@@ -21,7 +21,17 @@ pub(crate) async fn run(args: ExportArgs, log: Option<&str>) -> Result<ExitCode>
     // The live view says that its journal has ended: that is meant here.
     log::start(log, None, Some("error,enroute_live=off"), Screen::Free)?;
     let source = match &args.data {
-        Some(data) => Source::directory(data).await?,
+        Some(data) => {
+            let source = Source::directory(data).await?;
+            let state = source.state(&args.transfer).await?;
+            audit::local(
+                data,
+                "export",
+                Some(&state.transfer),
+                format(args.format).word(),
+            )?;
+            source
+        }
         None => Source::server(&args.server).await?,
     };
     let told = export(&source, (&args.transfer, args.format, &args.out)).await;

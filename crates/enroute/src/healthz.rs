@@ -6,12 +6,23 @@ use crate::utc::rfc3339;
 use axum::http::StatusCode;
 use enroute_live::Health;
 
-/// The answer; `issuer_lost_us`: since when the issuer of tokens cannot be reached.
-pub(crate) fn answer(health: &Health, issuer_lost_us: Option<i64>) -> (StatusCode, String) {
+/// The answer; `issuer_lost_us`: since when the issuer of tokens cannot be reached;
+/// `not_audited`: since when the audit log cannot be written, and why.
+pub(crate) fn answer(
+    health: &Health,
+    issuer_lost_us: Option<i64>,
+    not_audited: Option<(i64, String)>,
+) -> (StatusCode, String) {
     let (status, mut text) = of_view(health);
     if let Some(since) = issuer_lost_us {
         let line = format!("issuer of tokens not reached since {}\n", rfc3339(since));
         text.push_str(&line);
+    }
+    if let Some((since, reason)) = not_audited {
+        let since = rfc3339(since);
+        let line = format!("audit log not written since {since}: {reason}; exports, backups");
+        text.push_str(&line);
+        text.push_str(" and deletions wait\n");
     }
     (status, text)
 }

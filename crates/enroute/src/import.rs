@@ -7,6 +7,7 @@
 mod frames;
 
 use crate::args::ImportArgs;
+use crate::audit;
 use crate::backup::sync_parent;
 use crate::export::{StandingClock, still};
 use crate::log::{self, Screen};
@@ -61,6 +62,7 @@ pub(crate) async fn run(args: ImportArgs, log: Option<&str>) -> Result<ExitCode>
         drop(std::fs::remove_dir_all(&making));
     }
     let count = imported?;
+    audit::local(&args.data, "import", Some(transfer.as_str()), "")?;
     std::fs::rename(&making, &journal)
         .and_then(|()| sync_parent(&journal))
         .with_context(|| format!("failed to put {} in its place", journal.display()))?;

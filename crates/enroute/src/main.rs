@@ -7,6 +7,7 @@
 mod access;
 mod alerts;
 mod args;
+mod audit;
 mod backup;
 mod bench;
 mod certs;
@@ -89,6 +90,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Certs(args) => certs::run(&args),
         Command::Token(args) => access::run(args),
         Command::Identity(args) => identity::run(args, log).await,
+        Command::Audit(args) => audit::run(&args),
         Command::Rules(args) => rules::run(args, log),
         Command::Watch(args) => watch::run(args, log).await,
     }

@@ -7,8 +7,10 @@
 //!
 //! Start with [`Page`]; what is written is in `server` and `gateway`.
 
+mod audit;
 pub(crate) mod gateway;
 pub(crate) mod server;
+mod transfers;
 
 use crate::latency::Times;
 use axum::http::{StatusCode, header};

@@ -8,8 +8,9 @@ use crate::clock::SystemClock;
 use crate::log::{self, Screen};
 use crate::reevaluate::{DIFFERS, journal_dir};
 use crate::watch::words;
-use crate::{client, out, replay, utc};
+use crate::{audit, client, out, replay, utc};
 use anyhow::{Context, Result, anyhow, bail};
+use enroute_audit::{Audit, Entry};
 use enroute_journal::{Journal, Options};
 use enroute_live::replay::Captures;
 use enroute_live::{Live, Retention};
@@ -115,14 +116,23 @@ async fn read_server(server: &str, transfer: String) -> Result<(Vec<v1::Recordin
 
 /// Deletes what is no longer kept, and keeps the order of capture of the rest, for as
 /// long as the server runs.
-pub(crate) async fn keep(live: Live, retention: Retention) {
+///
+/// While the audit log cannot be written nothing is deleted.
+pub(crate) async fn keep(live: Live, retention: Retention, audit: Audit) {
     let mut captures = Captures::default();
     let mut looks = tokio::time::interval(LOOK_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         looks.tick().await;
         let looked = async {
-            live.retain(retention).await?;
+            if audit.counts().failing().is_none() {
+                for deleted in live.retain(retention).await? {
+                    let why = deleted.reason().as_str_name();
+                    let entry = audit::system("recording deleted", &crate::watch::json::word(why));
+                    let transfer = Some(deleted.transfer);
+                    audit.tell(Entry { transfer, ..entry });
+                }
+            }
             live.keep_captures(&mut captures).await
         };
         if let Err(error) = looked.await {

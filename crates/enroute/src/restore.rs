@@ -5,7 +5,7 @@ use crate::backup::{Progress, described, sync_parent};
 use crate::clock::SystemClock;
 use crate::log::{self, Screen};
 use crate::reevaluate::journal_dir;
-use crate::{out, utc};
+use crate::{audit, out, utc};
 use anyhow::{Context, Result, bail};
 use enroute_journal::{BackupError, Check, Counts};
 use enroute_model::time::Clock;
@@ -43,6 +43,7 @@ fn restore(args: &RestoreArgs) -> Result<()> {
     };
     let place = Place::of(data, args.replace)?;
     let (head, counts) = enroute_journal::restore(&mut file, &place.making, told).map_err(named)?;
+    audit::local(data, "restore", None, &described(&head, counts))?;
     let set_aside = place.take()?;
     out::line(format!("restored: {}", described(&head, counts)))?;
     if let Some(set_aside) = set_aside {

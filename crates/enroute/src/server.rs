@@ -13,9 +13,11 @@ use crate::metrics::server::ServerMetrics;
 use crate::protection::{self, OwnTopics, Protection};
 use crate::reevaluate::journal_dir;
 use crate::rules::keeper::{self, Keeper};
-use crate::{access, healthz, identities, intake, login, oidc, recordings};
+use crate::{access, audit, healthz, identities, intake, login, oidc, recordings};
 use anyhow::{Context, Result, anyhow};
 use axum::routing::get;
+use enroute_access::Tokens;
+use enroute_audit::Audit;
 use enroute_broker::Broker;
 use enroute_engine::StreamReceipt;
 use enroute_feed::{Feed, Gate, ServeError};
@@ -24,7 +26,7 @@ use enroute_journal::{Journal, Meter};
 use enroute_live::{Commands, Health, Latency, Live, Notes, Receipts, Retention};
 use enroute_model::ids::{GatewayId, TransferId};
 use enroute_model::time::{Clock, EngineTime};
-use enroute_mqtt::Credentials;
+use enroute_mqtt::{Connector, Credentials};
 use enroute_wire::v1;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -67,6 +69,8 @@ pub(crate) struct Setup {
     pub(crate) access: Option<AccessConfig>,
     /// Who the patients are; `None`: it does not know.
     pub(crate) identity: Option<IdentityConfig>,
+    /// The key of its audit log.
+    pub(crate) audit_key: Option<PathBuf>,
     /// How long its recordings are kept.
     pub(crate) retention: Retention,
 }
@@ -94,6 +98,7 @@ impl Setup {
             rules: config.rules.dir.as_ref().map(|dir| dir.get_ref().clone()),
             access: config.access.clone(),
             identity: config.identity.clone(),
+            audit_key: config.audit.key.clone(),
             retention: config.recordings.retention(),
         })
     }
@@ -116,6 +121,7 @@ pub(crate) struct Server {
     journal: Journal,
     feed: JoinHandle<Result<(), ServeError>>,
     close_feed: oneshot::Sender<()>,
+    audit: Audit,
     words: [JoinHandle<()>; 10],
 }
 
@@ -128,6 +134,7 @@ impl Server {
         let identities = identities::open(setup.identity.as_ref())?;
         let times = Arc::new(ServerTimes::new(Arc::clone(&clock)));
         let (journal, tail) = open_journal(&setup, &times)?;
+        let audit = audit::start(&setup.data, setup.audit_key.as_deref(), &clock)?;
         let listener = TcpListener::bind(setup.listen)
             .await
             .with_context(|| format!("failed to listen on {}", setup.listen))?;
@@ -149,19 +156,8 @@ impl Server {
         let note_words = tokio::spawn(pass_notes(started.notes, notes.0));
         let engine_start = engine_start(&live, clock.as_ref());
         let quarantine_dir = setup.data.join("quarantine");
-        let mut config = enroute_ingest::Config {
-            tls: setup.protection.broker,
-            ..ingest_config(
-                broker.as_ref(),
-                &broker_at,
-                setup.data,
-                engine_start,
-                &journal,
-            )
-        };
-        if let Some(client_id) = setup.client_id {
-            config.client_id = client_id;
-        }
+        let own = (setup.data, setup.client_id, setup.protection.broker);
+        let config = ingest_config(broker.as_ref(), &broker_at, own, engine_start, &journal);
         // Both lanes.
         let publishes_max = config.in_flight_max.saturating_mul(2);
         let admission = live.admission();
@@ -184,9 +180,13 @@ impl Server {
             tokio::spawn(intake::log_refusals(Arc::clone(&stats))),
             tokio::spawn(keeper.run()),
             tokio::spawn(protection::keep(acceptors)),
-            tokio::spawn(entrance.tokens),
+            tokio::spawn(keep_tokens(entrance.tokens, audit.clone())),
             tokio::spawn(entrance.issuer),
-            tokio::spawn(recordings::keep(live.clone(), setup.retention)),
+            tokio::spawn(recordings::keep(
+                live.clone(),
+                setup.retention,
+                audit.clone(),
+            )),
             tokio::spawn(identities::keep(identities.clone(), live.clone())),
         ];
         let quarantine = ingest.quarantine().clone();
@@ -197,16 +197,20 @@ impl Server {
             journal: journal.gauges(),
             times: Arc::clone(&times),
             book: book_counts,
+            audit: Arc::clone(audit.counts()),
             viewers_max: setup.viewers_max,
             publishes_max,
         };
-        let feed = Feed::new(live.clone(), feed_options(setup.viewers_max)).guarded(entrance.gate);
+        let gate = entrance.gate.audited(audit.clone());
+        let feed = Feed::new(live.clone(), feed_options(setup.viewers_max)).guarded(gate);
         let feed = feed.knowing(identities);
         let pages = service_pages(Arc::clone(&stats), quarantine, quarantine_dir).route(
             "/metrics",
             get(move || async move { metrics.scrape().await }),
         );
-        let more = more(&live, setup.access, entrance.found).merge(feed.service_pages(pages));
+        let found = entrance.found;
+        let more = more(&live, setup.access, found, Arc::clone(audit.counts()))
+            .merge(feed.service_pages(pages));
         let feed = tokio::spawn(feed.serve(listener, setup.protection.viewers, more, async {
             // An error is as good as the word: nobody is left to say it.
             drop(closing.await);
@@ -222,6 +226,7 @@ impl Server {
             journal,
             feed,
             close_feed,
+            audit,
             words,
         })
     }
@@ -271,6 +276,8 @@ impl Server {
             words.abort();
         }
         drop(self.live);
+        let audit = self.audit;
+        tokio::task::spawn_blocking(move || audit::stop(&audit)).await?;
         let closed = tokio::task::spawn_blocking(|| self.journal.close()).await?;
         closed.map_err(|failure| anyhow!("the journal failed: {}", failure.reason()))?;
         if let Some(broker) = self.broker {
@@ -354,7 +361,7 @@ fn address(broker: Option<&Broker>, configured: BrokerAt) -> (String, u16) {
 fn ingest_config(
     broker: Option<&Broker>,
     broker_at: &(String, u16),
-    data: PathBuf,
+    (data, client_id, tls): (PathBuf, Option<String>, Option<Arc<Connector>>),
     engine_start: EngineTime,
     journal: &Journal,
 ) -> enroute_ingest::Config {
@@ -364,10 +371,13 @@ fn ingest_config(
     );
     let own = broker.and_then(Broker::own).cloned();
     let incarnation = journal.incarnation();
+    let usual = enroute_ingest::Config::new(&host, port, data, engine_start, incarnation);
     enroute_ingest::Config {
+        tls,
+        client_id: client_id.unwrap_or_else(|| usual.client_id.clone()),
         credentials: own.map(|(username, password)| Credentials { username, password }),
         jitter_seed: incarnation,
-        ..enroute_ingest::Config::new(&host, port, data, engine_start, incarnation)
+        ..usual
     }
 }
 
@@ -384,8 +394,8 @@ struct Entrance {
     gate: Gate,
     /// What is known of the issuer of tokens.
     found: watch::Receiver<oidc::Found>,
-    /// What keeps the gate's tokens.
-    tokens: Kept,
+    /// The gate's static tokens, and the file that they are read from again.
+    tokens: Option<(PathBuf, watch::Sender<Arc<Tokens>>)>,
     /// What keeps the issuer's keys.
     issuer: Kept,
 }
@@ -400,7 +410,7 @@ impl Entrance {
         let mut entrance = Self {
             gate: Gate::default(),
             found: watch::channel(oidc::Found::default()).1,
-            tokens: nothing(),
+            tokens: None,
             issuer: nothing(),
         };
         let Some(access) = access else {
@@ -409,7 +419,7 @@ impl Entrance {
         let (sender, known) = watch::channel(Arc::default());
         if let Some(file) = access.tokens.clone() {
             sender.send_replace(Arc::new(access::read(&file)?));
-            entrance.tokens = Box::pin(access::keep(file, sender));
+            entrance.tokens = Some((file, sender));
         }
         let issuer = access.oidc.as_ref().map(|oidc| {
             let (keeper, issuer, found) =
@@ -423,18 +433,28 @@ impl Entrance {
     }
 }
 
+async fn keep_tokens(tokens: Option<(PathBuf, watch::Sender<Arc<Tokens>>)>, audit: Audit) {
+    if let Some((file, tokens)) = tokens {
+        access::keep(file, tokens, audit).await;
+    }
+}
+
 /// What the port serves besides gRPC, to everybody.
 fn more(
     live: &Live,
     access: Option<AccessConfig>,
     found: watch::Receiver<oidc::Found>,
+    audit: Arc<enroute_audit::Counts>,
 ) -> axum::Router {
     let health = live.health();
     let lost = found.clone();
     front(access.as_ref())
         .route(
             "/healthz",
-            get(move || async move { healthz::answer(&health.borrow(), lost.borrow().lost_since) }),
+            get(move || async move {
+                let lost = lost.borrow().lost_since;
+                healthz::answer(&health.borrow(), lost, audit.failing())
+            }),
         )
         .route(
             "/login.json",

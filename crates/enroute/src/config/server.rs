@@ -36,6 +36,9 @@ pub(crate) struct ServerConfig {
     /// Who the patients are.
     #[serde(default)]
     pub(crate) identity: Option<IdentityConfig>,
+    /// The record of who saw and did what.
+    #[serde(default)]
+    pub(crate) audit: AuditConfig,
     /// Where the gateways publish.
     #[serde(default)]
     pub(crate) broker: BrokerConfig,
@@ -95,6 +98,15 @@ impl TlsConfig {
     pub(crate) fn for_gateways(&self) -> ServerFiles {
         self.files(self.gateways.as_ref(), self.gateways_revoked.as_ref())
     }
+}
+
+/// `[audit]`. Absent: hashes without a key.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AuditConfig {
+    /// The file that holds the key of its hashes.
+    #[serde(default)]
+    pub(crate) key: Option<PathBuf>,
 }
 
 /// `[recordings]`. Absent: all are kept.

@@ -4,7 +4,7 @@ use super::{read, size, with_journal};
 use crate::args::Recorded;
 use crate::clock::SystemClock;
 use crate::watch::words;
-use crate::{client, out, replay, utc};
+use crate::{audit, client, out, replay, utc};
 use anyhow::{Context, Result, anyhow};
 use enroute_model::time::{Clock, ServerTime};
 use enroute_wire::v1;
@@ -34,6 +34,7 @@ pub(super) async fn run(
         let now = ServerTime(SystemClock::new().wall());
         let deleting = tokio::task::spawn_blocking(move || {
             with_journal(&data, |journal| {
+                audit::local(&data, "recordings delete", Some(&transfer), "")?;
                 Ok(enroute_live::delete(journal, &transfer, &actor, now)?)
             })
         });
