@@ -266,9 +266,16 @@ pub(crate) fn who_page(door: Door) -> axum::Router {
 
 async fn who(State(door): State<Door>, request: Request) -> Response {
     let shown = Shown::by(&request);
-    match door.gate.token(shown, door.now()).await {
-        Err(status) => (StatusCode::UNAUTHORIZED, status.message().to_owned()).into_response(),
+    let path = request.uri().path();
+    let call = Call::new(door.gate.audit.clone(), path, shown.came.as_ref());
+    match door.gate.token(&shown, door.now()).await {
+        Err(status) => {
+            call.refuse(None, status.message());
+            (StatusCode::UNAUTHORIZED, status.message().to_owned()).into_response()
+        }
         Ok(token) => {
+            // A page asks when somebody logs in.
+            call.by(token.as_deref()).answered(Code::Ok);
             let (name, role) = match &token {
                 Some(token) => (Some(&token.name), Some(token.role.as_str())),
                 None => (None, None),

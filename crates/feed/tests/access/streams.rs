@@ -2,6 +2,7 @@
 
 use crate::bench::{Bench, Made, hospital, in_time};
 use enroute_access::{Role, Scope, Tokens};
+use enroute_audit::Outcome;
 use enroute_wire::v1;
 use enroute_wire::v1::live_client::LiveClient;
 use enroute_wire::v1::registry_action::Action;
@@ -196,4 +197,15 @@ async fn pages_about_the_service_are_for_those_who_run_it() {
     assert_eq!(get("/open", "nobody").await, "200");
     assert_eq!(get("/who.json", "clinician").await, "200");
     assert_eq!(get("/who.json", "nobody").await, "401");
+    let told = bench.told().await;
+    let told: Vec<_> = { told.iter() }
+        .map(|entry| (&*entry.action, &*entry.who.role, entry.outcome))
+        .collect();
+    let on_record = [
+        ("counts", "clinician", Outcome::Refused),
+        ("counts", "nobody", Outcome::Refused),
+        ("who.json", "clinician", Outcome::Allowed),
+        ("who.json", "nobody", Outcome::Refused),
+    ];
+    assert_eq!(told, on_record);
 }
