@@ -109,7 +109,12 @@ impl Call {
         let Some(audit) = &self.audit else { return };
         match action {
             // What somebody does is a record each; who only looks may look often.
-            Action::Treat | Action::Register | Action::Delete | Action::Backup => audit.tell(entry),
+            Action::Treat
+            | Action::Register
+            | Action::Delete
+            | Action::Backup
+            | Action::Identify
+            | Action::Forget => audit.tell(entry),
             Action::SeeBoard
             | Action::SeePatient
             | Action::Report

@@ -64,7 +64,9 @@ impl Service for IdentitiesService {
         let caller = Caller::of(&request)?;
         let (gone, unreadable) = match request.into_inner().whose {
             Some(Whose::Transfer(asked)) => {
-                let state = self.admitted(&caller, &asked).await?;
+                let state = self.state(&asked).await?;
+                let concern = Concern::Transfer(&state);
+                caller.admit_durably(Action::Identify, concern).await?;
                 let store = self.identities.store()?;
                 let mut there = names(&state);
                 there.retain(|name| store.has(name));
@@ -126,21 +128,26 @@ struct OfPerson {
 impl IdentitiesService {
     /// The transfer of that name, if the caller may know who is on it.
     async fn admitted(&self, caller: &Caller, asked: &str) -> Result<Arc<TransferState>, Status> {
-        name("transfer", asked)?;
-        let state = self.live.state(asked).await;
-        let state = state.map_err(|error| convert::lookup(&error))?;
+        let state = self.state(asked).await?;
         caller.admit(Action::Identify, Concern::Transfer(&state))?;
         self.identities.store()?;
         Ok(state)
     }
 
+    async fn state(&self, asked: &str) -> Result<Arc<TransferState>, Status> {
+        name("transfer", asked)?;
+        let state = self.live.state(asked).await;
+        state.map_err(|error| convert::lookup(&error))
+    }
+
+    /// By record number it is exported or deleted, so it waits until it is on record.
     async fn of_person(
         &self,
         caller: &Caller,
         action: Action,
         number: &str,
     ) -> Result<OfPerson, Status> {
-        caller.admit(action, Concern::Own)?;
+        caller.admit_durably(action, Concern::Own).await?;
         if number.trim().is_empty() {
             return Err(Status::invalid_argument("record_number: give one"));
         }
