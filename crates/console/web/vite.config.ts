@@ -7,7 +7,7 @@ import { defineConfig, type Plugin } from "vite";
 /** The server that `npm run dev` asks. */
 const SERVER = process.env["ENROUTE_SERVER"] ?? "http://127.0.0.1:7400";
 
-const proxy = { "/enroute.v1.": SERVER };
+const proxy = { "/enroute.v1.": SERVER, "/login.json": SERVER, "/who.json": SERVER };
 
 const out = process.env["ENROUTE_CONSOLE_OUT"] ?? "dist";
 

@@ -78,15 +78,15 @@ fn an_issuer_comes_late_changes_its_keys_and_goes_away() {
     let mut command = Command::new(BINARY);
     command.args(["serve", "--config", "server.toml"]);
     let mut server = Process::start("server", command.current_dir(dir));
-    let address = server.wait_for("its address", |line| {
-        let (_, rest) = line.split_once("http://")?;
-        Some(format!("http://{}", rest.split_once('/')?.0))
-    });
-    // It starts without the issuer, and says so.
-    server.wait_for("ready", |line| (line == "ready").then_some(()));
-    server.wait_for("its word", |line| {
-        line.contains("cannot ask the issuer of tokens")
-            .then_some(())
+    // It starts without the issuer, and says so: whichever of the two comes first.
+    let (mut address, mut is_ready, mut is_told) = (None, false, false);
+    let address = server.wait_for("ready and its word", |line| {
+        if let Some((_, rest)) = line.split_once("HTTP on http://") {
+            address = Some(format!("http://{}", rest.split_once('/')?.0));
+        }
+        is_ready |= line == "ready";
+        is_told |= line.contains("cannot ask the issuer of tokens");
+        address.clone().filter(|_| is_ready && is_told)
     });
     let add = ["transfer", "add", "--hospital", "HUG", "--server", &address];
     let list = ["transfer", "list", "--server", &address];

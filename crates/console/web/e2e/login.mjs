@@ -40,7 +40,7 @@ try {
   await page.screenshot({ path: join(pictures, "login.png") });
   await enter("enroute_00000000_0");
   await asked();
-  assert.match(await page.textContent("form"), /not known here/);
+  assert.match(await page.textContent("main"), /not known here/);
 
   await enter(made);
   const transfer = await page.getAttribute(".card", "data-transfer");
