@@ -124,11 +124,11 @@ export class Playback implements View {
   }
 
   /** The same in another playback, from where this one stood. */
-  async #again(transfer: string, { speed, fastest, state }: Replayed): Promise<void> {
+  async #again(transfer: string, { recordedAtUs, speed, fastest, state }: Replayed): Promise<void> {
     // That one counts its jumps from the start.
     this.said = null;
     this.#picture = new Picture();
-    return this.#play(transfer, this.serverNow(), { speed, fastest, paused: state === ReplayState.PAUSED });
+    return this.#play(transfer, ms(recordedAtUs), { speed, fastest, paused: state === ReplayState.PAUSED });
   }
 
   #hear(response: PlayResponse): void {
