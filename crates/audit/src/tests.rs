@@ -303,6 +303,42 @@ fn which_record_is_wrong_is_said() {
     assert_eq!(fault.what, what);
 }
 
+/// Without a key anybody can give a record the hash that fits it, and not those behind.
+#[test]
+fn a_forged_record_does_not_fit_the_next() {
+    let dir = TempDir::new().unwrap();
+    let key = Key::none();
+    written(dir.path(), &key, 9);
+    let path = &paths(dir.path())[0];
+    change_lines(path, |lines| {
+        let whole = crate::chain::read(lines[1].strip_suffix(b"\n").unwrap(), &key);
+        let mut record = whole.unwrap().record;
+        record.entry.outcome = Outcome::Noted;
+        (lines[1], _) = crate::chain::line(&record, &key).unwrap();
+    });
+    let said = found(dir.path(), &key);
+    let [fault] = said.faults.as_slice() else {
+        panic!("{:#?}", said.faults)
+    };
+    assert_eq!(
+        fault.what,
+        "record 3 does not follow the one that stands before it"
+    );
+}
+
+#[test]
+fn a_long_rest_of_a_broken_write_is_gone_whole() {
+    let dir = TempDir::new().unwrap();
+    let key = Key::none();
+    written(dir.path(), &key, 1);
+    let path = &paths(dir.path())[0];
+    change(path, |text| text.extend([0; 4_096]));
+    drop(open(dir.path(), &key));
+    let said = found(dir.path(), &key);
+    assert!(said.is_whole() && said.unfinished_bytes == 0, "{said:#?}");
+    assert_eq!(said.records, 2);
+}
+
 #[test]
 fn one_process_writes_and_with_one_key() {
     let dir = TempDir::new().unwrap();
