@@ -7,6 +7,7 @@ mod certs;
 mod export;
 mod identity;
 mod import;
+mod keys;
 mod replay;
 mod report;
 mod rules;
@@ -23,6 +24,7 @@ use clap::{Args, Parser, Subcommand};
 pub(crate) use export::{ExportArgs, FormatArg};
 pub(crate) use identity::{IdentityAction, IdentityArgs};
 pub(crate) use import::ImportArgs;
+pub(crate) use keys::{KeysAction, KeysArgs};
 pub(crate) use replay::{
     From, Order, Recorded, RecordingsAction, RecordingsArgs, ReplayArgs, Speed,
 };
@@ -98,6 +100,7 @@ pub(crate) enum Command {
     Certs(CertsArgs),
     /// Make, list and revoke tokens for people and programs
     Token(TokenArgs),
+    Keys(KeysArgs),
     /// See, say, export and delete who a patient is
     Identity(IdentityArgs),
     /// Read and check the record of who saw and did what

@@ -8,7 +8,7 @@ use crate::log::{self, Screen};
 use crate::reevaluate::journal_dir;
 use crate::{client, out, utc};
 use anyhow::{Context, Result, bail};
-use enroute_journal::{Check, Counts, Head, Journal, Options};
+use enroute_journal::{Check, Counts, Head, Journal};
 use enroute_model::time::{Clock, ServerTime};
 use enroute_wire::v1;
 use enroute_wire::v1::admin_client::AdminClient;
@@ -84,7 +84,7 @@ fn of_directory(data: &Path, mut copy: Copy) -> Result<(Head, Counts)> {
             data.display()
         );
     }
-    let (journal, tail) = Journal::open(&dir, Options::default())
+    let (journal, tail) = Journal::open(&dir, crate::keys::journal_options()?)
         .with_context(|| format!("failed to open {}", dir.display()))?;
     drop(tail);
     audit::local(data, "backup", None, "")?;

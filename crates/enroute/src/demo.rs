@@ -97,6 +97,7 @@ impl Demo {
             connections_max: 4_096,
             commit_interval: Duration::from_millis(3),
             rules: None,
+            keys: None,
             identity: None,
             retention: enroute_live::Retention::default(),
         };

@@ -74,7 +74,7 @@ pub(crate) async fn run(args: ImportArgs, log: Option<&str>) -> Result<ExitCode>
 }
 
 async fn import(making: &Path, transfer: &TransferId, frames: &mut Frames) -> Result<u64> {
-    let (journal, tail) = Journal::open(making, enroute_journal::Options::default())
+    let (journal, tail) = Journal::open(making, crate::keys::journal_options()?)
         .with_context(|| format!("failed to make {}", making.display()))?;
     let clock = Arc::new(StandingClock(0));
     // The live view raises the alerts and stores them, as it would in a server.

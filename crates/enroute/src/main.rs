@@ -23,6 +23,7 @@ mod identities;
 mod identity;
 mod import;
 mod intake;
+mod keys;
 mod latency;
 mod log;
 mod login;
@@ -89,6 +90,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Transfer(args) => transfer::run(args, log).await,
         Command::Certs(args) => certs::run(&args),
         Command::Token(args) => access::run(args),
+        Command::Keys(args) => keys::run(&args),
         Command::Identity(args) => identity::run(args, log).await,
         Command::Audit(args) => audit::run(&args),
         Command::Rules(args) => rules::run(args, log),

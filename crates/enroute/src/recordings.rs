@@ -11,7 +11,7 @@ use crate::watch::words;
 use crate::{audit, client, out, replay, utc};
 use anyhow::{Context, Result, anyhow, bail};
 use enroute_audit::{Audit, Entry};
-use enroute_journal::{Journal, Options};
+use enroute_journal::Journal;
 use enroute_live::replay::Captures;
 use enroute_live::{Live, Retention};
 use enroute_model::time::Clock;
@@ -162,7 +162,7 @@ pub(crate) fn with_journal<T>(data: &Path, read: impl FnOnce(&Journal) -> Result
             data.display()
         );
     }
-    let (journal, tail) = Journal::open(&dir, Options::default())
+    let (journal, tail) = Journal::open(&dir, crate::keys::journal_options()?)
         .with_context(|| format!("failed to open {}", dir.display()))?;
     drop(tail);
     let read = read(&journal);

@@ -8,6 +8,7 @@
 use crate::config::access::AccessConfig;
 use crate::config::identity::IdentityConfig;
 use crate::config::server::{BrokerAt, ServerConfig};
+use crate::keys;
 use crate::latency::ServerTimes;
 use crate::metrics::server::ServerMetrics;
 use crate::protection::{self, OwnTopics, Protection};
@@ -27,6 +28,7 @@ use enroute_live::{Commands, Health, Latency, Live, Notes, Receipts, Retention};
 use enroute_model::ids::{GatewayId, TransferId};
 use enroute_model::time::{Clock, EngineTime};
 use enroute_mqtt::{Connector, Credentials};
+use enroute_seal::Keys;
 use enroute_wire::v1;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -71,6 +73,8 @@ pub(crate) struct Setup {
     pub(crate) identity: Option<IdentityConfig>,
     /// The key of its audit log.
     pub(crate) audit_key: Option<PathBuf>,
+    /// By which its journal is sealed; `None`: it is in clear.
+    pub(crate) keys: Option<Arc<Keys>>,
     /// How long its recordings are kept.
     pub(crate) retention: Retention,
 }
@@ -79,7 +83,7 @@ impl Setup {
     /// As configured.
     ///
     /// # Errors
-    /// When certificates are not in order.
+    /// When certificates or keys are not in order.
     pub(crate) fn of(config: &ServerConfig) -> Result<Self> {
         Ok(Self {
             protection: Protection::of(config)?,
@@ -99,6 +103,7 @@ impl Setup {
             access: config.access.clone(),
             identity: config.identity.clone(),
             audit_key: config.audit.key.clone(),
+            keys: keys::of(config.encryption.as_ref())?,
             retention: config.recordings.retention(),
         })
     }
@@ -324,6 +329,7 @@ fn open_journal(
         .with_context(|| format!("failed to make {}", setup.data.display()))?;
     let options = enroute_journal::Options {
         commit_interval: setup.commit_interval,
+        keys: setup.keys.clone(),
         meter: Some(Arc::clone(times) as Arc<dyn Meter>),
         ..enroute_journal::Options::default()
     };

@@ -1,10 +1,12 @@
 //! The gateway's configuration. Every field has a default but `id`.
 
 use enroute_model::ids::{GatewayId, TransferId};
+use enroute_seal::{Keys, Source};
 use enroute_tls::ClientFiles;
 use serde::{Deserialize, Deserializer, de};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// What a gateway is told at its start; the source is configured apart.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -29,6 +31,9 @@ pub struct Config {
     /// The store on disk.
     #[serde(default)]
     pub spool: SpoolConfig,
+    /// By which keys the spool is sealed; absent: it is in clear.
+    #[serde(default)]
+    pub encryption: Option<Source>,
     /// How to publish.
     #[serde(default)]
     pub uplink: UplinkConfig,
@@ -55,6 +60,7 @@ impl Config {
             speed: Speed::default(),
             broker: BrokerConfig::default(),
             spool: SpoolConfig::default(),
+            encryption: None,
             uplink: UplinkConfig::default(),
             page: PageConfig::default(),
             power_supply: power_supply(),
@@ -136,6 +142,10 @@ pub struct SpoolConfig {
     /// waveforms of 500 Hz, at two bytes a sample, and twelve numerics each second
     /// for 550 hours; real ones need about half.
     pub bytes_max: u64,
+    /// The keys of [`Config::encryption`], once they are read: a spool that failed on
+    /// the road is opened again without asking anybody.
+    #[serde(skip)]
+    pub keys: Option<Arc<Keys>>,
 }
 
 impl Default for SpoolConfig {
@@ -143,6 +153,7 @@ impl Default for SpoolConfig {
         Self {
             dir: PathBuf::from("spool"),
             bytes_max: 8 * 1024 * 1024 * 1024,
+            keys: None,
         }
     }
 }

@@ -16,6 +16,7 @@ use enroute_model::frame::{Body, LinkReport, StreamReport};
 use enroute_model::ids::TransferId;
 use enroute_model::time::{Clock, Span};
 use enroute_mqtt::Connector;
+use enroute_seal::KeysError;
 use enroute_tls::TlsError;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -33,6 +34,9 @@ pub enum StartError {
     /// The spool.
     #[error("failed to open the spool: {0}")]
     Spool(#[from] SpoolError),
+    /// The keys under `[gateway.encryption]`.
+    #[error("failed to read the keys of the spool: {0}")]
+    Keys(#[from] KeysError),
     /// The certificates under `[broker.tls]`.
     #[error("failed to prepare TLS: {0}")]
     Tls(#[from] TlsError),
@@ -116,7 +120,7 @@ impl Gateway {
     /// # Errors
     /// As [`Gateway::start`].
     pub async fn start_with(
-        config: Config,
+        mut config: Config,
         source: Box<dyn Source>,
         clock: Arc<dyn Clock>,
         more: impl FnOnce(Monitor) -> axum::Router,
@@ -131,6 +135,11 @@ impl Gateway {
         let tls = { config.broker.tls.clone() }
             .map(|files| Connector::new(files, &[]).map(Arc::new))
             .transpose()?;
+        if let Some(source) = config.encryption.clone() {
+            let read = tokio::task::spawn_blocking(move || source.load()).await;
+            let keys = read.map_err(|error| SpoolError::Notes(error.to_string()))??;
+            config.spool.keys = Some(Arc::new(keys));
+        }
         let spool = {
             let (spool, transfer) = (config.spool.clone(), config.transfer.clone());
             let opened =

@@ -6,6 +6,7 @@ use super::{Checked, Wrong};
 use crate::args::MQTT_PORT;
 use enroute_live::Retention;
 use enroute_model::time::Span;
+use enroute_seal::Source;
 use enroute_tls::{ClientFiles, ServerFiles};
 use serde::Deserialize;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -39,6 +40,9 @@ pub(crate) struct ServerConfig {
     /// The record of who saw and did what.
     #[serde(default)]
     pub(crate) audit: AuditConfig,
+    /// By which keys the journal is sealed.
+    #[serde(default)]
+    pub(crate) encryption: Option<Source>,
     /// Where the gateways publish.
     #[serde(default)]
     pub(crate) broker: BrokerConfig,

@@ -72,7 +72,7 @@ impl Source {
                 data.display()
             );
         }
-        let (journal, tail) = Journal::open(&dir, enroute_journal::Options::default())
+        let (journal, tail) = Journal::open(&dir, crate::keys::journal_options()?)
             .with_context(|| format!("failed to open {}", dir.display()))?;
         let end = journal.opened_at().map_or(0, |at| at.0);
         let clock = Arc::new(StandingClock(end));

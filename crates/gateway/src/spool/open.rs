@@ -46,6 +46,7 @@ impl Spool {
         mut options: LogOptions,
     ) -> Result<Self, SpoolError> {
         let slice = (config.bytes_max / SLICES_MIN).max(1);
+        options.keys.clone_from(&config.keys);
         options.slice_bytes_max = options.slice_bytes_max.min(slice);
         let log = Log::open(&config.dir, &options)?;
         let last: Option<LifeNote> = read_note(&log, NOTE)?;

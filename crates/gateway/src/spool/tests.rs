@@ -22,6 +22,7 @@ fn config(dir: &Path, bytes_max: u64) -> SpoolConfig {
     SpoolConfig {
         dir: dir.to_owned(),
         bytes_max,
+        keys: None,
     }
 }
 
