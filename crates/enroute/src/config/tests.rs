@@ -243,6 +243,9 @@ fn the_deployed_gateway_file_is_right_and_its_comments_too() {
         .pin
         .clone_from(&wfdb.gateway.get_ref().page.pin);
     assert!(default.page.pin.is_some());
+    let encryption = &wfdb.gateway.get_ref().encryption;
+    default.encryption.clone_from(encryption);
+    assert!(default.encryption.is_some());
     assert_eq!(
         *wfdb.gateway.get_ref(),
         default,
