@@ -6,8 +6,9 @@
 //!  1 │ length u32 │ Zstandard frame     of a payload of that length
 //! ```
 //!
-//! Level 1 takes some 3 µs per KiB; a record of numerics is too short for it, a second of
-//! a waveform becomes a third smaller.
+//! A record of numerics is too short for it. A recording of one ECG lead (MIT-BIH 208, a
+//! frame a second) takes 7 % fewer bytes as sealed records than as clear ones, before the
+//! store compresses those.
 
 use std::sync::{Mutex, PoisonError};
 use zstd::bulk::{Compressor, Decompressor};
