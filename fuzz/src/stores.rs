@@ -150,6 +150,7 @@ fn spool_config(dir: &Path) -> SpoolConfig {
     SpoolConfig {
         dir: dir.to_owned(),
         bytes_max: 1 << 20,
+        keys: None,
     }
 }
 
