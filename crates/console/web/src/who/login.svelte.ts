@@ -41,8 +41,12 @@ class Login {
   /** Told when the token is another one of the same person. */
   renewed: () => void = () => undefined;
 
+  /** The next page is on its way and has what was entered; this one has no say any
+   * more, and its calls go on without it. */
+  #going = false;
+
   get token(): string {
-    return kept?.getItem(TOKEN) ?? "";
+    return this.#going ? "" : (kept?.getItem(TOKEN) ?? "");
   }
 
   /** Takes what the issuer sent along, and what there is to know. */
@@ -67,7 +71,7 @@ class Login {
   /** The server does not take this token, or not any more. */
   refused(token: string, reason: string): void {
     // One that was entered while the call was under way is not refused by it.
-    if (token !== this.token) return;
+    if (this.#going || token !== this.token) return;
     this.#forget();
     if (token !== "") kept?.setItem(LEFT, JSON.stringify("refused" satisfies Left));
     // What was said of a token stands, while the page asks on without one.
@@ -76,6 +80,7 @@ class Login {
 
   enter(token: string): void {
     kept?.setItem(TOKEN, token);
+    this.#going = true;
     location.reload();
   }
 
@@ -93,6 +98,7 @@ class Login {
 
   /** Another page, which knows nothing of what this one has shown. */
   leave(why: Left | null = null): void {
+    if (this.#going) return;
     const was = read<Session>(SESSION);
     this.#forget();
     if (why !== null) kept?.setItem(LEFT, JSON.stringify(why));
