@@ -1,7 +1,7 @@
 //! Tokens that somebody else issues: JSON Web Tokens (RFC 7519) of an `OpenID` Connect
 //! issuer, and what their claims let their bearer do.
 //!
-//! What is missing, of another form or said twice is refused: nobody gets a role, a scope
+//! What is missing or of another form is refused: nobody gets a role, a scope
 //! or a name that the token does not spell out.
 
 use crate::keys::{Algorithm, Keys, decoded};
