@@ -218,8 +218,17 @@ async fn run(mut shard: Shard, (mut tail, mut inbox): Inputs) {
             shard.health.send_replace(Health::Ended { reason });
         }
         if matches!(shard.handle(input), Flow::Stop) {
-            return;
+            return refuse(inbox).await;
         }
+    }
+}
+
+/// Tells who still asks that there will be no answer. What is sent while an inbox is
+/// dropped stays in it for as long as somebody could send, and its sender waits for ever.
+async fn refuse(mut inbox: mpsc::Receiver<Request>) {
+    inbox.close();
+    while let Some(request) = inbox.recv().await {
+        drop(request);
     }
 }
 
@@ -514,5 +523,41 @@ fn without_position(stored: Stored) -> Append {
         at: stored.at,
         received_at: stored.received_at,
         payload: stored.payload,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use enroute_model::time::Span;
+    use tokio::sync::oneshot::error::TryRecvError;
+
+    struct Standing;
+
+    impl Clock for Standing {
+        fn wall(&self) -> i64 {
+            0
+        }
+        fn monotonic(&self) -> Span {
+            Span(0)
+        }
+    }
+
+    #[tokio::test]
+    async fn who_asks_while_it_ends_is_told_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let (journal, tail) =
+            Journal::open(dir.path(), enroute_journal::Options::default()).unwrap();
+        let started = Live::start(&journal, tail, Arc::new(Standing), Options::default());
+        let live = started.await.unwrap().live;
+        let requests = live.requests.clone();
+        let place = requests.clone().reserve_owned().await.unwrap();
+        let ending = tokio::spawn(async move { live.shutdown().await });
+        requests.closed().await;
+        let (reply, mut answer) = oneshot::channel();
+        drop(place.send(Request::Kept { reply }));
+        ending.await.unwrap();
+        assert!(matches!(answer.try_recv(), Err(TryRecvError::Closed)));
+        journal.close().unwrap();
     }
 }
