@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// See, say, export and delete who a patient is.
 ///
 /// Name, birth date, record number, legal basis and consent are kept by the server
-/// apart from everything else, in an encrypted store ([identity] in server.toml). What
+/// apart from everything else, in an encrypted store (in server.toml under identity). What
 /// identifies somebody is never given as an argument, because other users of a machine
 /// can list those: it is read from a file, or from standard input, as TOML or JSON.
 #[derive(Debug, Args)]
