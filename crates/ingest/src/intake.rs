@@ -15,6 +15,7 @@ use crate::decode::{Accepted, Input, Refused, decode};
 use crate::ingest::Admits;
 use crate::outgoing::{Echo, Echoes};
 use crate::quarantine::{Quarantine, Quarantined};
+use crate::rate::Rates;
 use crate::recent::Recent;
 use crate::rejections::{Rejection, Rejections};
 use crate::stats::{Stats, count};
@@ -22,7 +23,7 @@ use bytes::Bytes;
 use enroute_journal::{Append, Class};
 use enroute_model::ids::{GatewayId, Lane, Stream, TransferId};
 use enroute_model::time::{EngineTime, ServerTime, Span};
-use enroute_wire::record;
+use enroute_wire::{record, topics};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -33,6 +34,10 @@ const GATEWAYS_MAX: usize = 16_384;
 
 /// The word of a refusal because of the number of transfers.
 const NO_ROOM: &str = "too_many_transfers";
+/// The word of a refusal because of a gateway's rate.
+const TOO_FAST: &str = "too_fast";
+/// Frames for which a publish counts that was refused: it was unpacked and kept.
+const REFUSED_FRAMES: usize = 256;
 /// Characters of a bad topic in the log; the quarantine has all of it.
 const TOPIC_CHARS_LOGGED: usize = 128;
 
@@ -152,6 +157,14 @@ impl From<bool> for Done {
     }
 }
 
+/// What became of reading a publish.
+enum Read {
+    /// Nothing: its gateway has sent too much.
+    TooFast(GatewayId),
+    /// It was read.
+    Decoded(Result<Input, Refused>),
+}
+
 /// The publishes of one connection; `C` is a commit that one waits for.
 #[derive(Debug)]
 pub struct Intake<A, C> {
@@ -159,6 +172,7 @@ pub struct Intake<A, C> {
     under_way: VecDeque<UnderWay<A, C>>,
     bytes: usize,
     frames: u64,
+    rates: Rates,
     transfers: Recent<GatewayId, TransferId>,
     presence: Recent<GatewayId, (TransferId, bool)>,
 }
@@ -172,6 +186,7 @@ impl<A, C> Intake<A, C> {
             under_way: VecDeque::new(),
             bytes: 0,
             frames: 0,
+            rates: Rates::new(GATEWAYS_MAX),
             transfers: Recent::new(GATEWAYS_MAX),
             presence: Recent::new(GATEWAYS_MAX),
         }
@@ -213,7 +228,7 @@ impl<A, C> Intake<A, C> {
     /// Takes a publish whole or refuses it whole. `submit` hands its records to
     /// the journal; an error there means that they never fit it, which is one
     /// publish's fault and must not stop the others. Gives the gateway that is to be
-    /// told that there is no room for its transfer.
+    /// told that there is no room for its transfer, or for so much of it.
     pub fn take(
         &mut self,
         now: Moment,
@@ -235,24 +250,32 @@ impl<A, C> Intake<A, C> {
             frames: BTreeMap::new(),
             echo: None,
         };
-        let records = match decode(&incoming.topic, &incoming.payload) {
-            Ok(Input::Status { online: false, .. }) if incoming.retained => {
-                // Said at an unknown time in the past, perhaps of a gateway that is
-                // sending by now. If it is silent, the engine sees that by itself.
-                count(&stats.statuses);
-                Ok(Vec::new())
-            }
-            Ok(Input::Frames {
-                gateway, transfer, ..
-            }) if !shared.admits(&transfer, &gateway, now.at) => {
-                // Nothing is wrong with it, and it comes again: no quarantine.
-                let there_is_none = "there is no room for another transfer";
-                shared.refuse(&incoming.topic, &Refused::new(NO_ROOM, there_is_none));
+        let records = match self.read(&incoming.topic, &incoming.payload, now) {
+            Read::TooFast(gateway) => {
+                let why = format!("{gateway} sends more than one gateway may");
+                shared.refuse(&incoming.topic, &Refused::new(TOO_FAST, why));
                 full = Some(gateway);
                 Ok(Vec::new())
             }
-            Ok(input) => Ok(self.records(input, now, &mut under_way)),
-            Err(reason) => Err(reason),
+            Read::Decoded(decoded) => match decoded {
+                Ok(Input::Status { online: false, .. }) if incoming.retained => {
+                    // Said at an unknown time in the past, perhaps of a gateway that is
+                    // sending by now. If it is silent, the engine sees that by itself.
+                    count(&stats.statuses);
+                    Ok(Vec::new())
+                }
+                Ok(Input::Frames {
+                    gateway, transfer, ..
+                }) if !shared.admits(&transfer, &gateway, now.at) => {
+                    // Nothing is wrong with it, and it comes again: no quarantine.
+                    let there_is_none = "there is no room for another transfer";
+                    shared.refuse(&incoming.topic, &Refused::new(NO_ROOM, there_is_none));
+                    full = Some(gateway);
+                    Ok(Vec::new())
+                }
+                Ok(input) => Ok(self.records(input, now, &mut under_way)),
+                Err(reason) => Err(reason),
+            },
         };
         let commit = records.and_then(|records| match records.as_slice() {
             [] => Ok(None),
@@ -279,6 +302,31 @@ impl<A, C> Intake<A, C> {
         count(&stats.in_flight);
         self.under_way.push_back(under_way);
         full
+    }
+
+    /// Reads a publish, unless its gateway is in debt, and counts what it costs.
+    fn read(&mut self, topic: &str, payload: &Bytes, now: Moment) -> Read {
+        let gateway = topics::gateway_in(topic);
+        if let Some(name) = gateway
+            && !self.rates.allows(name, now.at)
+            && let Ok(gateway) = GatewayId::new(name)
+        {
+            return Read::TooFast(gateway);
+        }
+        let decoded = decode(topic, payload);
+        let (frames, bytes) = match &decoded {
+            Ok(Input::Frames { frames, .. }) => {
+                let bytes = frames.iter().map(|frame| frame.payload.len());
+                (frames.len(), bytes.sum())
+            }
+            // What is wrong may have cost as much as a publish can.
+            Err(_) => (REFUSED_FRAMES, payload.len()),
+            Ok(Input::Status { .. } | Input::Nothing) => (1, payload.len()),
+        };
+        if let Some(Ok(gateway)) = gateway.map(GatewayId::new) {
+            self.rates.spend(&gateway, now.at, frames, bytes);
+        }
+        Read::Decoded(decoded)
     }
 
     /// The records of a good publish.

@@ -25,7 +25,8 @@
 //! the lane stops reading, the client holds its receive maximum (of a broker that
 //! sends more, some 130 MiB at most), and the broker or the gateway keeps the rest.
 //! Receipts: one slot per gateway, newer ones merge into it. Commands: one per gateway, until the broker has it.
-//! Quarantine: see [`Quarantine`].
+//! Quarantine: see [`Quarantine`]. A gateway: so many bytes a second (`rate.rs`); what is
+//! above is refused unread and stays in its spool.
 //!
 //! What ingest decides is without I/O, in `intake.rs` and `outgoing.rs`; around
 //! them `lane.rs` and `publisher.rs` have the connections, the journal and the
@@ -39,6 +40,7 @@ mod lane;
 mod outgoing;
 mod publisher;
 mod quarantine;
+mod rate;
 mod recent;
 mod rejections;
 mod stats;

@@ -122,3 +122,32 @@ async fn a_transfer_without_room_is_refused_told_and_taken_when_there_is_some() 
         "the rubbish, and nothing of what only found no room"
     );
 }
+
+#[tokio::test]
+async fn a_gateway_that_sends_too_much_is_refused_unread_and_told_and_the_others_are_not() {
+    let mut bench = Bench::new(None).await;
+    let (ingest, stats, _parts) = bench.start(bench.config()).await;
+    let topics = ["enroute/v1/gw/gw-1/receipt"];
+    let (client, mut events) = bench.client("gw", &topics).await;
+    // Rubbish of the largest size; the clock stands still, so the budget never fills,
+    // and the 61st is the one that spends the last of it.
+    let rubbish = bytes::Bytes::from(vec![0xff; 1 << 20]);
+    for token in 1..=61 {
+        let publish = Publish::new(LIVE, rubbish.clone(), token);
+        client.publish(publish).await.unwrap();
+        puback(&mut events, token).await;
+    }
+    let note_of_it = batch(vec![note(1)]);
+    let publish = Publish::new(LIVE, note_of_it, 65);
+    client.publish(publish).await.unwrap();
+    let incoming = message(&mut events).await;
+    let receipt = v1::Receipt::decode(incoming.payload.clone()).unwrap();
+    client.ack(incoming.ack);
+    assert!(receipt.full && receipt.stream.is_empty(), "{receipt:?}");
+    assert_eq!(stats.refused().get("too_fast"), Some(&1));
+    let other = LIVE.replace("gw-1", "gw-2");
+    let publish = Publish::new(other, batch(vec![note(2)]), 66);
+    client.publish(publish).await.unwrap();
+    assert_eq!(bench.sequence().await, 2);
+    hang_guard(ingest.stop()).await;
+}

@@ -18,6 +18,13 @@ pub fn notes_of(gateway: &GatewayId) -> String {
     format!("{PREFIX}{gateway}/tx/+/notes")
 }
 
+/// The gateway that a topic names, unchecked: for tables that only look it up.
+#[must_use]
+pub fn gateway_in(topic: &str) -> Option<&str> {
+    let (gateway, _) = topic.strip_prefix(PREFIX)?.split_once('/')?;
+    Some(gateway)
+}
+
 /// What a topic is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Topic {
