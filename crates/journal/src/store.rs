@@ -151,10 +151,13 @@ impl Disk for Synced {
     }
 }
 
-/// Commits `batch`, durable as `mode` says.
+/// Commits `batch`, durable as `mode` says. The store panics where a damaged file had
+/// it count to the end of its numbers; that is a failure as any other.
 pub(crate) fn commit(batch: OwnedWriteBatch, mode: PersistMode) -> Result<(), Failure> {
-    let committed = batch.durability(Some(mode)).commit();
-    committed.map_err(|error| Failure::new(&describe(&error)))
+    guarded(|| {
+        let committed = batch.durability(Some(mode)).commit();
+        committed.map_err(|error| Failure::new(&describe(&error)))
+    })
 }
 
 /// Waits until a commit to `spaces` will not wait inside the store, where
