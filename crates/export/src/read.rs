@@ -4,7 +4,7 @@
 
 use bytes::{Buf, Bytes};
 use enroute_wire::{Message, v1};
-use mcap::records::{ChunkHeader, Record};
+use mcap::records::{ChunkHeader, Record, op};
 use mcap::sans_io::linear_reader::{LinearReadEvent, LinearReader, LinearReaderOptions};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -15,6 +15,10 @@ use std::path::{Path, PathBuf};
 const FRAMES: &str = "enroute.v1.RecordedFrame";
 /// Bytes of a record, and of what is in a chunk; a chunk of ours has a mebibyte.
 const RECORD_BYTES_MAX: usize = 64 << 20;
+
+/// Kinds of records that are read. The library slices beyond the end of others, such as
+/// an attachment that is too short.
+const READ: [u8; 4] = [op::SCHEMA, op::CHANNEL, op::MESSAGE, op::CHUNK];
 
 /// Why a file cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +106,9 @@ impl McapFrames {
             while let Some((opcode, data)) = next_in(&mut self.chunk) {
                 let (opcode, data) = (opcode, data.ok_or("a record is longer than its chunk"));
                 let data = data.map_err(|what| damaged(&self.path, what.to_owned()))?;
+                if !READ.contains(&opcode) {
+                    continue;
+                }
                 let record = mcap::parse_record(opcode, &data);
                 let record = record.map_err(|error| damaged(&self.path, error.to_string()))?;
                 let frames = (&mut self.schemas, &mut self.channels);
@@ -126,6 +133,7 @@ impl McapFrames {
                     })?;
                     self.reader.notify_read(read);
                 }
+                LinearReadEvent::Record { opcode, .. } if !READ.contains(&opcode) => {}
                 LinearReadEvent::Record { data, opcode } => {
                     let record = mcap::parse_record(opcode, data);
                     let record = record.map_err(|error| damaged(&self.path, error.to_string()))?;

@@ -10,12 +10,17 @@ use std::io;
 use std::path::Path;
 use xxhash_rust::xxh3::xxh3_128;
 
-/// Whether every keyspace's list is as it was written. What is not there, or
-/// has another form, is left to the store to judge.
+/// Whether every keyspace's list is as it was written. What is not there is left to
+/// the store to judge. A `current` that is cut short is not: the store would read its
+/// number, and a list behind it whose lengths may have it ask for all memory there is.
 pub(crate) fn check(dir: &Path) -> Result<(), OpenError> {
     let checked = spaces(dir, &mut |space| {
-        let Some((number, expected)) = current(&space.join("current"))? else {
+        let file = space.join("current");
+        let Some(bytes) = there(std::fs::read(&file))? else {
             return Ok(None);
+        };
+        let Some((number, expected)) = current(&bytes) else {
+            return Ok(Some(format!("{} is cut off", file.display())));
         };
         let list = space.join(format!("v{number}"));
         let fits = there(std::fs::read(&list))?.is_some_and(|list| xxh3_128(&list) == expected);
@@ -49,15 +54,10 @@ fn spaces(
     Ok(None)
 }
 
-fn current(file: &Path) -> io::Result<Option<(u64, u128)>> {
-    let Some(bytes) = there(std::fs::read(file))? else {
-        return Ok(None);
-    };
-    let number = bytes.first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
-    let sum = bytes.get(size_of::<u64>()..);
-    let sum = sum.and_then(<[u8]>::first_chunk);
-    let sum = sum.map(|bytes| u128::from_le_bytes(*bytes));
-    Ok(number.zip(sum))
+fn current(bytes: &[u8]) -> Option<(u64, u128)> {
+    let (number, rest) = bytes.split_first_chunk()?;
+    let sum = rest.first_chunk()?;
+    Some((u64::from_le_bytes(*number), u128::from_le_bytes(*sum)))
 }
 
 fn there<T>(found: io::Result<T>) -> io::Result<Option<T>> {
