@@ -306,12 +306,11 @@ impl<A, C> Intake<A, C> {
 
     /// Reads a publish, unless its gateway is in debt, and counts what it costs.
     fn read(&mut self, topic: &str, payload: &Bytes, now: Moment) -> Read {
-        let gateway = topics::gateway_in(topic);
-        if let Some(name) = gateway
-            && !self.rates.allows(name, now.at)
-            && let Ok(gateway) = GatewayId::new(name)
+        let gateway = topics::gateway_in(topic).map(GatewayId::new);
+        if let Some(Ok(gateway)) = &gateway
+            && !self.rates.allows(gateway, now.at)
         {
-            return Read::TooFast(gateway);
+            return Read::TooFast(gateway.clone());
         }
         let decoded = decode(topic, payload);
         let (frames, bytes) = match &decoded {
@@ -323,7 +322,7 @@ impl<A, C> Intake<A, C> {
             Err(_) => (REFUSED_FRAMES, payload.len()),
             Ok(Input::Status { .. } | Input::Nothing) => (1, payload.len()),
         };
-        if let Some(Ok(gateway)) = gateway.map(GatewayId::new) {
+        if let Some(Ok(gateway)) = gateway {
             self.rates.spend(&gateway, now.at, frames, bytes);
         }
         Read::Decoded(decoded)

@@ -36,7 +36,7 @@ impl Rates {
     }
 
     /// Whether a publish of this gateway may be read.
-    pub(crate) fn allows(&mut self, gateway: &str, now: EngineTime) -> bool {
+    pub(crate) fn allows(&mut self, gateway: &GatewayId, now: EngineTime) -> bool {
         let Some(budget) = self.0.get(gateway) else {
             return true;
         };
@@ -54,7 +54,7 @@ impl Rates {
     ) {
         let cost = frames.saturating_mul(FRAME_BYTES).saturating_add(bytes);
         let cost = i64::try_from(cost).unwrap_or(i64::MAX);
-        if let Some(budget) = self.0.get(gateway.as_str()) {
+        if let Some(budget) = self.0.get(gateway) {
             budget.fill(now);
             budget.bytes = budget.bytes.saturating_sub(cost);
         } else {
@@ -81,8 +81,8 @@ mod tests {
 
     const SECOND: i64 = 1_000_000;
 
-    fn gateway() -> GatewayId {
-        GatewayId::new("gw-1").unwrap()
+    fn gateway(id: &str) -> GatewayId {
+        GatewayId::new(id).unwrap()
     }
 
     /// Publishes of a mebibyte that are taken, offered as fast as can be for so long.
@@ -90,8 +90,8 @@ mod tests {
         let mut taken = 0;
         for millis in 0..seconds * 1_000 {
             let now = EngineTime(from + millis * 1_000);
-            if rates.allows("gw-1", now) {
-                rates.spend(&gateway(), now, 0, 1 << 20);
+            if rates.allows(&gateway("gw-1"), now) {
+                rates.spend(&gateway("gw-1"), now, 0, 1 << 20);
                 taken += 1;
             }
         }
@@ -111,9 +111,9 @@ mod tests {
     #[test]
     fn another_gateway_does_not_notice() {
         let mut rates = Rates::new(16);
-        rates.spend(&gateway(), EngineTime(0), 4_096, 200 << 20);
-        assert!(!rates.allows("gw-1", EngineTime(0)));
-        assert!(rates.allows("gw-2", EngineTime(0)));
+        rates.spend(&gateway("gw-1"), EngineTime(0), 4_096, 200 << 20);
+        assert!(!rates.allows(&gateway("gw-1"), EngineTime(0)));
+        assert!(rates.allows(&gateway("gw-2"), EngineTime(0)));
     }
 
     /// Six hours of five waveforms as they come out of a spool, then all that a
@@ -123,22 +123,27 @@ mod tests {
         let mut rates = Rates::new(16);
         let hours = 6 * 3_600;
         for _ in 0..hours / 30 {
-            assert!(rates.allows("gw-1", EngineTime(0)));
-            rates.spend(&gateway(), EngineTime(0), 30 * 3, 30 * (5 * 360 + 256));
+            assert!(rates.allows(&gateway("gw-1"), EngineTime(0)));
+            rates.spend(
+                &gateway("gw-1"),
+                EngineTime(0),
+                30 * 3,
+                30 * (5 * 360 + 256),
+            );
         }
         for second in 60..120 {
             let now = EngineTime(second * SECOND);
-            assert!(rates.allows("gw-1", now));
-            rates.spend(&gateway(), now, 8, 32 * 500 * 2 + 1_000);
+            assert!(rates.allows(&gateway("gw-1"), now));
+            rates.spend(&gateway("gw-1"), now, 8, 32 * 500 * 2 + 1_000);
         }
     }
 
     #[test]
     fn time_that_goes_back_gives_nothing() {
         let mut rates = Rates::new(16);
-        rates.spend(&gateway(), EngineTime(5 * SECOND), 0, 65 << 20);
-        assert!(!rates.allows("gw-1", EngineTime(0)));
-        assert!(!rates.allows("gw-1", EngineTime(5 * SECOND)));
-        assert!(rates.allows("gw-1", EngineTime(6 * SECOND)));
+        rates.spend(&gateway("gw-1"), EngineTime(5 * SECOND), 0, 65 << 20);
+        assert!(!rates.allows(&gateway("gw-1"), EngineTime(0)));
+        assert!(!rates.allows(&gateway("gw-1"), EngineTime(5 * SECOND)));
+        assert!(rates.allows(&gateway("gw-1"), EngineTime(6 * SECOND)));
     }
 }
