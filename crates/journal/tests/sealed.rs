@@ -325,6 +325,81 @@ fn a_backup_is_sealed_and_opens_elsewhere_with_the_same_key() {
     restored.close().unwrap();
 }
 
+/// A row of the store under the journal: where it lies, and what is there.
+type Row = (String, Vec<u8>, Vec<u8>);
+
+/// The number of the data key that sealed a stored value.
+fn data_key(value: &[u8]) -> &[u8] {
+    value.get(1..5).unwrap_or_default()
+}
+
+/// All that is sealed with the data key of a transfer's snapshot.
+fn sealed_with_one_key(store: &fjall::Database) -> Vec<Row> {
+    let mut rows: Vec<Row> = Vec::new();
+    for name in store.list_keyspace_names() {
+        let space = store.keyspace(&name, Default::default).unwrap();
+        for row in space.iter() {
+            let (key, value) = row.into_inner().unwrap();
+            rows.push((name.to_string(), key.to_vec(), value.to_vec()));
+        }
+    }
+    let is_snapshot = |row: &&Row| row.0 == "snapshots" && row.1 == tx(1).as_str().as_bytes();
+    let own = data_key(&rows.iter().find(is_snapshot).unwrap().2).to_vec();
+    rows.retain(|(_, _, value)| data_key(value) == own);
+    rows
+}
+
+/// Puts other values in the places of a transfer's, and counts what still reads as it
+/// was written.
+fn readable_after(swap: impl FnOnce(&[Row]) -> Vec<Vec<u8>>) -> usize {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = open(dir.path(), &[1]);
+    fill(&journal);
+    journal.close().unwrap();
+    let store = fjall::Database::builder(dir.path()).open().unwrap();
+    let rows = sealed_with_one_key(&store);
+    assert_eq!(rows.len(), 9);
+    for ((name, key, _), value) in rows.iter().zip(swap(&rows)) {
+        let space = store.keyspace(name, Default::default).unwrap();
+        space.insert(key, value).unwrap();
+    }
+    store.persist(fjall::PersistMode::SyncAll).unwrap();
+    drop(store);
+    let journal = open(dir.path(), &[1]);
+    assert_eq!(readable(&journal.reader(), 2), 9, "the other transfer");
+    let readable = readable(&journal.reader(), 1);
+    journal.close().unwrap();
+    readable
+}
+
+/// Whoever writes on the disk without the key can put a sealed value where another one
+/// of the same transfer lies, with its right checksum: it opens nowhere but in its place.
+#[test]
+fn a_sealed_value_opens_in_its_own_place_alone() {
+    assert_eq!(readable_after(|rows| values(rows, 0)), 9, "nothing moved");
+    for by in 1..9 {
+        assert_eq!(readable_after(|rows| values(rows, by)), 0, "moved by {by}");
+    }
+    let later = |rows: &[Row]| {
+        let mut values = values(rows, 0);
+        for value in &mut values {
+            // The last byte of when it was recorded, and the checksum made right.
+            value[12] ^= 1;
+            let crc = crc32fast::hash(&[&value[..21], &value[25..]].concat());
+            value[21..25].copy_from_slice(&crc.to_be_bytes());
+        }
+        values
+    };
+    assert_eq!(readable_after(later), 0, "another time");
+}
+
+/// The values of the rows, each as many places on.
+fn values(rows: &[Row], by: usize) -> Vec<Vec<u8>> {
+    let mut values: Vec<_> = rows.iter().map(|(_, _, value)| value.clone()).collect();
+    values.rotate_right(by);
+    values
+}
+
 fn log(dir: &Path, keys: Option<Arc<Keys>>) -> Result<Log, OpenError> {
     let options = LogOptions {
         slice_bytes_max: 200,
