@@ -19,7 +19,7 @@
 //! | --- | --- |
 //! | a power cut in the midst of a change | that change; the entry is as it was before |
 //! | a file is damaged | that transfer's entry, and it is told which |
-//! | a slot in `data-keys` is damaged | the entry that it sealed |
+//! | both copies of a slot in `data-keys` are damaged | the entry that it sealed |
 //! | `data-keys`, or the key above it, is lost | all; the store refuses to open, and changes nothing |
 //! | an entry is forgotten | its data key first, so that no copy of its file opens |
 //!

@@ -217,7 +217,9 @@ fn damage_costs_one_entry_and_says_which() {
     drop(store);
     let keys = bench.at().join("data-keys");
     let mut slots = fs::read(&keys).unwrap();
+    // In both of its copies.
     slots[256 + 150] ^= 1;
+    slots[4096 + 256 + 150] ^= 1;
     fs::write(&keys, slots).unwrap();
     let store = bench.open();
     assert_eq!(store.damaged(), [id("tx-a")]);

@@ -30,7 +30,7 @@
 //! | key-encryption keys | 64, in 64 KiB of text | refused with words |
 //! | a command that gives keys | 30 s | it is ended, and that is an error |
 //! | name of a data key | [`NAME_BYTES_MAX`] bytes | refused |
-//! | data keys | 2³² − 1 numbers, 256 bytes on disk and some 300 in memory each; destroyed ones make room | refused |
+//! | data keys | 2³² − 1 numbers, twice 256 bytes on disk and some 300 in memory each; destroyed ones make room | refused |
 //! | data keys unwrapped in memory | 1,024 | forgotten, and unwrapped again |
 //!
 //! Start reading with [`Keys`], then [`Ring`].

@@ -1,5 +1,14 @@
 //! Writing the file of data keys, and putting another one in its place.
 //!
+//! ```text
+//!  block 0           block 1           block 2            block 3
+//!  head, slots 0-14 │ the same again │ slots 15 to 30    │ the same again │ …
+//! ```
+//!
+//! Each slot lies twice, in two blocks of 4 KiB, the unit in which disks lose what they
+//! hold: without its key a recording is lost whole, and a block has the keys of sixteen.
+//! Both copies are written with one sync, and both are overwritten.
+//!
 //! What is destroyed is overwritten where it lies and synced. A file system that writes
 //! elsewhere (copy on write), and a flash disk by its nature, may keep the old bytes:
 //! they are a wrapped key, and open nothing once its key-encryption key is thrown away.
@@ -11,7 +20,10 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// What the file begins with; it fills the place of a slot.
-pub(crate) const MAGIC: &[u8; 20] = b"enroute data keys 1\n";
+const MAGIC: &[u8; 20] = b"enroute data keys 2\n";
+pub(crate) const BLOCK_BYTES: usize = 4096;
+/// Head and slots in a block.
+const IN_BLOCK: usize = BLOCK_BYTES / SLOT_BYTES;
 
 pub(crate) fn header() -> [u8; SLOT_BYTES] {
     let mut header = [0; SLOT_BYTES];
@@ -21,6 +33,14 @@ pub(crate) fn header() -> [u8; SLOT_BYTES] {
     header
 }
 
+/// Writes the head.
+pub(crate) fn begin(file: &File) -> io::Result<()> {
+    for at in both(0)? {
+        file.write_all_at(&header(), at)?;
+    }
+    file.sync_all()
+}
+
 /// Opens the file for its owner alone, and makes it if it is not there.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
@@ -28,21 +48,37 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
     options.mode(0o600).open(path)
 }
 
-/// Where slot `number` lies, from 0.
-fn place(number: usize) -> io::Result<u64> {
-    let bytes = number
-        .checked_add(1)
-        .and_then(|n| n.checked_mul(SLOT_BYTES));
-    let bytes = bytes.and_then(|bytes| u64::try_from(bytes).ok());
-    bytes.ok_or_else(|| io::Error::other("there are too many keys"))
+/// Where the copies of the head (0) or of a slot (from 1) begin.
+fn both(index: usize) -> io::Result<[u64; 2]> {
+    let (pair, within) = (index / IN_BLOCK, index % IN_BLOCK);
+    let first = pair
+        .checked_mul(2 * BLOCK_BYTES)
+        .and_then(|bytes| bytes.checked_add(within * SLOT_BYTES));
+    let first = first.and_then(|bytes| u64::try_from(bytes).ok());
+    let too_many = || io::Error::other("there are too many keys");
+    let first = first.ok_or_else(too_many)?;
+    let second = { first }
+        .checked_add(BLOCK_BYTES as u64)
+        .ok_or_else(too_many)?;
+    Ok([first, second])
 }
 
 /// Writes slots where they belong, and syncs them all.
 pub(crate) fn put(file: &File, slots: &[(usize, [u8; SLOT_BYTES])]) -> io::Result<()> {
-    for (number, bytes) in slots {
-        file.write_all_at(bytes, place(*number)?)?;
-    }
+    write(file, slots.iter().map(|(number, bytes)| (*number, bytes)))?;
     file.sync_all()
+}
+
+fn write<'a>(
+    file: &File,
+    slots: impl Iterator<Item = (usize, &'a [u8; SLOT_BYTES])>,
+) -> io::Result<()> {
+    for (number, bytes) in slots {
+        for at in both(number.saturating_add(1))? {
+            file.write_all_at(bytes, at)?;
+        }
+    }
+    Ok(())
 }
 
 /// Where a new file is written before it has its name.
@@ -64,13 +100,10 @@ pub(crate) fn replace<'a>(
         Err(error) => return Err(error),
     };
     let new = unfinished(path);
-    let mut file = open(&new)?;
+    let file = open(&new)?;
     file.set_len(0)?;
-    file.write_all(&header())?;
-    for slot in slots {
-        file.write_all(slot)?;
-    }
-    file.sync_all()?;
+    write(&file, slots.enumerate())?;
+    begin(&file)?;
     std::fs::rename(&new, path)?;
     sync_directory(path)?;
     if let Some(old) = old {

@@ -19,7 +19,6 @@ use crate::overwrite;
 use crate::slot::{NAME_BYTES_MAX, SLOT_BYTES, Slot, Wrapped};
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -94,15 +93,20 @@ impl Ring {
         }
         overwrite::clear_unfinished(path).map_err(failed)?;
         let file_of_keys = overwrite::open(path).map_err(failed)?;
-        // Their numbers are given again, and must not be there twice.
-        let unused: Vec<_> = { found.unused(noted) }
-            .map(|place| (place, [0; SLOT_BYTES]))
-            .collect();
-        if !unused.is_empty() {
-            overwrite::put(&file_of_keys, &unused).map_err(failed)?;
+        let mut mended = found.mended.clone();
+        if !mended.is_empty() {
+            let keys = mended.len();
+            tracing::warn!(file = %path.display(), keys, "of data keys one copy was cut short or damaged, and is written again from the other");
         }
-        let mut state = State::of(found, noted, file_of_keys);
-        state.begin().map_err(failed)?;
+        // Their numbers are given again, and must not be there twice.
+        mended.extend(found.unused(noted).map(|place| (place, [0; SLOT_BYTES])));
+        if !mended.is_empty() {
+            overwrite::put(&file_of_keys, &mended).map_err(failed)?;
+        }
+        if found.heads < 2 {
+            overwrite::begin(&file_of_keys).map_err(failed)?;
+        }
+        let state = State::of(found, noted, file_of_keys);
         overwrite::sync_directory(path).map_err(failed)?;
         let ring = Self {
             path: file,
@@ -417,16 +421,6 @@ impl State {
         // The one that is popped first lies first.
         state.free.sort_unstable_by(|a, b| b.cmp(a));
         state
-    }
-
-    /// Writes the head of a new file.
-    fn begin(&mut self) -> io::Result<()> {
-        use std::os::unix::fs::FileExt;
-        if self.places > 0 {
-            return Ok(());
-        }
-        self.file.write_all_at(&overwrite::header(), 0)?;
-        self.file.sync_all()
     }
 }
 

@@ -29,6 +29,9 @@ fn sealed(key: &DataKey, place: &str, plain: &str) -> Vec<u8> {
     sealed
 }
 
+/// The unit in which a file of keys lies twice.
+const BLOCK: usize = 4096;
+
 fn place() -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("data-keys");
@@ -250,26 +253,33 @@ fn what_is_destroyed_is_nowhere_and_its_place_is_used_again() {
     assert_eq!(ring.newest("e").unwrap().0, 5, "a number came twice");
 }
 
-/// Whatever part of the last write a power cut leaves: what was noted is whole, and what
-/// was not is given anew.
+/// Whatever of its sectors the last write left when the power went: what was noted is
+/// whole, and what was not is given anew.
 #[test]
 fn a_torn_last_write_costs_no_key_that_was_noted() {
     let (dir, path) = place();
     let ring = open(&path, &[1], 0);
     ring.ensure(["a"].into_iter()).unwrap();
     let value = sealed(&ring.newest("a").unwrap().1, "here", "x");
-    let before = fs::read(&path).unwrap();
+    let mut before = fs::read(&path).unwrap();
     ring.ensure(["b", "c"].into_iter()).unwrap();
     drop(ring);
     let whole = fs::read(&path).unwrap();
-    for cut in (before.len()..=whole.len()).step_by(16) {
-        for zeros in [false, true] {
-            let mut torn = whole[..cut].to_vec();
-            if zeros {
-                torn.resize(whole.len(), 0);
-            }
+    let written = before.len();
+    before.resize(whole.len(), 0);
+    let sectors = [512..1024, BLOCK + 512..BLOCK + 1024];
+    assert_eq!(whole.len(), sectors[1].end);
+    for torn in &sectors {
+        for (cut, other) in (0..=512)
+            .step_by(16)
+            .flat_map(|cut| [(cut, false), (cut, true)])
+        {
+            let mut bytes = if other { whole.clone() } else { before.clone() };
+            bytes[torn.clone()].copy_from_slice(&before[torn.clone()]);
+            let came = torn.start..torn.start + cut;
+            bytes[came.clone()].copy_from_slice(&whole[came]);
             let there = dir.path().join("torn");
-            fs::write(&there, torn).unwrap();
+            fs::write(&there, bytes).unwrap();
             let ring = open(&there, &[1], 1);
             assert_eq!(ring.key(1).unwrap().open(b"here", &value).unwrap(), b"x");
             assert!(ring.newest("b").is_none(), "cut {cut}: it was never noted");
@@ -279,10 +289,32 @@ fn a_torn_last_write_costs_no_key_that_was_noted() {
             assert!(open(&there, &[1], 2).newest("b").is_some(), "cut {cut}");
         }
     }
-    for cut in (0..before.len()).step_by(16) {
+    for cut in (0..written).step_by(16) {
         fs::write(&path, &before[..cut]).unwrap();
         let opened = Ring::open(&path, Some(&keys(&[1])), 0);
         assert!(opened.unwrap().is_some(), "cut {cut}: nothing was noted");
+    }
+}
+
+/// The power goes when one of the two copies is overwritten, whichever it is.
+#[test]
+fn a_key_that_was_destroyed_in_one_copy_is_destroyed() {
+    let (_dir, path) = place();
+    let ring = open(&path, &[1], 0);
+    ring.ensure(["a", "b"].into_iter()).unwrap();
+    let before = fs::read(&path).unwrap();
+    let wrapped = &before[256 + 1 + 4 + 4 + 1 + 96..][..72];
+    ring.destroy(&[1]).unwrap();
+    drop(ring);
+    let after = fs::read(&path).unwrap();
+    for (first, second) in [(&before, &after), (&after, &before)] {
+        fs::write(&path, [&first[..BLOCK], &second[BLOCK..]].concat()).unwrap();
+        let ring = open(&path, &[1], 2);
+        assert_eq!(ring.names(), ["b"]);
+        assert!(ring.key(1).is_none());
+        drop(ring);
+        assert!(fs::read(&path).unwrap() == after);
+        assert!(!after.windows(72).any(|window| window == wrapped));
     }
 }
 
@@ -305,13 +337,43 @@ fn a_key_that_was_never_used_is_not_there_beside_the_one_that_took_its_number() 
 }
 
 #[test]
-fn a_damaged_key_loses_itself_alone() {
+fn a_block_that_a_disk_lost_costs_no_key() {
+    let (_dir, path) = place();
+    let ring = open(&path, &[1], 0);
+    let names: Vec<_> = (0..40).map(|n| format!("tx-{n}")).collect();
+    ring.ensure(names.iter().map(String::as_str)).unwrap();
+    ring.destroy(&[7]).unwrap();
+    let names = ring.names();
+    drop(ring);
+    let whole = fs::read(&path).unwrap();
+    for lost in 0..whole.len() / BLOCK {
+        for byte in [0, 0xa5] {
+            let mut bytes = whole.clone();
+            bytes[lost * BLOCK..][..BLOCK].fill(byte);
+            fs::write(&path, bytes).unwrap();
+            let ring = open(&path, &[1], 40);
+            assert_eq!(ring.names(), names, "block {lost}");
+            assert!((1..=40).all(|id| ring.key(id).is_some() == (id != 7)));
+            drop(ring);
+            let healed = fs::read(&path).unwrap();
+            let (same, more) = healed.split_at(whole.len());
+            assert!(
+                same == whole && more.iter().all(|byte| *byte == 0),
+                "{lost}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_key_of_which_both_copies_are_damaged_loses_itself_alone() {
     let (_dir, path) = place();
     let ring = open(&path, &[1], 0);
     ring.ensure(["a", "b", "c"].into_iter()).unwrap();
     drop(ring);
     let mut bytes = fs::read(&path).unwrap();
     bytes[2 * 256 + 150] ^= 1;
+    bytes[BLOCK + 2 * 256 + 150] ^= 1;
     fs::write(&path, bytes).unwrap();
     let ring = open(&path, &[1], 3);
     assert_eq!(ring.names(), ["a", "c"]);
