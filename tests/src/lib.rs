@@ -12,6 +12,7 @@
     reason = "a failure here is a failed test"
 )]
 
+pub mod frames;
 pub mod http;
 pub mod issuer;
 pub mod mosquitto;
@@ -19,7 +20,9 @@ pub mod numbered;
 pub mod openmetrics;
 pub mod process;
 pub mod python;
+pub mod raw_mqtt;
 pub mod recordings;
+pub mod site;
 pub mod small_disk;
 pub mod stack;
 pub mod viewer;

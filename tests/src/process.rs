@@ -87,6 +87,22 @@ impl Process {
         }
     }
 
+    /// The most memory that it has had in use, in bytes, as Linux counts it.
+    ///
+    /// # Panics
+    /// Where nobody counts.
+    #[must_use]
+    pub fn memory_most(&self) -> u64 {
+        let file = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(file).expect("a living child of Linux");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let number = line.and_then(|line| line.split_whitespace().next());
+        number
+            .and_then(|kb| kb.parse::<u64>().ok())
+            .expect("a number")
+            << 10
+    }
+
     /// Whether it has ended, by itself or not.
     ///
     /// # Panics

@@ -77,6 +77,12 @@ impl Watching {
         panic!("the board ended before a transfer appeared");
     }
 
+    /// A stream that somebody opened in another way.
+    #[must_use]
+    pub fn of(stream: Streaming<WatchResponse>) -> Self {
+        Self(stream)
+    }
+
     /// The next update; `None` when the stream ended, in whatever way.
     pub async fn next(&mut self) -> Option<WatchResponse> {
         let next = tokio::time::timeout(HANG, self.0.message()).await;
@@ -104,6 +110,18 @@ impl Viewer {
         )
     }
 
+    /// Asks for everything of `transfer` since the last token.
+    #[must_use]
+    pub fn request(&self, transfer: &str) -> WatchRequest {
+        WatchRequest {
+            transfer: vec![transfer.to_owned()],
+            samples: true,
+            waveforms: true,
+            resume_token: self.token.clone(),
+            ..WatchRequest::default()
+        }
+    }
+
     /// Watches `transfer` from the last token until the stream breaks or `done`
     /// has seen enough; says whether it has. Without a server it has not.
     ///
@@ -114,16 +132,25 @@ impl Viewer {
         transfer: &str,
         done: impl Fn(&Self) -> bool,
     ) -> bool {
-        let request = WatchRequest {
-            transfer: vec![transfer.to_owned()],
-            samples: true,
-            waveforms: true,
-            resume_token: self.token.clone(),
-            ..WatchRequest::default()
-        };
+        let request = self.request(transfer);
         let Some(mut stream) = Watching::try_start(server, request).await else {
             return false;
         };
+        self.follow(&mut stream, done).await
+    }
+
+    /// One that has seen nothing, with a token from before anything happened.
+    #[must_use]
+    pub fn since(token: Vec<u8>) -> Self {
+        Self {
+            token,
+            ..Self::default()
+        }
+    }
+
+    /// Reads what `stream`, opened by [`Viewer::request`], says until `done` has seen
+    /// enough; says whether it has.
+    pub async fn follow(&mut self, stream: &mut Watching, done: impl Fn(&Self) -> bool) -> bool {
         while let Some(response) = stream.next().await {
             let recorded = response.not_recorded.is_none();
             self.unrecorded |= !recorded;
@@ -267,16 +294,22 @@ impl Viewer {
         rows.collect()
     }
 
-    fn assert_no_holes(&self) {
+    /// The first frame that has a hole before it, if there is one.
+    #[must_use]
+    pub fn hole(&self) -> Option<&FrameId> {
         let mut last: Option<&FrameId> = None;
-        for id in self.frames.keys() {
+        self.frames.keys().find(|id| {
             let expected = match last {
                 Some(last) if (&last.0, last.1, last.2) == (&id.0, id.1, id.2) => last.3 + 1,
                 _ => 1,
             };
-            assert_eq!(id.3, expected, "a hole before {id:?}");
             last = Some(id);
-        }
+            id.3 != expected
+        })
+    }
+
+    fn assert_no_holes(&self) {
+        assert_eq!(self.hole(), None, "there is a hole before it");
     }
 }
 

@@ -6,7 +6,9 @@
 //! from. What comes to the library's port otherwise is let in only with the password
 //! that was drawn when the broker started ([`Gate::own`]).
 
-use crate::{Access, Guard};
+use crate::names::Names;
+use crate::pace::Paced;
+use crate::{Access, Counts, Guard};
 use enroute_tls::{Acceptor, Connection, Limits, listen};
 use mqtt5::broker::auth::{AuthProvider, AuthResult};
 use mqtt5::error::Result as LibraryResult;
@@ -16,6 +18,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
@@ -31,15 +34,24 @@ pub(crate) struct Gate {
     password: String,
     /// Names by the address that a connection is carried from.
     carried: Mutex<BTreeMap<SocketAddr, String>>,
+    names: Names,
+    counts: Arc<Counts>,
 }
 
 impl Gate {
-    pub(crate) fn new(guard: Arc<dyn Guard>, password: String) -> Self {
+    pub(crate) fn new(
+        guard: Arc<dyn Guard>,
+        password: String,
+        names: Names,
+        counts: Arc<Counts>,
+    ) -> Self {
         let carried = Mutex::default();
         Self {
             guard,
             password,
             carried,
+            names,
+            counts,
         }
     }
 
@@ -67,16 +79,23 @@ impl Gate {
             will,
         };
         let may = self.guard.may(&name, access);
-        if !may {
+        if !may && self.refused(&name) {
             tracing::warn!(%name, client_id = connect.client_id, "refused a client of the broker");
         }
         may.then_some(name)
     }
 
+    /// Counts a refusal; says whether it is to be told.
+    fn refused(&self, name: &str) -> bool {
+        self.counts.refused.fetch_add(1, Ordering::Relaxed);
+        self.names.refused(name)
+    }
+
     fn may(&self, user: Option<&str>, access: Access<'_>) -> bool {
         let may = user.is_some_and(|user| user == OWN || self.guard.may(user, access));
-        if !may {
-            tracing::warn!(name = user.unwrap_or("-"), ?access, "the broker refused");
+        let name = user.unwrap_or("-");
+        if !may && self.refused(name) {
+            tracing::warn!(name, ?access, "the broker refused");
         }
         may
     }
@@ -124,7 +143,8 @@ pub(crate) async fn carry_all(
     inside: SocketAddr,
     gate: Arc<Gate>,
 ) {
-    let mut connections = listen(listener, Some(acceptor), limits);
+    let counts = Arc::clone(&gate.counts.connections);
+    let mut connections = listen(listener, Some(acceptor), limits, counts);
     let mut carried = tokio::task::JoinSet::new();
     loop {
         tokio::select! {
@@ -143,22 +163,31 @@ pub(crate) async fn carry_all(
     }
 }
 
-async fn carry(mut connection: Connection, inside: SocketAddr, gate: Arc<Gate>) {
+async fn carry(connection: Connection, inside: SocketAddr, gate: Arc<Gate>) {
     let from = connection.from();
     let Some(name) = connection.peer().and_then(|peer| peer.name.clone()) else {
         tracing::info!(%from, "refused a certificate without one common name");
         return;
     };
+    let Some(budget) = gate.names.take(&name) else {
+        let times = gate.counts.refused_name.fetch_add(1, Ordering::Relaxed) + 1;
+        if times.is_power_of_two() {
+            tracing::warn!(%name, times, "refused a gateway that has enough connections");
+        }
+        return;
+    };
+    let mut paced = Paced::new(connection, budget, Arc::clone(&gate.counts));
     let carried = async {
         let mut stream = TcpStream::connect(inside).await?;
         stream.set_nodelay(true)?;
-        let _known = Known::new(&gate, stream.local_addr()?, name);
-        copy_bidirectional(&mut connection, &mut stream).await?;
+        let _known = Known::new(&gate, stream.local_addr()?, name.clone());
+        copy_bidirectional(&mut paced, &mut stream).await?;
         std::io::Result::Ok(())
     };
     if let Err(error) = carried.await {
         tracing::debug!(%from, %error, "a connection to the broker ended");
     }
+    gate.names.give_back(&name);
 }
 
 /// A name in the table, for as long as the connection lives.

@@ -12,13 +12,17 @@
 //! Limits: [`Limits`].
 
 mod gate;
+mod names;
+mod pace;
 
 use enroute_tls::Acceptor;
 use gate::Gate;
 use mqtt5::broker::config::{StorageBackend, StorageConfig};
 use mqtt5::broker::{BrokerConfig, BrokerShutdownHandle, MqttBroker};
+use names::Names;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -31,6 +35,14 @@ pub struct Limits {
     pub packet_bytes_max: usize,
     /// Connections at a time. Default 4,096.
     pub connections_max: usize,
+    /// Of these, from one address, where it is guarded. Default half of them.
+    pub per_address_max: usize,
+    /// Of these, with one name, where it is guarded. A gateway has two, and for a
+    /// moment those that it left behind when its link broke. Default 8.
+    pub per_name_max: usize,
+    /// A connection that takes nothing for so long ends, where it is guarded; so this
+    /// is the longest keep-alive that works. Default 5 minutes.
+    pub idle_max: Duration,
     /// QoS 1 publishes under way to one client. Default 256.
     pub inflight_max: u16,
     /// QoS 1 publishes that one client may have under way to us. Default 256.
@@ -54,6 +66,9 @@ impl Default for Limits {
         Self {
             packet_bytes_max: (1 << 20) + 4096,
             connections_max: 4096,
+            per_address_max: 2048,
+            per_name_max: 8,
+            idle_max: Duration::from_mins(5),
             inflight_max: 256,
             receive_maximum: 256,
             queued_messages_max: 10_000,
@@ -72,6 +87,19 @@ pub struct Config {
     pub listen: SocketAddr,
     /// What clients may ask.
     pub limits: Limits,
+}
+
+/// What the gate of a guarded broker refused, since it started.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Of connections, before anybody's name is known.
+    pub connections: Arc<enroute_tls::Counts>,
+    /// Connections beyond those that one name may have.
+    pub refused_name: AtomicU64,
+    /// Connects, publishes and subscriptions that are not the client's.
+    pub refused: AtomicU64,
+    /// How often a gateway was made to wait because it sent too fast.
+    pub slowed: AtomicU64,
 }
 
 /// What a client asks for.
@@ -168,6 +196,7 @@ impl Broker {
         config: Config,
         acceptor: Arc<Acceptor>,
         guard: Arc<dyn Guard>,
+        counts: Arc<Counts>,
     ) -> Result<Self, StartError> {
         let listen = config.listen;
         let failed = |error: std::io::Error| StartError::Start {
@@ -176,11 +205,14 @@ impl Broker {
         };
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let addr = listener.local_addr().map_err(failed)?;
-        let gate = Arc::new(Gate::new(guard, password()?));
+        let names = Names::new(config.limits.per_name_max);
+        let gate = Arc::new(Gate::new(guard, password()?, names, counts));
         let inside = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let mut broker = Self::start_library(&config, inside, Some(Arc::clone(&gate))).await?;
         let limits = enroute_tls::Limits {
             connections_max: config.limits.connections_max,
+            per_address_max: config.limits.per_address_max,
+            idle_max: config.limits.idle_max,
         };
         broker.addr = addr;
         broker.own = Some(gate.own());
@@ -264,6 +296,13 @@ impl Broker {
     }
 }
 
+/// Messages on their way to one client that is there: the library counts them and not
+/// their bytes. When as many wait, who publishes waits too, and then they are queued
+/// within [`Limits::queued_bytes_max`].
+const CHANNEL_MESSAGES_MAX: usize = 2_048;
+/// Connections of the server itself, and those about to be replaced.
+const OWN_CONNECTIONS: usize = 16;
+
 /// 256 bits that nobody can guess.
 fn password() -> Result<String, StartError> {
     let mut bytes = [0_u8; 32];
@@ -275,14 +314,15 @@ fn password() -> Result<String, StartError> {
 fn library_config(inside: SocketAddr, limits: &Limits) -> BrokerConfig {
     let mut library = BrokerConfig::new()
         .with_bind_address(inside)
-        .with_max_clients(limits.connections_max)
+        // The server's own must find a place when gateways have all of theirs.
+        .with_max_clients(limits.connections_max.saturating_add(OWN_CONNECTIONS))
         .with_max_packet_size(limits.packet_bytes_max)
         .with_session_expiry(limits.session_expiry_max)
         .with_max_outbound_inflight(limits.inflight_max)
         .with_max_retained_messages(limits.retained_messages_max)
         .with_max_retained_message_size(limits.packet_bytes_max)
         .with_max_subscriptions_per_client(limits.subscriptions_max)
-        .with_client_channel_capacity(limits.queued_messages_max)
+        .with_client_channel_capacity(limits.queued_messages_max.min(CHANNEL_MESSAGES_MAX))
         // QoS 1 is all that the contract uses.
         .with_maximum_qos(1)
         // Its file storage stalls after a consumer's crash; memory is enough here.

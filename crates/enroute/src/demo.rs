@@ -95,6 +95,7 @@ impl Demo {
             viewers_max: 1_000,
             transfers_max: 1_000,
             connections_max: 4_096,
+            per_address_max: None,
             commit_interval: Duration::from_millis(3),
             rules: None,
             keys: None,

@@ -8,6 +8,7 @@
 //! Start with [`Page`]; what is written is in `server` and `gateway`.
 
 mod audit;
+pub(crate) mod connections;
 pub(crate) mod gateway;
 pub(crate) mod server;
 mod transfers;

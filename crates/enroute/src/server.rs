@@ -10,6 +10,7 @@ use crate::config::identity::IdentityConfig;
 use crate::config::server::{BrokerAt, ServerConfig};
 use crate::keys;
 use crate::latency::ServerTimes;
+use crate::metrics::connections::Connections;
 use crate::metrics::server::ServerMetrics;
 use crate::protection::{self, OwnTopics, Protection};
 use crate::reevaluate::journal_dir;
@@ -61,6 +62,8 @@ pub(crate) struct Setup {
     pub(crate) transfers_max: usize,
     /// Connections to the embedded broker at a time.
     pub(crate) connections_max: usize,
+    /// Connections from one address at a time, at each port; `None`: half of all.
+    pub(crate) per_address_max: Option<usize>,
     /// How long a commit waits for company.
     pub(crate) commit_interval: Duration,
     /// Where its rule book is; `None`: the built-in one.
@@ -98,6 +101,7 @@ impl Setup {
             viewers_max: *config.limits.viewers_max.get_ref(),
             transfers_max: *config.limits.transfers_max.get_ref(),
             connections_max: *config.limits.connections_max.get_ref(),
+            per_address_max: { config.limits.per_address_max.as_ref() }.map(|max| *max.get_ref()),
             commit_interval: Duration::from_millis(*config.limits.commit_interval_ms.get_ref()),
             rules: config.rules.dir.as_ref().map(|dir| dir.get_ref().clone()),
             access: config.access.clone(),
@@ -144,7 +148,8 @@ impl Server {
             .await
             .with_context(|| format!("failed to listen on {}", setup.listen))?;
         let listen = listener.local_addr()?;
-        let broker = start_broker(&setup).await?;
+        let connections = Connections::default();
+        let broker = start_broker(&setup, &connections).await?;
         let acceptors = setup.protection.acceptors();
         let options = live_options(&setup, &times);
         let broker_at = address(broker.as_ref(), setup.broker);
@@ -203,19 +208,26 @@ impl Server {
             times: Arc::clone(&times),
             book: book_counts,
             audit: Arc::clone(audit.counts()),
+            connections: connections.clone(),
             viewers_max: setup.viewers_max,
             publishes_max,
         };
         let gate = entrance.gate.audited(audit.clone());
-        let feed = Feed::new(live.clone(), feed_options(setup.viewers_max)).guarded(gate);
-        let feed = feed.knowing(identities);
+        let options = feed_options(setup.viewers_max, setup.per_address_max, connections);
+        let feed = Feed::new(live.clone(), options)
+            .guarded(gate)
+            .knowing(identities);
         let pages = service_pages(Arc::clone(&stats), quarantine, quarantine_dir).route(
             "/metrics",
             get(move || async move { metrics.scrape().await }),
         );
-        let found = entrance.found;
-        let more = more(&live, setup.access, found, Arc::clone(audit.counts()))
-            .merge(feed.service_pages(pages));
+        let more = more(
+            &live,
+            setup.access,
+            entrance.found,
+            Arc::clone(audit.counts()),
+        )
+        .merge(feed.service_pages(pages));
         let feed = tokio::spawn(feed.serve(listener, setup.protection.viewers, more, async {
             // An error is as good as the word: nobody is left to say it.
             drop(closing.await);
@@ -336,18 +348,20 @@ fn open_journal(
     Journal::open(&dir, options).with_context(|| format!("failed to open {}", dir.display()))
 }
 
-async fn start_broker(setup: &Setup) -> Result<Option<Broker>> {
+async fn start_broker(setup: &Setup, connections: &Connections) -> Result<Option<Broker>> {
     let BrokerAt::Embedded(listen) = setup.broker else {
         return Ok(None);
     };
     let limits = enroute_broker::Limits {
         connections_max: setup.connections_max,
+        per_address_max: of_one_address(setup.per_address_max, setup.connections_max),
         ..enroute_broker::Limits::default()
     };
     let config = enroute_broker::Config { listen, limits };
     let broker = match &setup.protection.gateways {
         Some(acceptor) => {
-            Broker::start_guarded(config, Arc::clone(acceptor), Arc::new(OwnTopics)).await
+            let (acceptor, counts) = (Arc::clone(acceptor), Arc::clone(&connections.gateways));
+            Broker::start_guarded(config, acceptor, Arc::new(OwnTopics), counts).await
         }
         None => Broker::start(config).await,
     };
@@ -387,10 +401,22 @@ fn ingest_config(
     }
 }
 
-fn feed_options(viewers_max: usize) -> enroute_feed::Options {
+/// Half of all, unless it is said.
+fn of_one_address(configured: Option<usize>, connections_max: usize) -> usize {
+    configured.unwrap_or(connections_max.div_ceil(2))
+}
+
+fn feed_options(
+    viewers_max: usize,
+    per_address_max: Option<usize>,
+    connections: Connections,
+) -> enroute_feed::Options {
+    // A browser opens a few for one viewer.
+    let connections_max = viewers_max.saturating_mul(2).saturating_add(1_024);
     enroute_feed::Options {
-        // A browser opens a few for one viewer.
-        connections_max: viewers_max.saturating_mul(2).saturating_add(1_024),
+        connections_max,
+        per_address_max: of_one_address(per_address_max, connections_max),
+        connections: connections.viewers,
         ..enroute_feed::Options::default()
     }
 }

@@ -251,7 +251,7 @@ fn check_labels(run: &Run) {
         for (label, values) in values {
             let known = [
                 "stream", "lane", "state", "why", "kind", "priority", "queue", "stage", "reason",
-                "cause", "clock", "version", "role",
+                "cause", "clock", "version", "role", "port",
             ];
             assert!(known.contains(&label), "label {label} of {name}");
             assert!(

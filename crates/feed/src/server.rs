@@ -31,6 +31,16 @@ use tonic::transport::server::Connected;
 use tonic_health::server::HealthReporter;
 use tonic_web::GrpcWebLayer;
 
+/// Bytes of a request that are taken before it is read; the largest has 256 KiB. Four
+/// of a connection at a time.
+const REQUEST_WINDOW: u32 = 64 << 10;
+/// Largest head of a request over HTTP/2: a token has 8 KiB at the most.
+const HEAD_BYTES_MAX: u32 = 16 << 10;
+/// Streams that a connection opens and takes back before they were looked at, or that
+/// break the protocol; above it the connection ends (CVE-2023-44487). Said here because
+/// tonic's own default lifts the bound that hyper has.
+const RESETS_MAX: usize = 64;
+
 /// What a curious person finds at `/text`.
 const PAGE: &str = "\
 enroute: vital signs on their way to the ICU.
@@ -138,8 +148,8 @@ impl Feed {
             .add_service(transfers.max_decoding_message_size(bytes_max))
             .add_service(identities.max_decoding_message_size(bytes_max))
             .add_service(admin.max_decoding_message_size(bytes_max))
-            .add_service(health)
-            .add_service(reflection);
+            .add_service(health.max_decoding_message_size(bytes_max))
+            .add_service(reflection.max_decoding_message_size(bytes_max));
         // The outer layer answers 400 to what is neither gRPC nor gRPC-Web, so it
         // stands before the services only. Behind it both are the same to the gate.
         let grpc = routes
@@ -167,8 +177,12 @@ impl Feed {
     ) -> Result<(), ServeError> {
         let limits = enroute_tls::Limits {
             connections_max: self.options.connections_max,
+            per_address_max: self.options.per_address_max,
+            idle_max: self.options.idle_max,
         };
-        let connections = ReceiverStream::new(enroute_tls::listen(listener, tls, limits));
+        let counts = Arc::clone(&self.options.connections);
+        let connections = enroute_tls::listen(listener, tls, limits, counts);
+        let connections = ReceiverStream::new(connections);
         self.serve_incoming(connections.map(std::io::Result::Ok), more, shutdown)
             .await
     }
@@ -196,6 +210,11 @@ impl Feed {
         Server::builder()
             .accept_http1(true)
             .max_concurrent_streams(streams)
+            .initial_stream_window_size(REQUEST_WINDOW)
+            .initial_connection_window_size(REQUEST_WINDOW * 4)
+            .http2_max_header_list_size(HEAD_BYTES_MAX)
+            .http2_max_pending_accept_reset_streams(Some(RESETS_MAX))
+            .http2_max_local_error_reset_streams(Some(RESETS_MAX))
             .http2_keepalive_interval(Some(keepalive))
             .http2_keepalive_timeout(Some(keepalive))
             .add_routes(routes)

@@ -2,11 +2,16 @@
 
 use crate::files::{TlsError, authorities, certificates, private_key, together};
 use rustls::crypto::ring;
+use rustls::pki_types::ServerName;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, RootCertStore};
 use serde::Deserialize;
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 /// Whom a client trusts and what it shows; a table of a configuration file.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -61,6 +66,18 @@ impl Connector {
             Err(error) => tracing::warn!(%error, "kept the certificates that were read before"),
         }
         Arc::clone(&config)
+    }
+
+    /// Shakes hands with the server of this name over `stream`.
+    ///
+    /// # Errors
+    /// When it is somebody else, or hangs up. With TLS 1.3 a client learns only by
+    /// reading that its certificate was refused.
+    pub async fn over(&self, host: &str, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+        TlsConnector::from(self.current())
+            .connect(name, stream)
+            .await
     }
 }
 

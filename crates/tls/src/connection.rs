@@ -1,13 +1,15 @@
 //! One accepted connection: bytes, who speaks, and an end from outside.
 
+use crate::patience::Patience;
 use crate::peer::Peer;
+use crate::places::{Counts, Place};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 use tokio_rustls::server::TlsStream;
 
 /// An accepted connection with its handshake behind it.
@@ -18,8 +20,8 @@ pub struct Connection {
     peer: Option<Peer>,
     /// Resolves when the peer's certificate is not to be trusted any more.
     end: Option<oneshot::Receiver<()>>,
-    /// Its place among the connections of a listener.
-    _place: Option<OwnedSemaphorePermit>,
+    /// Its place among the connections of a listener, and how long it may keep it.
+    place: Option<(Place, Patience)>,
 }
 
 #[derive(Debug)]
@@ -36,7 +38,7 @@ impl Connection {
             from,
             peer: None,
             end: None,
-            _place: None,
+            place: None,
         }
     }
 
@@ -51,14 +53,16 @@ impl Connection {
             from,
             peer,
             end: Some(end),
-            _place: None,
+            place: None,
         }
     }
 
-    /// Gives the place back when the connection ends.
-    pub(crate) fn in_place(self, place: OwnedSemaphorePermit) -> Self {
+    /// Gives the place back when the connection ends; ends when it went to another,
+    /// or the other side takes nothing for too long.
+    pub(crate) fn in_place(self, place: Place) -> Self {
+        let patience = Patience::new(place.idle_max());
         Self {
-            _place: Some(place),
+            place: Some((place, patience)),
             ..self
         }
     }
@@ -75,8 +79,9 @@ impl Connection {
         self.peer.as_ref()
     }
 
-    /// An error as soon as the certificate is not to be trusted any more.
+    /// An error as soon as it has to end.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        self.poll_place(cx)?;
         let Some(end) = &mut self.end else {
             return Ok(());
         };
@@ -87,6 +92,34 @@ impl Connection {
                 io::ErrorKind::ConnectionAborted,
                 "the peer's certificate is not trusted any more",
             )),
+        }
+    }
+
+    fn poll_place(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let Some((place, patience)) = &mut self.place else {
+            return Ok(());
+        };
+        if let Some(lost) = &mut place.lost
+            && Pin::new(lost).poll(cx).is_ready()
+        {
+            let gone = "a newer connection has its place";
+            return Err(io::Error::new(io::ErrorKind::ConnectionAborted, gone));
+        }
+        match patience.poll_over(cx) {
+            Poll::Pending => Ok(()),
+            Poll::Ready(()) => {
+                Counts::add(&place.counts().idle);
+                let idle = "the other side took nothing for too long";
+                Err(io::Error::new(io::ErrorKind::TimedOut, idle))
+            }
+        }
+    }
+
+    /// The other side took so many bytes of ours.
+    fn taken(&mut self, written: &Poll<io::Result<usize>>) {
+        if let (Poll::Ready(Ok(1..)), Some((place, patience))) = (written, &mut self.place) {
+            place.settle();
+            patience.moved();
         }
     }
 }
@@ -112,10 +145,12 @@ impl AsyncWrite for Connection {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.poll_end(cx)?;
-        match &mut self.bytes {
+        let written = match &mut self.bytes {
             Bytes::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
             Bytes::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
-        }
+        };
+        self.taken(&written);
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

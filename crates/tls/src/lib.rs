@@ -5,7 +5,10 @@
 //!   given, no connection without a certificate of that authority (mutual TLS).
 //!   [`Acceptor::reload`] takes new files for new connections, and ends living ones
 //!   whose certificate is revoked, has expired or is no longer signed by anybody
-//!   trusted. Handshakes have a time limit, connections a bound ([`listen`]).
+//!   trusted.
+//! - [`listen`]: connections are bounded in all and for each address, handshakes and
+//!   silence in time ([`Limits`]); when there is no room, the oldest that has not been
+//!   answered gives way.
 //! - [`Connector`] for clients: TLS 1.3, and 1.2 for old brokers; [`dial`] for who
 //!   connects once.
 //!
@@ -25,17 +28,21 @@ mod connection;
 mod dial;
 mod files;
 mod listener;
+mod patience;
 mod peer;
+mod places;
 
 pub use accept::{Acceptor, ServerFiles};
 pub use client::{ClientFiles, Connector};
 pub use connection::{Came, Connection};
 pub use dial::dial;
 pub use files::TlsError;
-pub use listener::{Limits, listen};
+pub use listener::listen;
 pub use peer::Peer;
+pub use places::{Counts, Limits};
 
 pub use rustls::ClientConfig;
+pub use tokio_rustls::client::TlsStream;
 
 #[cfg(test)]
 mod tests;

@@ -1,15 +1,16 @@
 //! Handshakes between an acceptor and a client, with files made here.
 
 use crate::authority::{Authority, AuthorityError, Issued, Purpose};
-use crate::{Acceptor, ClientFiles, Connection, Connector, Limits, ServerFiles, dial, listen};
-use rustls::pki_types::ServerName;
+use crate::{
+    Acceptor, ClientFiles, Connection, Connector, Counts, Limits, ServerFiles, dial, listen,
+};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc;
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 /// A hospital, vehicles, and a server between them.
@@ -67,22 +68,29 @@ impl Site {
 struct Served {
     at: std::net::SocketAddr,
     connections: mpsc::Receiver<Connection>,
+    counts: Arc<Counts>,
 }
 
 async fn serve(acceptor: &Arc<Acceptor>) -> Served {
+    serve_within(acceptor, Limits::of(8)).await
+}
+
+async fn serve_within(acceptor: &Arc<Acceptor>, limits: Limits) -> Served {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();
-    let limits = Limits { connections_max: 8 };
-    let connections = listen(listener, Some(Arc::clone(acceptor)), limits);
-    Served { at, connections }
+    let counts = Arc::<Counts>::default();
+    let acceptor = Some(Arc::clone(acceptor));
+    let connections = listen(listener, acceptor, limits, Arc::clone(&counts));
+    Served {
+        at,
+        connections,
+        counts,
+    }
 }
 
 async fn connect(client: &Connector, served: &Served) -> std::io::Result<TlsStream<TcpStream>> {
     let stream = TcpStream::connect(served.at).await.unwrap();
-    let name = ServerName::try_from("localhost").unwrap();
-    TlsConnector::from(client.current())
-        .connect(name, stream)
-        .await
+    client.over("localhost", stream).await
 }
 
 /// With TLS 1.3 a client learns only by reading that it was not let in.
@@ -214,6 +222,69 @@ async fn a_revocation_ends_the_living_connection_and_only_that() {
     site.vehicles.revoke("amb-13").unwrap();
     assert_eq!(acceptor.reload().unwrap(), 1, "the first stays on the list");
     assert!(!is_let_in(&ends.0, &mut served).await);
+}
+
+/// A connection from an address of its own on which nothing is said.
+async fn silent(last: u8, served: &Served) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket
+        .bind(std::net::SocketAddr::from(([127, 0, 0, last], 0)))
+        .unwrap();
+    socket.connect(served.at).await.unwrap()
+}
+
+#[tokio::test]
+async fn silent_handshakes_push_out_themselves_and_never_who_was_answered() {
+    let site = Site::new();
+    let mut served = serve(&site.acceptor()).await;
+    let gateway = site.vehicles.issue("amb-12", Purpose::Client).unwrap();
+    let client = site.client(Some(&gateway));
+    let mut living = connect(&client, &served).await.unwrap();
+    let mut answered = served.connections.recv().await.unwrap();
+    answered.write_u8(1).await.unwrap();
+    answered.flush().await.unwrap();
+    assert_eq!(living.read_u8().await.unwrap(), 1);
+    let mut flood = Vec::new();
+    // One address, then one for each: places for all are eight.
+    for at in std::iter::repeat_n(2, 20).chain(2..22) {
+        flood.push(silent(at, &served).await);
+    }
+    for mut pushed_out in flood.drain(..33) {
+        assert_eq!(pushed_out.read(&mut [0]).await.unwrap_or(0), 0);
+    }
+    assert!(is_let_in(&client, &mut served).await, "there is no room");
+    living.write_u8(2).await.unwrap();
+    assert_eq!(answered.read_u8().await.unwrap(), 2);
+    let refused = &served.counts.refused_full;
+    assert_eq!(refused.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn who_sends_and_sends_and_takes_no_answer_loses_its_place() {
+    let site = Site::new();
+    let limits = Limits {
+        idle_max: Duration::from_millis(20),
+        ..Limits::of(8)
+    };
+    let mut served = serve_within(&site.acceptor(), limits).await;
+    let gateway = site.vehicles.issue("amb-12", Purpose::Client).unwrap();
+    let client = site.client(Some(&gateway));
+    let mut stream = connect(&client, &served).await.unwrap();
+    let mut connection = served.connections.recv().await.unwrap();
+    let sending = async { while stream.write_u8(1).await.is_ok() {} };
+    let served_until = async {
+        loop {
+            if let Err(over) = connection.read_u8().await {
+                return over.kind();
+            }
+        }
+    };
+    let over = tokio::select! {
+        over = served_until => over,
+        () = sending => panic!("nobody hung up"),
+    };
+    assert_eq!(over, std::io::ErrorKind::TimedOut);
+    assert_eq!(served.counts.idle.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test]

@@ -191,6 +191,9 @@ pub(crate) struct LimitsConfig {
     pub(crate) transfers_max: Spanned<usize>,
     /// Connections that the embedded broker takes at a time.
     pub(crate) connections_max: Spanned<usize>,
+    /// Connections from one address at a time, at the embedded broker and at the
+    /// server's port; absent: half of all at each.
+    pub(crate) per_address_max: Option<Spanned<usize>>,
     /// Milliseconds that a commit waits for more records to share its sync.
     pub(crate) commit_interval_ms: Spanned<u64>,
     /// Seconds that a shutdown may take before it is cut short.
@@ -203,6 +206,7 @@ impl Default for LimitsConfig {
             viewers_max: Spanned::new(0..0, 1_000),
             transfers_max: Spanned::new(0..0, 10_000),
             connections_max: Spanned::new(0..0, 4_096),
+            per_address_max: None,
             commit_interval_ms: Spanned::new(0..0, 3),
             shutdown_s: Spanned::new(0..0, 10),
         }
@@ -426,6 +430,9 @@ impl Checked for ServerConfig {
         within("viewers_max", &limits.viewers_max, 1..=100_000)?;
         within("transfers_max", &limits.transfers_max, 1..=1_000_000)?;
         within("connections_max", &limits.connections_max, 1..=100_000)?;
+        if let Some(max) = &limits.per_address_max {
+            within("per_address_max", max, 1..=100_000)?;
+        }
         within("commit_interval_ms", &limits.commit_interval_ms, 0..=1_000)?;
         within("shutdown_s", &limits.shutdown_s, 1..=600)
     }

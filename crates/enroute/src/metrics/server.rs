@@ -1,5 +1,6 @@
 //! What the server tells.
 
+use super::connections::Connections;
 use super::{
     Page, Write, answer, audit, bytes, flag, number, of_span, seconds, stream_word, things,
     transfers,
@@ -33,6 +34,7 @@ pub(crate) struct ServerMetrics {
     pub(crate) times: Arc<ServerTimes>,
     pub(crate) book: Arc<Counts>,
     pub(crate) audit: Arc<enroute_audit::Counts>,
+    pub(crate) connections: Connections,
     pub(crate) viewers_max: usize,
     /// Publishes that both lanes together may have between reading and PUBACK.
     pub(crate) publishes_max: usize,
@@ -78,6 +80,7 @@ impl Write for ServerScrape {
         self.engine(page)?;
         self.rule_book(page)?;
         audit::write(page, &self.of.audit, self.of.live.clock().wall().0)?;
+        self.of.connections.write(page)?;
         self.viewers(page)?;
         self.queues(page)?;
         self.latency(page)?;
