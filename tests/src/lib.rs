@@ -22,6 +22,7 @@ pub mod process;
 pub mod python;
 pub mod raw_mqtt;
 pub mod recordings;
+pub mod sealed;
 pub mod site;
 pub mod small_disk;
 pub mod stack;

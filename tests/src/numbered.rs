@@ -1,6 +1,7 @@
 //! Records that carry a number at every place, so that whoever reads them back
 //! knows what belongs where without asking the store.
 
+use crate::sealed::keys;
 use bytes::Bytes;
 use enroute_journal::{Append, Class, LogAppend, LogOptions, Options};
 use enroute_model::ids::{Epoch, Stream, TransferId};
@@ -20,6 +21,7 @@ pub fn options() -> Options {
     Options {
         commit_interval: Duration::ZERO,
         slice: Span(20),
+        keys: keys(),
         // Not within a run: what is asked is what a failure leaves behind.
         repair_after: Duration::from_hours(1),
         ..Options::default()
@@ -31,6 +33,7 @@ pub fn options() -> Options {
 pub fn log_options() -> LogOptions {
     LogOptions {
         slice_bytes_max: 600,
+        keys: keys(),
         ..LogOptions::default()
     }
 }

@@ -105,7 +105,7 @@ pub(crate) fn new(number: usize, dir: &Path, bytes_max: u64, period: u64) -> Gat
     config.spool = SpoolConfig {
         dir: dir.join(format!("spool-{number}")),
         bytes_max,
-        keys: None,
+        keys: enroute_tests::sealed::keys(),
     };
     Gateway {
         transfers: vec![transfer_id(number, 1)],

@@ -130,6 +130,7 @@ pub(crate) fn options(broken: &Arc<AtomicBool>) -> Options {
     };
     Options {
         commit_interval: Duration::ZERO,
+        keys: enroute_tests::sealed::keys(),
         repair_after: Duration::from_millis(1),
         before_commit: Some(Probe(Arc::new(probe))),
         ..Options::default()

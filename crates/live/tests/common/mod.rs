@@ -58,6 +58,17 @@ impl Disk {
     }
 }
 
+/// Options of a sealed journal, which does all that a clear one does and more;
+/// `ENROUTE_STORE=clear` asks for a clear one.
+pub(crate) fn store() -> enroute_journal::Options {
+    let clear = std::env::var("ENROUTE_STORE").is_ok_and(|store| store == "clear");
+    let keys = || Arc::new(enroute_seal::Keys::parse(&format!("1 {:064x}", 42)).unwrap());
+    enroute_journal::Options {
+        keys: (!clear).then(keys),
+        ..enroute_journal::Options::default()
+    }
+}
+
 /// Options under which nothing happens that the test does not do.
 pub(crate) fn quiet() -> Options {
     Options {
@@ -106,7 +117,7 @@ impl Bench {
             commit_interval: Duration::ZERO,
             repair_after: Duration::from_millis(1),
             before_commit: Some(probe),
-            ..Default::default()
+            ..store()
         };
         Self::open_on(TempDir::new().unwrap(), options, journal_options).await
     }
@@ -114,7 +125,7 @@ impl Bench {
     async fn open(dir: TempDir, options: Options) -> Self {
         let journal_options = enroute_journal::Options {
             commit_interval: Duration::ZERO,
-            ..Default::default()
+            ..store()
         };
         Self::open_on(dir, options, journal_options).await
     }
@@ -246,8 +257,7 @@ impl Bench {
             .await
             .unwrap();
         in_time(async { while health.changed().await.is_ok() {} }).await;
-        let (journal, _) =
-            Journal::open(self.dir.path(), enroute_journal::Options::default()).unwrap();
+        let (journal, _) = Journal::open(self.dir.path(), store()).unwrap();
         (self.dir, journal)
     }
 
