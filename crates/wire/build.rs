@@ -15,6 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "replay",
         "admin",
         "identity",
+        "access",
     ]
     .map(|name| root.join(format!("enroute/v1/{name}.proto")));
     let descriptors = protox::compile(files, [&root])?;

@@ -279,6 +279,7 @@ fn files(seeds: &Seeds) {
         name: "a".to_owned(),
         role: Role::Viewer,
         certificate: Some("c".to_owned()),
+        break_glass: true,
         expires_us: Some(5),
         scope: Scope::default(),
     };

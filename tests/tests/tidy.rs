@@ -268,7 +268,7 @@ fn the_proto_files_are_all_compiled() {
             "{name}.proto is not compiled"
         );
     }
-    assert_eq!(protos.len(), 9);
+    assert_eq!(protos.len(), 10);
 }
 
 /// The reference tables, those included that no rule uses yet.

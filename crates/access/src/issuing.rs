@@ -35,6 +35,8 @@ pub struct Issuing {
     pub role_claim: String,
     /// What those words mean here; others mean nothing.
     pub roles: BTreeMap<String, Role>,
+    /// The word beside them that says that its bearer may break the glass.
+    pub break_glass: Option<String>,
     /// Receiving hospitals that the bearer is concerned with.
     pub hospital_claim: Option<String>,
     /// Transfers that the bearer is concerned with.
@@ -115,8 +117,9 @@ impl Issuing {
         let subject = text(&claims, "sub").ok_or(NotTaken::Claim("whose it is (sub)"))?;
         let name = text(&claims, &self.name_claim).ok_or(NotTaken::Claim("the name"))?;
         let (role, scope) = (self.role(&claims)?, self.scope(&claims)?);
+        let rights = (role, self.breaks_glass(&claims));
         let subject = format!("{}\n{subject}", self.issuer);
-        let token = Token::issued(&subject, name, role, scope, expires, (shown, key));
+        let token = Token::issued(&subject, name, rights, scope, expires, (shown, key));
         token.map(Arc::new).map_err(|error| match error {
             TokensError::Content(_) | TokensError::Full | TokensError::Unknown(_) => {
                 NotTaken::Claim("name, hospitals or transfers")
@@ -144,6 +147,11 @@ impl Issuing {
             (Some(role), true) => Ok(role),
             (Some(_) | None, _) => Err(NotTaken::Role),
         }
+    }
+
+    fn breaks_glass(&self, claims: &Map<String, Value>) -> bool {
+        let words = words(claims, &self.role_claim).unwrap_or_default();
+        { self.break_glass.as_deref() }.is_some_and(|word| words.contains(&word))
     }
 
     /// What it names; one that names nothing has nothing, and not everything as a scope

@@ -3,17 +3,23 @@
 //! ([`Tokens`]), of which it keeps hashes alone, and those of an `OpenID` Connect issuer
 //! ([`Issuing`]), of which it knows the public keys ([`Keys`]).
 //!
+//! In an emergency somebody opens one transfer that is not theirs, for a while
+//! ([`Glasses`]).
+//!
 //! Pure: no files, no clock, no network, no randomness. What is refused is refused at
 //! the edge, in `feed`; files and the issuer's keys are fetched by the binary. Bounds:
 //! [`TOKENS_MAX`] tokens, [`NAMES_MAX`] hospitals and transfers each, [`KEYS_MAX`] keys,
-//! [`ISSUED_BYTES_MAX`] bytes of an issued token. Start with [`Role`].
+//! [`ISSUED_BYTES_MAX`] bytes of an issued token, [`GLASSES_MAX`] glasses that are broken
+//! at a time. Start with [`Role`].
 
+mod glass;
 mod issuing;
 mod keys;
 mod role;
 mod scope;
 mod tokens;
 
+pub use glass::{GLASSES_MAX, Glass, Glasses, NotBroken, OF_ONE_MAX};
 pub use issuing::{ISSUED_BYTES_MAX, Issuing, NotTaken};
 pub use keys::{KEYS_BYTES_MAX, KEYS_KEPT_US, KEYS_MAX, Keys, KeysError};
 pub use role::{Action, Role};

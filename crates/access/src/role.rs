@@ -40,7 +40,11 @@ pub enum Action {
     Delete,
     /// Copy everything that is stored.
     Backup,
-    /// See and say who a patient is, and on what the handling of the data rests.
+    /// Take a recording out of the house, waveforms included.
+    Export,
+    /// See who a patient is, and on what the handling of the data rests.
+    SeeIdentity,
+    /// Say who a patient is, take it back, export all of a person.
     Identify,
     /// Delete who a person is, by record number, unseen.
     Forget,
@@ -64,9 +68,9 @@ impl Role {
         use Role::{Administrator, Clinician, Operator, Viewer, Wall};
         let roles: &[Self] = match action {
             Action::SeeBoard => &Self::ALL,
-            Action::SeePatient => &[Viewer, Clinician, Operator],
+            Action::SeePatient | Action::Export => &[Viewer, Clinician, Operator],
             Action::Report => &[Wall, Viewer, Clinician],
-            Action::Treat | Action::Identify => &[Clinician],
+            Action::Treat | Action::SeeIdentity | Action::Identify => &[Clinician],
             Action::Register | Action::SeeRecordings => &[Clinician, Operator, Administrator],
             Action::Replay => &[Clinician, Operator],
             Action::Delete | Action::Backup | Action::Forget => &[Administrator],
@@ -107,7 +111,7 @@ impl Role {
 
 impl Action {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::SeeBoard,
         Self::SeePatient,
         Self::Report,
@@ -117,10 +121,34 @@ impl Action {
         Self::Replay,
         Self::Delete,
         Self::Backup,
+        Self::Export,
+        Self::SeeIdentity,
         Self::Identify,
         Self::Forget,
         Self::SeeService,
     ];
+
+    /// Whether a broken glass lets its bearer do this for the one transfer: what a
+    /// clinician needs to take over a patient there and then. What lasts beyond the
+    /// emergency (where a transfer goes, who is said to be on it) or leaves the house is
+    /// not of that kind.
+    #[must_use]
+    pub fn is_under_glass(self) -> bool {
+        match self {
+            Self::SeePatient | Self::Report | Self::Treat | Self::Replay | Self::SeeIdentity => {
+                true
+            }
+            Self::SeeBoard
+            | Self::Register
+            | Self::SeeRecordings
+            | Self::Delete
+            | Self::Backup
+            | Self::Export
+            | Self::Identify
+            | Self::Forget
+            | Self::SeeService => false,
+        }
+    }
 
     /// What somebody is refused, in words that fit "may not …".
     #[must_use]
@@ -135,7 +163,9 @@ impl Action {
             Self::Replay => "play recordings",
             Self::Delete => "delete recordings",
             Self::Backup => "copy what is stored",
-            Self::Identify => "see or say who a patient is",
+            Self::Export => "take recordings away",
+            Self::SeeIdentity => "see who a patient is",
+            Self::Identify => "say who a patient is, or take it away",
             Self::Forget => "delete who a person is",
             Self::SeeService => "see how the service does",
         }

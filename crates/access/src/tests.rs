@@ -12,6 +12,7 @@ fn wanted(name: &str, role: Role) -> Wanted {
         name: name.to_owned(),
         role,
         certificate: None,
+        break_glass: false,
         expires_us: None,
         scope: Scope::default(),
     }
@@ -99,6 +100,24 @@ fn a_token_whose_rights_change_is_another() {
 }
 
 #[test]
+fn who_may_break_the_glass_is_said_by_the_token_and_is_never_a_wall() {
+    let mut tokens = Tokens::default();
+    let breaker = |name, role| Wanted {
+        break_glass: true,
+        ..wanted(name, role)
+    };
+    let shown = tokens.add(breaker("Ada", Role::Viewer), &random(3));
+    let other = tokens.add(wanted("Bob", Role::Clinician), &random(60));
+    let read = Tokens::parse(&tokens.to_text().unwrap()).unwrap();
+    let breaks = |shown: &str| read.find(shown, None, NOW).unwrap().break_glass;
+    assert!(breaks(&shown.unwrap()) && !breaks(&other.unwrap()));
+    let wall = tokens.add(breaker("hall", Role::Wall), &random(90));
+    assert!(matches!(wall, Err(TokensError::Content(_))));
+    let text = tokens.to_text().unwrap().replace("viewer", "wall");
+    assert!(matches!(Tokens::parse(&text), Err(TokensError::Content(_))));
+}
+
+#[test]
 fn a_file_that_nobody_can_have_made_is_refused() {
     let mut tokens = Tokens::default();
     tokens.add(wanted("Ada", Role::Viewer), &random(3)).unwrap();
@@ -153,14 +172,14 @@ fn each_role_may_what_the_table_says() {
         let may = |action| if role.may(action) { 'x' } else { '.' };
         Action::ALL.map(may).iter().collect()
     };
-    // Board, patient, report, treat, register, recordings, replay, delete, backup, identify,
-    // forget, service.
+    // Board, patient, report, treat, register, recordings, replay, delete, backup, export,
+    // see identity, identify, forget, service.
     let table = [
-        (Role::Wall, "x.x........."),
-        (Role::Viewer, "xxx........."),
-        (Role::Clinician, "xxxxxxx..x.."),
-        (Role::Operator, "xx..xxx....x"),
-        (Role::Administrator, "x...xx.xx.xx"),
+        (Role::Wall, "x.x..........."),
+        (Role::Viewer, "xxx......x...."),
+        (Role::Clinician, "xxxxxxx..xxx.."),
+        (Role::Operator, "xx..xxx..x...x"),
+        (Role::Administrator, "x...xx.xx...xx"),
     ];
     assert_eq!(table.map(|(role, _)| role), Role::ALL);
     for (role, may) in table {

@@ -44,6 +44,9 @@ pub struct Token {
     /// Works only over a connection with a certificate of this name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<String>,
+    /// Whether its bearer may break the glass in an emergency; a wall never may.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub break_glass: bool,
     /// Works until then, microseconds UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_us: Option<i64>,
@@ -64,6 +67,8 @@ pub struct Wanted {
     pub role: Role,
     /// Name of the certificate that it is bound to.
     pub certificate: Option<String>,
+    /// Whether that one may break the glass.
+    pub break_glass: bool,
     /// Microseconds UTC.
     pub expires_us: Option<i64>,
     /// Which transfers.
@@ -170,6 +175,7 @@ impl Tokens {
             role: wanted.role,
             hash: hash(&shown),
             certificate: wanted.certificate,
+            break_glass: wanted.break_glass,
             expires_us: wanted.expires_us,
             scope: wanted.scope,
             key: None,
@@ -232,7 +238,7 @@ impl Token {
     pub(crate) fn issued(
         subject: &str,
         name: &str,
-        role: Role,
+        (role, break_glass): (Role, bool),
         scope: Scope,
         expires_us: i64,
         (shown, key): (&str, &Arc<Key>),
@@ -243,6 +249,7 @@ impl Token {
             role,
             hash: hash(shown),
             certificate: None,
+            break_glass,
             expires_us: Some(expires_us),
             scope,
             key: Some(Arc::clone(key)),
@@ -290,6 +297,11 @@ impl Token {
 
     fn check_names(&self) -> Result<(), String> {
         let id = &self.id;
+        if self.break_glass && self.role == Role::Wall {
+            return Err(format!(
+                "token {id}: a wall breaks no glass: nobody stands behind it"
+            ));
+        }
         let named = [("name", &self.name)]
             .into_iter()
             .chain(self.certificate.iter().map(|name| ("certificate", name)))
@@ -313,6 +325,11 @@ impl Token {
         }
         Ok(())
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+fn is_false(is: &bool) -> bool {
+    !is
 }
 
 fn hash(text: &str) -> String {

@@ -23,6 +23,10 @@ pub struct Who {
     /// Where the connection comes from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
+    /// Id of the broken glass under which it was done: nothing else would have let it
+    /// through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub glass: Option<String>,
 }
 
 /// What became of it.
@@ -106,7 +110,7 @@ impl Entry {
     /// The same with no text too long.
     pub(crate) fn clipped(mut self) -> Self {
         let who = &mut self.who;
-        let more = [&mut who.token, &mut who.peer, &mut who.from];
+        let more = [&mut who.token, &mut who.peer, &mut who.from, &mut who.glass];
         let more = more.into_iter().chain([&mut self.transfer]).flatten();
         let texts = [
             &mut who.name,

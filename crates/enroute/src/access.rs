@@ -108,6 +108,7 @@ fn create(file: &Path, wanted: WantedToken) -> Result<()> {
         name: wanted.name,
         role: role(wanted.role),
         certificate: wanted.certificate,
+        break_glass: wanted.break_glass,
         expires_us,
         scope: Scope {
             hospitals: wanted.hospitals,
@@ -139,6 +140,10 @@ fn line(token: &enroute_access::Token) -> String {
     let mut parts: Vec<String> = more
         .map(|(what, name)| format!("; {what} {name}"))
         .collect();
+    let breaks = token
+        .break_glass
+        .then(|| "; may break the glass".to_owned());
+    parts.extend(breaks);
     let until = token.expires_us.map(utc::rfc3339);
     parts.extend(until.map(|until| format!("; until {until}")));
     let (id, role) = (&token.id, token.role.as_str());

@@ -5,6 +5,7 @@ mod audit;
 mod bench;
 mod certs;
 mod export;
+mod glass;
 mod identity;
 mod import;
 mod keys;
@@ -22,6 +23,7 @@ pub(crate) use bench::{
 pub(crate) use certs::CertsArgs;
 use clap::{Args, Parser, Subcommand};
 pub(crate) use export::{ExportArgs, FormatArg};
+pub(crate) use glass::{GlassAction, GlassArgs};
 pub(crate) use identity::{IdentityAction, IdentityArgs};
 pub(crate) use import::ImportArgs;
 pub(crate) use keys::{KeysAction, KeysArgs};
@@ -103,6 +105,8 @@ pub(crate) enum Command {
     Keys(KeysArgs),
     /// See, say, export and delete who a patient is
     Identity(IdentityArgs),
+    /// Open a transfer that is not yours, in an emergency
+    Glass(GlassArgs),
     /// Read and check the record of who saw and did what
     Audit(AuditArgs),
     /// Measure this build on this machine

@@ -18,6 +18,7 @@ mod demo;
 mod export;
 mod fleet;
 mod gateway;
+mod glass;
 mod healthz;
 mod identities;
 mod identity;
@@ -92,6 +93,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Token(args) => access::run(args),
         Command::Keys(args) => keys::run(&args),
         Command::Identity(args) => identity::run(args, log).await,
+        Command::Glass(args) => glass::run(args, log).await,
         Command::Audit(args) => audit::run(&args),
         Command::Rules(args) => rules::run(args, log),
         Command::Watch(args) => watch::run(args, log).await,

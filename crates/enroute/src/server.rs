@@ -27,7 +27,7 @@ use enroute_ingest::{Admits, Ingest, Parts, Quarantine};
 use enroute_journal::{Journal, Meter};
 use enroute_live::{Commands, Health, Latency, Live, Notes, Receipts, Retention};
 use enroute_model::ids::{GatewayId, TransferId};
-use enroute_model::time::{Clock, EngineTime};
+use enroute_model::time::{Clock, EngineTime, Span};
 use enroute_mqtt::{Connector, Credentials};
 use enroute_seal::Keys;
 use enroute_wire::v1;
@@ -209,6 +209,7 @@ impl Server {
             book: book_counts,
             audit: Arc::clone(audit.counts()),
             connections: connections.clone(),
+            glass: entrance.gate.glass_counts(),
             viewers_max: setup.viewers_max,
             publishes_max,
         };
@@ -460,7 +461,9 @@ impl Entrance {
             entrance.found = found;
             issuer
         });
-        entrance.gate = Gate::new(known, issuer);
+        let minutes = i64::try_from(*access.break_glass_minutes.get_ref()).unwrap_or(i64::MAX);
+        let lasts = Span::from_secs(60).scaled(minutes, 1);
+        entrance.gate = Gate::new(known, issuer).glass_lasts(lasts);
         Ok(entrance)
     }
 }

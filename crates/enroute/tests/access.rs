@@ -119,3 +119,56 @@ fn a_token_is_not_sent_in_the_clear_and_a_wrong_file_opens_nothing() {
     assert!(wrong.contains("is no file of tokens"), "{wrong}");
     assert!(!dir.join("data").exists(), "something was opened");
 }
+
+#[test]
+fn breaking_the_glass_works_at_once_and_is_told_everywhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let chief = token(dir, "chief", "administrator", &[]);
+    let roth = ["--hospital", "CHUV", "--break-glass"];
+    let roth = token(dir, "Dr. Roth", "clinician", &roth);
+    let kern = token(dir, "Dr. Kern", "clinician", &["--hospital", "CHUV"]);
+    let listed = said(&enroute(dir, &["token", "list"]));
+    assert_eq!(listed.matches("may break the glass").count(), 1, "{listed}");
+    let (server, address) = serve(dir);
+    let ask = |token: &str, arguments: &[&str]| {
+        let all = [arguments, &["--server", &address]].concat();
+        with(dir, token, &all)
+    };
+    let added = ask(&chief, &["transfer", "add", "--hospital", "HUG"]);
+    let added = said(&added);
+    let id = added.split(' ').next().unwrap();
+    let note = ["transfer", "note", id, "on our way"];
+    assert!(!ask(&roth, &note).status.success());
+    let why = "diverted to us, nobody of theirs answers";
+    let opens = ["glass", "break", id, "--reason", why];
+    let refused = said(&ask(&kern, &opens));
+    assert!(refused.contains("may not break the glass"), "{refused}");
+    let opened = ask(&roth, &opens);
+    assert!(opened.status.success(), "{}", said(&opened));
+    let noted = ask(&roth, &note);
+    assert!(noted.status.success(), "{}", said(&noted));
+    let shown = said(&ask(&chief, &["glass", "list"]));
+    assert!(shown.contains("Dr. Roth") && shown.contains(why), "{shown}");
+    // The person in charge reads of it beside the note.
+    let thread = said(&ask(&roth, &["transfer", "note", id]));
+    assert!(thread.contains("Dr. Roth (broke the glass)"), "{thread}");
+    let metrics = said(&ask(&roth, &["glass", "end", id]));
+    assert!(metrics.contains("closed to you again"), "{metrics}");
+    assert!(!ask(&roth, &note).status.success());
+    let lines = server.stop_and_tell();
+    let warned = |line: &String| line.contains("broke the glass") && line.contains("WARN");
+    assert!(lines.iter().any(warned), "{lines:#?}");
+    let log = enroute(dir, &["audit", "show", "--data", "data", "--break-glass"]);
+    let log = said(&log);
+    let of = |words: &str| log.lines().filter(|line| line.contains(words)).count();
+    assert_eq!(of("refused"), 1, "{log}");
+    assert_eq!(of(why), 1, "{log}");
+    assert_eq!(of("note to crew"), 1, "{log}");
+    assert_eq!(of("its bearer said so"), 1, "{log}");
+    let glass = log
+        .lines()
+        .find_map(|line| line.split_once("broken glass "));
+    let id = glass.unwrap().1.split([',', ')']).next().unwrap();
+    assert!(of(id) >= 3, "{log}");
+}

@@ -43,6 +43,11 @@ fn who_a_patient_is_on_the_page_of_those_who_may() {
     in_a_browser("identity.mjs");
 }
 
+#[test]
+fn breaking_the_glass_and_its_end_on_the_patients_page() {
+    in_a_browser("glass.mjs");
+}
+
 fn in_a_browser(steps: &str) {
     let Some(chromium) = tools() else { return };
     let web = Path::new(env!("CARGO_MANIFEST_DIR")).join("../console/web");

@@ -187,7 +187,7 @@ fn who_a_patient_is_is_told_to_those_who_may_and_found_nowhere_else() {
     for token in [&viewer, &operator, &administrator] {
         let refused = site.refused(token, &show, "");
         assert!(
-            refused.contains("may not see or say who a patient is"),
+            refused.contains("may not see who a patient is"),
             "{refused}"
         );
         tells_nothing("a refusal", refused.as_bytes());

@@ -54,7 +54,7 @@ impl Service for AdminService {
         Ok(Response::new(Guarded::new(
             blocks,
             caller,
-            Vec::new(),
+            (Action::Backup, Vec::new()),
             true,
         )))
     }

@@ -5,7 +5,7 @@
 //! told by the gate when the answer is there, so that no method can be forgotten. Not
 //! on record is what was let through of [`is_quiet`].
 
-use enroute_access::{Action, Token};
+use enroute_access::{Action, Glass, Token};
 use enroute_audit::{Audit, Entry, NotWritten, Outcome, Who};
 use enroute_tls::Came;
 use std::sync::OnceLock;
@@ -78,8 +78,15 @@ impl Call {
         self.what.get_or_init(|| what);
     }
 
-    fn entry(&self, outcome: Outcome, transfer: Option<&str>, detail: &str) -> Entry {
+    fn entry(
+        &self,
+        outcome: Outcome,
+        transfer: Option<&str>,
+        glass: Option<&Glass>,
+        detail: &str,
+    ) -> Entry {
         let mut who = self.who.clone();
+        who.glass = glass.map(|glass| glass.id.clone());
         if let Some(claimed) = self.claimed.get() {
             who.name.clone_from(claimed);
         }
@@ -100,12 +107,12 @@ impl Call {
     }
 
     /// Tells that it was let through.
-    pub(crate) fn allow(&self, action: Action, transfer: Option<&str>) {
+    pub(crate) fn allow(&self, action: Action, transfer: Option<&str>, glass: Option<&Glass>) {
         self.told();
         if is_quiet(&self.method, Some(action)) {
             return;
         }
-        let entry = self.entry(Outcome::Allowed, transfer, "");
+        let entry = self.entry(Outcome::Allowed, transfer, glass, "");
         let Some(audit) = &self.audit else { return };
         match action {
             // What somebody does is a record each; who only looks may look often.
@@ -113,6 +120,8 @@ impl Call {
             | Action::Register
             | Action::Delete
             | Action::Backup
+            | Action::Export
+            | Action::SeeIdentity
             | Action::Identify
             | Action::Forget => audit.tell(entry),
             Action::SeeBoard
@@ -131,7 +140,7 @@ impl Call {
             return Ok(());
         };
         let (to, told) = oneshot::channel();
-        audit.tell_durably(self.entry(Outcome::Allowed, transfer, ""), |how| {
+        audit.tell_durably(self.entry(Outcome::Allowed, transfer, None, ""), |how| {
             // Who asked may have gone.
             drop(to.send(how));
         });
@@ -144,19 +153,33 @@ impl Call {
         })
     }
 
+    /// A glass was broken, or is whole again; each is a record of its own.
+    pub(crate) fn glass(&self, outcome: Outcome, glass: &Glass, detail: &str) {
+        self.told();
+        if let Some(audit) = &self.audit {
+            audit.tell(self.entry(outcome, Some(&glass.transfer), Some(glass), detail));
+        }
+    }
+
     pub(crate) fn refuse(&self, transfer: Option<&str>, why: &str) {
         self.told();
-        self.tell_often(Outcome::Refused, transfer, why);
+        self.tell_often(Outcome::Refused, transfer, None, why);
     }
 
     /// A stream that was let through is over.
-    pub(crate) fn end(&self, transfer: Option<&str>, detail: &str) {
-        self.tell_often(Outcome::Ended, transfer, detail);
+    pub(crate) fn end(&self, transfer: Option<&str>, glass: Option<&Glass>, detail: &str) {
+        self.tell_often(Outcome::Ended, transfer, glass, detail);
     }
 
-    fn tell_often(&self, outcome: Outcome, transfer: Option<&str>, detail: &str) {
+    fn tell_often(
+        &self,
+        outcome: Outcome,
+        transfer: Option<&str>,
+        glass: Option<&Glass>,
+        detail: &str,
+    ) {
         if let Some(audit) = &self.audit {
-            audit.tell_often(self.entry(outcome, transfer, detail));
+            audit.tell_often(self.entry(outcome, transfer, glass, detail));
         }
     }
 
@@ -168,9 +191,9 @@ impl Call {
         if code == Code::PermissionDenied || code == Code::Unauthenticated {
             self.refuse(None, "");
         } else if code != Code::Ok {
-            self.tell_often(Outcome::Failed, None, code.description());
+            self.tell_often(Outcome::Failed, None, None, code.description());
         } else if !is_quiet(&self.method, None) {
-            self.tell_often(Outcome::Allowed, None, "");
+            self.tell_often(Outcome::Allowed, None, None, "");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::call::Call;
 use crate::gate::Door;
-use enroute_access::{Action, Role, Scope, Token};
+use enroute_access::{Action, Glass, Role, Scope, Token};
 use enroute_model::ids::TransferId;
 use enroute_model::registry::ViewerRole;
 use enroute_model::state::TransferState;
@@ -29,6 +29,14 @@ pub(crate) enum Concern<'a> {
     New(&'a str, &'a TransferId),
 }
 
+/// A transfer of which something goes on for a while, and by which broken glass, if it
+/// would not be the caller's otherwise.
+#[derive(Clone, Debug)]
+pub(crate) struct Named {
+    pub(crate) id: String,
+    pub(crate) glass: Option<Arc<Glass>>,
+}
+
 impl Concern<'_> {
     /// The id that goes on record.
     fn id(&self) -> Option<&str> {
@@ -39,6 +47,9 @@ impl Concern<'_> {
         }
     }
 }
+
+/// By which broken glass something is let through; `None`: by role and scope.
+pub(crate) type UnderGlass = Option<Arc<Glass>>;
 
 /// Who calls.
 #[derive(Clone)]
@@ -76,15 +87,20 @@ impl Caller {
         self.role().is_none_or(|role| role.may(action))
     }
 
+    /// Whether this may be done somewhere, a broken glass included.
+    pub(crate) fn may_somewhere(&self, action: Action) -> bool {
+        self.may(action) || self.glass(action, Concern::Own).is_some()
+    }
+
     fn role(&self) -> Option<Role> {
         self.token.as_ref().map(|token| token.role)
     }
 
     /// Lets a call through or refuses it; either is on record.
-    pub(crate) fn admit(&self, action: Action, concern: Concern<'_>) -> Result<(), Status> {
-        self.check(action, concern)?;
-        self.call.allow(action, concern.id());
-        Ok(())
+    pub(crate) fn admit(&self, action: Action, concern: Concern<'_>) -> Result<UnderGlass, Status> {
+        let glass = self.check(action, concern)?;
+        self.call.allow(action, concern.id(), glass.as_deref());
+        Ok(glass)
     }
 
     /// The same of what takes data away: it waits until it is on record, and is refused
@@ -100,25 +116,72 @@ impl Caller {
 
     /// Refuses a call that may not be, on record, and says nothing of one that may: more
     /// has to be known of it.
-    pub(crate) fn check(&self, action: Action, concern: Concern<'_>) -> Result<(), Status> {
+    pub(crate) fn check(&self, action: Action, concern: Concern<'_>) -> Result<UnderGlass, Status> {
+        let is_within = self.is_within(concern);
+        if is_within && self.may(action) {
+            return Ok(None);
+        }
+        if let Some(glass) = self.glass(action, concern) {
+            return Ok(Some(glass));
+        }
         if !self.may(action) {
             return Err(self.refused_of(action, concern.id()));
-        }
-        let Some(scope) = self.scope() else {
-            return Ok(());
-        };
-        let is_within = match concern {
-            Concern::Own => true,
-            Concern::Everything => scope.is_everything(),
-            Concern::Transfer(state) => covers(scope, state),
-            Concern::New(hospital, _) => scope.covers(hospital, []),
-        };
-        if is_within {
-            return Ok(());
         }
         let why = "may not do this here: it concerns transfers that are not yours";
         self.tell_refused(action, concern.id(), why);
         Err(Status::permission_denied(why))
+    }
+
+    fn is_within(&self, concern: Concern<'_>) -> bool {
+        let Some(scope) = self.scope() else {
+            return true;
+        };
+        match concern {
+            Concern::Own => true,
+            Concern::Everything => scope.is_everything(),
+            Concern::Transfer(state) => covers(scope, state),
+            Concern::New(hospital, _) => scope.covers(hospital, []),
+        }
+    }
+
+    /// The broken glass by which this may be done, if one does.
+    fn glass(&self, action: Action, concern: Concern<'_>) -> UnderGlass {
+        let token = self.token.as_ref().filter(|token| token.break_glass)?;
+        if !action.is_under_glass() {
+            return None;
+        }
+        let (glasses, now) = (self.door.gate.broken().borrow(), self.now());
+        let found = match concern {
+            Concern::Own => glasses.of(&token.id, now).next(),
+            Concern::Transfer(state) => glasses.find(&token.id, ids(state), now),
+            Concern::Everything | Concern::New(..) => None,
+        };
+        found.map(Arc::clone)
+    }
+
+    /// The broken glass by which a transfer is open to the caller, needed or not.
+    pub(crate) fn own_glass(&self, state: &TransferState) -> UnderGlass {
+        self.glass(Action::SeePatient, Concern::Transfer(state))
+    }
+
+    /// Whether all that a broken glass gives is the caller's without one.
+    pub(crate) fn has_all_under_glass(&self, state: &TransferState) -> bool {
+        let mut given = { Action::ALL.iter() }.filter(|action| action.is_under_glass());
+        self.sees(state) && given.all(|action| self.may(*action))
+    }
+
+    /// Whether a transfer that is under way may go on.
+    fn still_may(&self, action: Action, state: &TransferState) -> bool {
+        (self.may(action) && self.sees(state))
+            || self.glass(action, Concern::Transfer(state)).is_some()
+    }
+
+    pub(crate) fn token(&self) -> Option<&Arc<Token>> {
+        self.token.as_ref()
+    }
+
+    pub(crate) fn door(&self) -> &Door {
+        &self.door
     }
 
     pub(crate) fn refused(&self, action: Action) -> Status {
@@ -145,6 +208,20 @@ impl Caller {
     /// Whether a transfer is among those of this caller.
     pub(crate) fn sees(&self, state: &TransferState) -> bool {
         self.scope().is_none_or(|scope| covers(scope, state))
+    }
+
+    /// Whether a transfer stands in a list for this caller; one that is theirs by a broken
+    /// glass alone is on record as seen.
+    pub(crate) fn lists(&self, state: &TransferState) -> bool {
+        if self.sees(state) {
+            return true;
+        }
+        let glass = self.own_glass(state);
+        if let Some(glass) = &glass {
+            let id = Some(state.transfer.as_str());
+            self.call.allow(Action::SeePatient, id, Some(glass));
+        }
+        glass.is_some()
     }
 
     /// The same of what is only known in the contract's words; what was deleted has
@@ -199,28 +276,45 @@ impl Caller {
         id(self) == id(other)
     }
 
+    /// Why one of these transfers may not be shown any more.
+    async fn lost(&self, action: Action, named: &[Named]) -> Option<&'static str> {
+        for Named { id, glass } in named {
+            // One that is not found has nothing to tell.
+            let state = self.door.live.state(id).await;
+            if state.is_ok_and(|state| !self.still_may(action, &state)) {
+                return Some(match glass {
+                    Some(_) => "the broken glass is over, and this transfer is not yours",
+                    None => "this transfer is not yours any more",
+                });
+            }
+        }
+        None
+    }
+
     /// Resolves when what was opened may not go on: the token was revoked, changed or
     /// is over, or one of the transfers named goes elsewhere now.
-    pub(crate) async fn ends(self, named: Vec<String>) -> Status {
+    pub(crate) async fn ends(self, action: Action, named: Vec<Named>) -> Status {
         let (Some(token), Some(known)) = (self.token.as_ref(), self.door.gate.known()) else {
             return std::future::pending().await;
         };
         let mut known = known.clone();
+        let mut glasses = self.door.gate.broken().subscribe();
         let mut minutes = tokio::time::interval(ASKED_EVERY);
         loop {
+            glasses.mark_unchanged();
+            let lost = self.lost(action, &named).await;
+            // Asked behind it: what a token loses with its end is lost because it ended.
             let now = self.door.live.clock().wall();
             if !known.still_has(token, now) {
                 return Status::unauthenticated("this token was revoked, changed, or is over");
             }
-            for name in &named {
-                // One that is not found has nothing to tell.
-                let state = self.door.live.state(name).await;
-                if state.is_ok_and(|state| !self.sees(&state)) {
-                    return Status::permission_denied("this transfer is not yours any more");
-                }
+            if let Some(why) = lost {
+                return Status::permission_denied(why);
             }
+            let is_under_glass = named.iter().any(|named| named.glass.is_some());
             tokio::select! {
                 () = known.changed(token) => {}
+                Ok(()) = glasses.changed(), if is_under_glass => {}
                 _ = minutes.tick() => {}
             }
         }
@@ -228,6 +322,10 @@ impl Caller {
 }
 
 fn covers(scope: &Scope, state: &TransferState) -> bool {
+    scope.covers(&state.info.hospital, ids(state))
+}
+
+fn ids(state: &TransferState) -> impl Iterator<Item = &str> {
     let ids = state.aliases.iter().chain([&state.transfer]);
-    scope.covers(&state.info.hospital, ids.map(TransferId::as_str))
+    ids.map(TransferId::as_str)
 }

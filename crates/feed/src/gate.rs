@@ -6,6 +6,7 @@
 
 use crate::call::Call;
 use crate::caller::Caller;
+use crate::glass::{Broken, GlassCounts};
 use crate::issuer::Issuer;
 use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, WWW_AUTHENTICATE};
@@ -16,7 +17,7 @@ use axum::routing::get;
 use enroute_access::{Action, Refused, Token, Tokens};
 use enroute_audit::Audit;
 use enroute_live::Live;
-use enroute_model::time::ServerTime;
+use enroute_model::time::{ServerTime, Span};
 use enroute_tls::Came;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -27,6 +28,7 @@ use tonic::{Code, Status};
 pub struct Gate {
     known: Option<Known>,
     audit: Option<Audit>,
+    broken: Broken,
 }
 
 /// By what callers are known.
@@ -51,6 +53,7 @@ impl Gate {
         Self {
             known: Some(Known { tokens, issuer }),
             audit: None,
+            broken: Broken::default(),
         }
     }
 
@@ -61,6 +64,23 @@ impl Gate {
             audit: Some(audit),
             ..self
         }
+    }
+
+    /// A broken glass opens a transfer for so long; an hour unless told otherwise.
+    #[must_use]
+    pub fn glass_lasts(self, lasts: Span) -> Self {
+        let broken = self.broken.lasts(lasts);
+        Self { broken, ..self }
+    }
+
+    /// What is counted of broken glass.
+    #[must_use]
+    pub fn glass_counts(&self) -> Arc<GlassCounts> {
+        self.broken.counts()
+    }
+
+    pub(crate) fn broken(&self) -> &Broken {
+        &self.broken
     }
 
     pub(crate) fn known(&self) -> Option<&Known> {
@@ -98,6 +118,12 @@ impl Gate {
 }
 
 impl Known {
+    /// Whether the right to break the glass by `token` still is what it was. That of an
+    /// issued one is asked of each token that comes, and outlives none.
+    pub(crate) fn still_breaks(&mut self, token: &Token, now: ServerTime) -> bool {
+        token.is_issued() || self.still_has(token, now)
+    }
+
     /// Whether a token that was let in still is what it was.
     pub(crate) fn still_has(&mut self, token: &Token, now: ServerTime) -> bool {
         if !token.is_issued() {
@@ -170,8 +196,13 @@ fn needs(path: &str) -> Option<Needs> {
         ("enroute.v1.Replay", "DeleteRecording") => &[Action::Delete],
         ("enroute.v1.Transfers", "Add") => &[Action::Register],
         ("enroute.v1.Transfers", "Act") => &[Action::Report, Action::Treat, Action::Register],
-        ("enroute.v1.Identities", "Get" | "Set" | "Export") => &[Action::Identify],
+        ("enroute.v1.Identities", "Get") => &[Action::SeeIdentity],
+        ("enroute.v1.Identities", "Set" | "Export") => &[Action::Identify],
         ("enroute.v1.Identities", "Delete") => &[Action::Identify, Action::Forget],
+        // Whether a glass may be broken is a word of the token, and no role's.
+        ("enroute.v1.Access", "BreakGlass" | "EndGlass" | "ListGlasses") => {
+            return Some(Needs::Token);
+        }
         ("enroute.v1.Admin", "Backup") => &[Action::Backup],
         _ => return None,
     };
@@ -211,7 +242,7 @@ async fn let_in(door: &Door, path: &str, shown: Shown) -> Result<Caller, Status>
     let caller = Caller::new(door.clone(), token, call);
     match needed {
         Some(Needs::Nothing | Needs::Token) => Ok(caller),
-        Some(Needs::OneOf(actions)) if actions.iter().any(|action| caller.may(*action)) => {
+        Some(Needs::OneOf(actions)) if actions.iter().any(|a| caller.may_somewhere(*a)) => {
             Ok(caller)
         }
         Some(Needs::OneOf(actions)) => {
@@ -276,11 +307,15 @@ async fn who(State(door): State<Door>, request: Request) -> Response {
         Ok(token) => {
             // A page asks when somebody logs in.
             call.by(token.as_deref()).answered(Code::Ok);
-            let (name, role) = match &token {
-                Some(token) => (Some(&token.name), Some(token.role.as_str())),
-                None => (None, None),
+            let told = match &token {
+                Some(token) => serde_json::json!({
+                    "name": token.name,
+                    "role": token.role.as_str(),
+                    "break_glass": token.break_glass,
+                }),
+                None => serde_json::json!({ "name": null, "role": null, "break_glass": false }),
             };
-            let told = axum::Json(serde_json::json!({ "name": name, "role": role }));
+            let told = axum::Json(told);
             ([(CACHE_CONTROL, "no-store")], told).into_response()
         }
     }

@@ -1,6 +1,7 @@
 //! A stream of responses that ends when its caller may not have it any more.
 
-use crate::caller::Caller;
+use crate::caller::{Caller, Named};
+use enroute_access::Action;
 use enroute_model::time::EngineTime;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -19,7 +20,7 @@ pub(crate) struct Guarded<T> {
 struct Seen {
     caller: Caller,
     since: EngineTime,
-    named: Vec<String>,
+    named: Vec<Named>,
     /// Besides the transfers named.
     is_more: bool,
     /// Why it was ended, if the caller did not end it.
@@ -30,23 +31,25 @@ impl Drop for Seen {
     fn drop(&mut self) {
         let seconds = self.caller.now().since(self.since).0 / 1_000_000;
         let detail = format!("after {seconds} s{}", self.why);
-        let named = self.named.iter().map(|id| Some(id.as_str()));
-        for transfer in named.chain(self.is_more.then_some(None)) {
-            self.caller.call().end(transfer, &detail);
+        for Named { id, glass } in &self.named {
+            self.caller.call().end(Some(id), glass.as_deref(), &detail);
+        }
+        if self.is_more {
+            self.caller.call().end(None, None, &detail);
         }
     }
 }
 
 impl<T> Guarded<T> {
-    /// `named`: the transfers that it is about; `is_more`: it is about the board, or all
-    /// there is, as well.
+    /// `named`: the transfers that it is about, and what is done with them; `is_more`: it
+    /// is about the board, or all there is, as well.
     pub(crate) fn new(
         responses: mpsc::Receiver<Result<T, Status>>,
         caller: Caller,
-        named: Vec<String>,
+        (action, named): (Action, Vec<Named>),
         is_more: bool,
     ) -> Self {
-        let ends = Box::pin(caller.clone().ends(named.clone()));
+        let ends = Box::pin(caller.clone().ends(action, named.clone()));
         let seen = Seen {
             since: caller.now(),
             caller,

@@ -31,7 +31,7 @@ impl Service for IdentitiesService {
     ) -> Result<Response<v1::GetIdentityResponse>, Status> {
         let caller = Caller::of(&request)?;
         let asked = request.into_inner().transfer;
-        let state = self.admitted(&caller, &asked).await?;
+        let state = self.admitted(&caller, Action::SeeIdentity, &asked).await?;
         let found = { &self.identities }
             .ask(move |store| store.get(&names(&state)))
             .await?;
@@ -45,7 +45,7 @@ impl Service for IdentitiesService {
     ) -> Result<Response<v1::SetIdentityResponse>, Status> {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
-        let state = self.admitted(&caller, &request.transfer).await?;
+        let state = { self.admitted(&caller, Action::Identify, &request.transfer) }.await?;
         let change = change_from(request)?;
         let by = caller.actor(|| Ok(ACTOR.to_owned()))?;
         let now = self.live.clock().wall();
@@ -127,9 +127,14 @@ struct OfPerson {
 
 impl IdentitiesService {
     /// The transfer of that name, if the caller may know who is on it.
-    async fn admitted(&self, caller: &Caller, asked: &str) -> Result<Arc<TransferState>, Status> {
+    async fn admitted(
+        &self,
+        caller: &Caller,
+        action: Action,
+        asked: &str,
+    ) -> Result<Arc<TransferState>, Status> {
         let state = self.state(asked).await?;
-        caller.admit(Action::Identify, Concern::Transfer(&state))?;
+        caller.admit(action, Concern::Transfer(&state))?;
         self.identities.store()?;
         Ok(state)
     }

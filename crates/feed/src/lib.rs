@@ -13,11 +13,13 @@
 //! Start with [`Feed`]. Bounds are in [`Options`]; how many may watch at a time
 //! is `enroute_live::Options::viewers_max`.
 
+mod access_service;
 mod admin_service;
 mod call;
 mod caller;
 mod convert;
 mod gate;
+mod glass;
 mod guarded;
 mod identities;
 mod identities_service;
@@ -31,6 +33,7 @@ mod transfers_service;
 mod view;
 
 pub use gate::Gate;
+pub use glass::GlassCounts;
 pub use identities::Identities;
 pub use issuer::Issuer;
 pub use options::Options;

@@ -1,6 +1,6 @@
 //! `enroute.v1.Live`: list, watch, history.
 
-use crate::caller::{Caller, Concern};
+use crate::caller::{Caller, Concern, Named};
 use crate::convert;
 use crate::guarded::Guarded;
 use crate::options::Options;
@@ -47,7 +47,7 @@ impl Service for LiveService {
         let closed = request.into_inner().closed;
         let states = self.live.list(closed).await;
         let states = states.map_err(|error| convert::lookup(&error))?;
-        let own = states.iter().filter(|state| caller.sees(state));
+        let own = states.iter().filter(|state| caller.lists(state));
         let transfer = own.map(|state| {
             let mut state = enroute_wire::state::transfer_to(state);
             caller.show(&mut state);
@@ -85,10 +85,11 @@ impl Service for LiveService {
         let (out, responses) = mpsc::channel(AHEAD);
         drop(tokio::spawn(follow(
             subscription,
-            View::new(caller.clone()),
+            View::new(caller.clone(), &named),
             out,
             self.closing.clone(),
         )));
+        let named = (Action::SeePatient, named);
         Ok(Response::new(Guarded::new(
             responses, caller, named, is_board,
         )))
@@ -103,17 +104,24 @@ impl Service for LiveService {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         name("transfer", &request.transfer)?;
-        caller.check(Action::SeePatient, Concern::Own)?;
+        // The whole of a recording goes out of the house; a screen takes no waveforms.
+        let action = if request.waveforms {
+            Action::Export
+        } else {
+            Action::SeePatient
+        };
+        caller.check(action, Concern::Own)?;
         let state = self.state(&request.transfer).await?;
         let concern = Concern::Transfer(&state);
-        // The whole of a recording goes out of the house; a screen takes no waveforms.
-        if request.waveforms {
+        let glass = if request.waveforms {
             caller.call().is_about("with waveforms");
-            caller.admit_durably(Action::SeePatient, concern).await?;
+            caller.admit_durably(action, concern).await?;
+            None
         } else {
-            caller.admit(Action::SeePatient, concern)?;
-        }
-        let named = vec![state.transfer.to_string()];
+            caller.admit(action, concern)?
+        };
+        let id = state.transfer.to_string();
+        let named = vec![Named { id, glass }];
         let after = Position(request.after_position);
         let history = self
             .live
@@ -122,6 +130,7 @@ impl Service for LiveService {
         let history = history.map_err(|error| convert::history(&error))?;
         let (out, responses) = mpsc::channel(AHEAD);
         drop(tokio::spawn(tell(history, out, self.options.clone())));
+        let named = (action, named);
         Ok(Response::new(Guarded::new(responses, caller, named, false)))
     }
 
@@ -135,7 +144,7 @@ impl Service for LiveService {
         let transfer = request.into_inner().transfer;
         name("transfer", &transfer)?;
         let state = self.state(&transfer).await?;
-        caller.admit(Action::SeePatient, Concern::Transfer(&state))?;
+        let glass = caller.admit(Action::SeePatient, Concern::Transfer(&state))?;
         let mut members = vec![state.transfer.clone()];
         members.extend(state.aliases.iter().cloned());
         let permit = ALERT_HISTORIES.try_acquire().map_err(|_| {
@@ -148,12 +157,9 @@ impl Service for LiveService {
             let _permit = permit;
             tell_alerts(&reader, &members, &out);
         }));
-        Ok(Response::new(Guarded::new(
-            responses,
-            caller,
-            vec![state.transfer.to_string()],
-            false,
-        )))
+        let id = state.transfer.to_string();
+        let named = (Action::SeePatient, vec![Named { id, glass }]);
+        Ok(Response::new(Guarded::new(responses, caller, named, false)))
     }
 }
 
@@ -164,7 +170,7 @@ impl LiveService {
     }
 
     /// Whether all of these patients are the caller's; gives their ids.
-    async fn admit_all(&self, caller: &Caller, named: &[String]) -> Result<Vec<String>, Status> {
+    async fn admit_all(&self, caller: &Caller, named: &[String]) -> Result<Vec<Named>, Status> {
         let mut states = Vec::new();
         for name in named {
             let state = self.state(name).await?;
@@ -172,10 +178,12 @@ impl LiveService {
             states.push(state);
         }
         // None is on record as seen because of which another was refused.
-        for state in &states {
-            caller.admit(Action::SeePatient, Concern::Transfer(state))?;
-        }
-        Ok(states.iter().map(|s| s.transfer.to_string()).collect())
+        let admitted = states.iter().map(|state| {
+            let glass = caller.admit(Action::SeePatient, Concern::Transfer(state))?;
+            let id = state.transfer.to_string();
+            Ok(Named { id, glass })
+        });
+        admitted.collect()
     }
 }
 

@@ -1,6 +1,6 @@
 //! `enroute.v1.Replay`: recordings listed, played and steered.
 
-use crate::caller::{Caller, Concern};
+use crate::caller::{Caller, Concern, Named};
 use crate::convert;
 use crate::guarded::Guarded;
 use crate::identities::Identities;
@@ -134,8 +134,12 @@ impl Service for ReplayService {
         let caller = Caller::of(&request)?;
         let play = checked(request.into_inner())?;
         let state = self.state(&play.transfer).await?;
-        caller.admit(Action::Replay, Concern::Transfer(&state))?;
-        let named = vec![state.transfer.to_string()];
+        let glass = caller.admit(Action::Replay, Concern::Transfer(&state))?;
+        let transfer = state.transfer.to_string();
+        let named = vec![Named {
+            id: transfer,
+            glass,
+        }];
         let id = fresh_id()?;
         let (playback, controls) = self
             .live
@@ -149,6 +153,7 @@ impl Service for ReplayService {
             follow(playback, &id, &out, closing).await;
             lock(&running).remove(&id);
         }));
+        let named = (Action::Replay, named);
         Ok(Response::new(Guarded::new(responses, caller, named, false)))
     }
 

@@ -1,5 +1,6 @@
 //! Routes and serving.
 
+use crate::access_service::AccessService;
 use crate::admin_service::AdminService;
 use crate::gate::{self, Door, Gate};
 use crate::identities::Identities;
@@ -13,6 +14,7 @@ use axum::routing::get;
 use enroute_live::{Health, Live};
 use enroute_tls::Acceptor;
 use enroute_wire::DESCRIPTORS;
+use enroute_wire::v1::access_server::AccessServer;
 use enroute_wire::v1::admin_server::AdminServer;
 use enroute_wire::v1::identities_server::IdentitiesServer;
 use enroute_wire::v1::live_server::LiveServer;
@@ -45,7 +47,7 @@ const RESETS_MAX: usize = 64;
 const PAGE: &str = "\
 enroute: vital signs on their way to the ICU.
 
-This port speaks gRPC (enroute.v1.Live, Replay, Transfers, Identities, Admin) and gRPC-Web, with
+This port speaks gRPC (enroute.v1.Live, Replay, Transfers, Identities, Access, Admin) and gRPC-Web, with
 health checks and reflection. To look at patients: enroute watch --server URL.
 To list what there is: grpcurl -plaintext HOST:PORT list
 
@@ -133,6 +135,9 @@ impl Feed {
         let transfers = TransfersServer::new(TransfersService {
             live: self.live.clone(),
         });
+        let access = AccessServer::new(AccessService {
+            live: self.live.clone(),
+        });
         let admin = AdminServer::new(AdminService::new(self.live.clone()));
         let replay = ReplayServer::new(ReplayService::new(
             self.live.clone(),
@@ -147,6 +152,7 @@ impl Feed {
             .add_service(replay.max_decoding_message_size(bytes_max))
             .add_service(transfers.max_decoding_message_size(bytes_max))
             .add_service(identities.max_decoding_message_size(bytes_max))
+            .add_service(access.max_decoding_message_size(bytes_max))
             .add_service(admin.max_decoding_message_size(bytes_max))
             .add_service(health.max_decoding_message_size(bytes_max))
             .add_service(reflection.max_decoding_message_size(bytes_max));
@@ -250,6 +256,7 @@ async fn set(reporter: &HealthReporter, running: bool) {
         "enroute.v1.Replay",
         "enroute.v1.Transfers",
         "enroute.v1.Identities",
+        "enroute.v1.Access",
         "enroute.v1.Admin",
     ] {
         reporter.set_service_status(service, status).await;

@@ -66,7 +66,12 @@ impl Service for TransfersService {
         let known = self.live.state(&request.transfer).await;
         let known = known.map_err(|error| convert::lookup(&error))?;
         caller.call().is_about(word(&action));
-        caller.admit(needed(&action), Concern::Transfer(&known))?;
+        let glass = caller.admit(needed(&action), Concern::Transfer(&known))?;
+        // Whoever reads the name later reads that as well.
+        let actor = match glass {
+            Some(_) => format!("{actor} (broke the glass)"),
+            None => actor,
+        };
         if let RegistryAction::Alert { action, .. } = &mut action
             && let AlertAction::Shown(role) = action
         {

@@ -1,6 +1,6 @@
 //! What of a subscription its caller is told: that of transfers which are theirs.
 
-use crate::caller::Caller;
+use crate::caller::{Caller, Named};
 use enroute_wire::v1;
 use std::collections::BTreeSet;
 use tonic::Status;
@@ -10,13 +10,19 @@ use v1::watch_response::Update;
 /// the start of each subscription, and a transfer is told whole before anything of it.
 pub(crate) struct View {
     caller: Caller,
+    /// Those that a broken glass opens to this stream, which ends with it.
+    opened: BTreeSet<String>,
     ids: BTreeSet<String>,
 }
 
 impl View {
-    pub(crate) fn new(caller: Caller) -> Self {
-        let ids = BTreeSet::new();
-        Self { caller, ids }
+    pub(crate) fn new(caller: Caller, named: &[Named]) -> Self {
+        let opened = named.iter().filter(|named| named.glass.is_some());
+        Self {
+            caller,
+            opened: opened.map(|named| named.id.clone()).collect(),
+            ids: BTreeSet::new(),
+        }
     }
 
     /// What is told; `None`: nothing.
@@ -57,9 +63,11 @@ impl View {
     }
 
     fn takes(&mut self, state: &v1::TransferState) -> bool {
-        let is_own = self
-            .caller
-            .sees_named(state.info.as_ref(), &state.transfer, &state.alias);
+        let mut ids = state.alias.iter().chain([&state.transfer]);
+        let is_own = ids.any(|id| self.opened.contains(id))
+            || self
+                .caller
+                .sees_named(state.info.as_ref(), &state.transfer, &state.alias);
         if is_own {
             self.ids.insert(state.transfer.clone());
             self.ids.extend(state.alias.iter().cloned());

@@ -17,6 +17,7 @@ Examples:
   enroute audit verify --data /var/lib/enroute --expect 1204:9f86d0…
   enroute audit show --data /var/lib/enroute --transfer tr-1f… --since 24h
   enroute audit show --data /var/lib/enroute --refused --json
+  enroute audit show --data /var/lib/enroute --break-glass
 
 verify finds what was changed, taken out, put elsewhere or cut off, says which record,
 and prints the head: the number and the hash of the last record. Note it where whoever
@@ -72,6 +73,9 @@ pub(crate) struct WantedRecords {
     /// From then on: 2026-03-01T14:30Z, or how long ago (30m, 24h)
     #[arg(long, value_name = "TIME")]
     pub(crate) since: Option<String>,
+    /// Only broken glass: when it was broken and ended, and what was done under it
+    #[arg(long)]
+    pub(crate) break_glass: bool,
     /// Only what was refused
     #[arg(long)]
     pub(crate) refused: bool,

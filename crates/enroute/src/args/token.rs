@@ -13,6 +13,7 @@ use std::path::PathBuf;
 Examples:
   enroute token create --name 'Dr. Weber' --role clinician --hospital 'HUG Geneva'
   enroute token create --name hall --role wall --certificate wall-1
+  enroute token create --name 'Dr. Roth' --role clinician --hospital CHUV --break-glass
   enroute token create --name 'Referring clinic' --role viewer \\
       --transfer tr-1f… --days 2
   enroute token list --file /etc/enroute/tokens.toml
@@ -73,6 +74,10 @@ pub(crate) struct WantedToken {
     /// Works only over a connection with the certificate of this name
     #[arg(long, value_name = "NAME")]
     pub(crate) certificate: Option<String>,
+    /// Whose it is may break the glass: open a transfer that is not theirs, in an emergency, for
+    /// an hour (`enroute glass`); never a wall
+    #[arg(long)]
+    pub(crate) break_glass: bool,
     /// Works for so many days
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=3650))]
     pub(crate) days: Option<u32>,

@@ -4,7 +4,7 @@ use crate::args::WantedRecords;
 use crate::clock::SystemClock;
 use crate::{out, utc};
 use anyhow::{Result, anyhow};
-use enroute_audit::{Outcome, Record};
+use enroute_audit::{Entry, Outcome, Record};
 use enroute_model::time::Clock;
 use std::path::Path;
 
@@ -50,6 +50,12 @@ fn is_wanted(record: &Record, wanted: &WantedRecords, since: Option<i64>) -> boo
         && has(&wanted.action, &[&entry.action, &entry.detail])
         && since.is_none_or(|since| record.time_us >= since)
         && (!wanted.refused || entry.outcome == Outcome::Refused)
+        && (!wanted.break_glass || is_glass(entry))
+}
+
+/// Whether glass was broken, should have been, or was the way to it.
+fn is_glass(entry: &Entry) -> bool {
+    entry.who.glass.is_some() || entry.action.ends_with("Glass")
 }
 
 fn print(record: &Record, json: bool) -> Result<()> {
@@ -62,6 +68,7 @@ fn print(record: &Record, json: bool) -> Result<()> {
         ("token", &who.token),
         ("as", &who.peer),
         ("from", &who.from),
+        ("broken glass", &who.glass),
     ];
     let more = more
         .into_iter()

@@ -19,6 +19,9 @@ pub(crate) struct AccessConfig {
     /// After how many minutes a console that nobody touches logs out.
     #[serde(default = "default_idle_minutes")]
     pub(crate) idle_minutes: Spanned<u64>,
+    /// For how many minutes a broken glass opens a transfer.
+    #[serde(default = "default_break_glass_minutes")]
+    pub(crate) break_glass_minutes: Spanned<u64>,
     /// Who issues tokens beside it.
     #[serde(default)]
     pub(crate) oidc: Option<Spanned<OidcConfig>>,
@@ -58,10 +61,17 @@ pub(crate) struct OidcConfig {
     all: Option<Spanned<String>>,
     /// What the words in the claim of roles mean here.
     roles: BTreeMap<String, Spanned<Role>>,
+    /// The word in the claim of roles that says who may break the glass.
+    #[serde(default)]
+    break_glass: Option<Spanned<String>>,
 }
 
 fn default_idle_minutes() -> Spanned<u64> {
     Spanned::new(0..0, 15)
+}
+
+fn default_break_glass_minutes() -> Spanned<u64> {
+    Spanned::new(0..0, 60)
 }
 
 fn default_scope() -> String {
@@ -89,6 +99,7 @@ pub(crate) fn is_protected(address: &Uri) -> bool {
 impl AccessConfig {
     pub(crate) fn check(&self) -> Result<(), Wrong> {
         within("idle_minutes", &self.idle_minutes, 1..=720)?;
+        within("break_glass_minutes", &self.break_glass_minutes, 1..=720)?;
         match &self.oidc {
             Some(oidc) => oidc.get_ref().check(oidc.span()),
             None if self.tokens.is_none() => Err(Wrong::absent(
@@ -112,6 +123,9 @@ impl OidcConfig {
             roles: roles
                 .map(|(word, role)| (word.clone(), *role.get_ref()))
                 .collect(),
+            break_glass: { &self.break_glass }
+                .as_ref()
+                .map(|word| word.get_ref().clone()),
             hospital_claim: self.hospital_claim.clone(),
             transfer_claim: self.transfer_claim.clone(),
             all: self.all.as_ref().map(|all| all.get_ref().clone()),
@@ -143,6 +157,16 @@ impl OidcConfig {
                 "the console has the server's name: what proves a login to it (id_token) would \
                  open the server",
                 "give console and server a name each at the issuer",
+            ));
+        }
+        if let Some(word) = &self.break_glass
+            && self.roles.contains_key(word.get_ref())
+        {
+            return Err(Wrong::at(
+                word.span(),
+                "break_glass is a word that means a role already: everybody of it could break the \
+                 glass",
+                "give those who may a role of their own at the issuer, beside the other",
             ));
         }
         let wall = self

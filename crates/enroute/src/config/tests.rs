@@ -322,6 +322,12 @@ fn an_issuer_is_asked_over_tls_and_says_what_everybody_may() {
     let idle = "data = \"d\"\n[access]\ntokens = \"t\"\nidle_minutes = 0";
     let idle = server(idle).unwrap_err().to_string();
     assert!(idle.contains("idle_minutes = 0 is out of range"), "{idle}");
+    let minutes = "data = \"d\"\n[access]\ntokens = \"t\"\nbreak_glass_minutes = 721";
+    let minutes = server(minutes).unwrap_err().to_string();
+    assert!(minutes.contains("721 is out of range"), "{minutes}");
+    let breaks = |word: &str| format!("{all}\nbreak_glass = \"{word}\"");
+    assert_eq!(with(&breaks("emergency"), doctors), Ok(()));
+    refused(&breaks("doctors"), doctors, "means a role already");
     let bare = server("data = \"d\"\n[access]").unwrap_err().to_string();
     assert!(bare.contains("how anybody is known"), "{bare}");
 }

@@ -35,6 +35,7 @@ pub(crate) struct ServerMetrics {
     pub(crate) book: Arc<Counts>,
     pub(crate) audit: Arc<enroute_audit::Counts>,
     pub(crate) connections: Connections,
+    pub(crate) glass: Arc<enroute_feed::GlassCounts>,
     pub(crate) viewers_max: usize,
     /// Publishes that both lanes together may have between reading and PUBACK.
     pub(crate) publishes_max: usize,
@@ -81,6 +82,7 @@ impl Write for ServerScrape {
         self.rule_book(page)?;
         audit::write(page, &self.of.audit, self.of.live.clock().wall().0)?;
         self.of.connections.write(page)?;
+        self.glass(page)?;
         self.viewers(page)?;
         self.queues(page)?;
         self.latency(page)?;
@@ -121,6 +123,23 @@ impl ServerScrape {
                 "1 when the rule book in force names who approved it",
             ),
             flag(book.is_approved.load(Ordering::Relaxed)),
+        )
+    }
+
+    fn glass(&self, page: &mut Page) -> fmt::Result {
+        page.counter(
+            things(
+                "glass_broken",
+                "Times that somebody opened a transfer that is not theirs, in an emergency",
+            ),
+            of(&self.of.glass.broken),
+        )?;
+        page.gauge(
+            things(
+                "glass_open",
+                "Transfers that are open by a broken glass, to each who broke it",
+            ),
+            number(of(&self.of.glass.open)),
         )
     }
 

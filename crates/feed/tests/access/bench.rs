@@ -29,20 +29,28 @@ pub(crate) const START: i64 = 1_700_000_000_000_000;
 
 /// A wall clock that a test sets.
 #[derive(Default)]
-pub(crate) struct SetClock(AtomicI64);
+pub(crate) struct SetClock {
+    wall: AtomicI64,
+    passed: AtomicI64,
+}
 
 impl SetClock {
     pub(crate) fn set(&self, us: i64) {
-        self.0.store(us, Ordering::SeqCst);
+        self.wall.store(us, Ordering::SeqCst);
+    }
+
+    /// Lets so much time go by on the clock that never steps.
+    pub(crate) fn pass(&self, span: Span) {
+        self.passed.fetch_add(span.0, Ordering::SeqCst);
     }
 }
 
 impl Clock for SetClock {
     fn wall(&self) -> i64 {
-        START + self.0.load(Ordering::SeqCst)
+        START + self.wall.load(Ordering::SeqCst)
     }
     fn monotonic(&self) -> Span {
-        Span::ZERO
+        Span(self.passed.load(Ordering::SeqCst))
     }
 }
 
@@ -84,16 +92,43 @@ impl Made {
         scope: Scope,
         expires_us: Option<i64>,
     ) {
-        let wanted = Wanted {
-            name: name.to_owned(),
-            role,
-            certificate: None,
-            expires_us,
-            scope,
-        };
+        let wanted = wanted(name, role, scope);
+        self.make(
+            name,
+            Wanted {
+                expires_us,
+                ..wanted
+            },
+        );
+    }
+
+    /// One that may break the glass.
+    pub(crate) fn add_breaker(&mut self, name: &'static str, role: Role, scope: Scope) {
+        let wanted = wanted(name, role, scope);
+        self.make(
+            name,
+            Wanted {
+                break_glass: true,
+                ..wanted
+            },
+        );
+    }
+
+    fn make(&mut self, name: &'static str, wanted: Wanted) {
         let seed = u8::try_from(self.shown.len()).unwrap();
         let shown = self.tokens.add(wanted, &[seed; SECRET_BYTES]).unwrap();
         self.shown.insert(name, shown);
+    }
+}
+
+fn wanted(name: &str, role: Role, scope: Scope) -> Wanted {
+    Wanted {
+        name: name.to_owned(),
+        role,
+        certificate: None,
+        break_glass: false,
+        expires_us: None,
+        scope,
     }
 }
 

@@ -11,6 +11,7 @@
 
 mod audit;
 mod bench;
+mod glass;
 mod identities;
 mod issued;
 mod matrix;

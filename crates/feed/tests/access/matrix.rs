@@ -43,6 +43,8 @@ Live/Watch tx-a and board          uuu -yyy- y--
 Live/Watch tx-a and tx-b           uuu -yyy- ---
 Live/History tx-a                  uuu -yyy- y--
 Live/History tx-b                  uuu -yyy- -y-
+Live/History with waveforms tx-a   uuu -yyy- y--
+Live/History with waveforms tx-b   uuu -yyy- -y-
 Live/AlertHistory tx-a             uuu -yyy- y--
 Live/AlertHistory tx-b             uuu -yyy- -y-
 Replay/ListRecordings              uuu --yyy y-y
@@ -82,6 +84,9 @@ Identities/Delete of tx-a          uuu --y-- y--
 Identities/Delete of tx-b          uuu --y-- ---
 Identities/Delete by number        uuu ----y --y
 Identities/Export                  uuu --y-- y--
+Access/BreakGlass tx-a             uuu ----- ---
+Access/EndGlass tx-a               uuu ----- ---
+Access/ListGlasses                 uuu yyyyy yyy
 Admin/Backup                       uuu ----y ---
 ";
 
@@ -98,7 +103,7 @@ fn everybody() -> Made {
 }
 
 /// The bytes of what a row asks; `once` makes each action another one.
-fn message(row: &str, once: u32) -> Vec<u8> {
+pub(crate) fn message(row: &str, once: u32) -> Vec<u8> {
     let (method, rest) = row.split_once(' ').unwrap_or((row, ""));
     let of = |name: &str| name.to_owned();
     match method {
@@ -114,7 +119,8 @@ fn message(row: &str, once: u32) -> Vec<u8> {
         }
         .encode_to_vec(),
         "Live/History" => v1::HistoryRequest {
-            transfer: of(rest),
+            transfer: of(rest.trim_start_matches("with waveforms ")),
+            waveforms: rest.starts_with("with waveforms "),
             ..Default::default()
         }
         .encode_to_vec(),
@@ -160,6 +166,13 @@ fn message(row: &str, once: u32) -> Vec<u8> {
             record_number: of("4711"),
         }
         .encode_to_vec(),
+        "Access/BreakGlass" => v1::BreakGlassRequest {
+            transfer: of(rest),
+            reason: of("diverted, nobody else is there"),
+        }
+        .encode_to_vec(),
+        "Access/EndGlass" => v1::EndGlassRequest { transfer: of(rest) }.encode_to_vec(),
+        "Access/ListGlasses" => v1::ListGlassesRequest {}.encode_to_vec(),
         "Admin/Backup" => v1::BackupRequest {}.encode_to_vec(),
         _ => panic!("{row}: say what it asks"),
     }

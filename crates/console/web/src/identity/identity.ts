@@ -18,6 +18,11 @@ export interface Said {
   readonly statement: MessageInitShape<typeof StatementSchema>[];
 }
 
+/** Somebody may know more than before. */
+export function unbar(): void {
+  barred = false;
+}
+
 /** Who is on a transfer; `null`: it is nothing for this screen. */
 export async function ask(transfer: string): Promise<Known | null> {
   // A server that asks nobody who they are tells nobody who patients are.

@@ -54,6 +54,8 @@ class Store implements View {
   missed = $state("");
   conflated = $state(0);
   notRecorded: NotRecorded | null = $state.raw(null);
+  /** The patient whom the server does not show to this page; the board goes on. */
+  denied: string | null = $state(null);
 
   readonly recording = null;
   readonly jump = 0;
@@ -72,6 +74,7 @@ class Store implements View {
     this.#follow = new Follow(
       (response) => this.#take(this.picture.apply(response)),
       () => this.#tick(),
+      (patient) => (this.denied = patient),
     );
   }
 
@@ -81,6 +84,11 @@ class Store implements View {
 
   watch(patient: string | null, role: number): void {
     this.#follow.watch({ patient, role });
+  }
+
+  /** What was denied may be asked for again. */
+  admit(): void {
+    this.denied = null;
   }
 
   /** The server's clock right now, for what moves faster than once a second. */

@@ -1,6 +1,6 @@
 // The stream's I/O: opens, reads and closes as the connection says, on this
 // browser's clock. gRPC-Web to the server that the page came from.
-import { ConnectError, createClient, type Client } from "@connectrpc/connect";
+import { Code, ConnectError, createClient, type Client } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-web";
 import { Live, type WatchResponse } from "../../gen/proto/enroute/v1/live_pb";
 import { ms } from "../values/values";
@@ -24,11 +24,13 @@ export class Follow {
   readonly #running = new Map<number, AbortController>();
   readonly #took: (response: WatchResponse) => void;
   readonly #ticked: () => void;
+  readonly #denied: (patient: string) => void;
   #clocks = { steady: 0, wall: 0 };
 
-  constructor(took: (response: WatchResponse) => void, ticked: () => void) {
+  constructor(took: (response: WatchResponse) => void, ticked: () => void, denied: (patient: string) => void) {
     this.#took = took;
     this.#ticked = ticked;
+    this.#denied = denied;
   }
 
   /** Follows until the page closes. */
@@ -84,15 +86,21 @@ export class Follow {
     };
     let reason = "the server ended the stream";
     const token = login.token;
+    let heard = false;
     try {
       for await (const response of live.watch(asked, { signal: abort.signal })) {
         const now = this.now();
         if (!this.connection.heard(open.attempt, ms(response.serverTimeUs), response.resumeToken, now)) break;
+        heard = true;
         this.#took(response);
       }
     } catch (error) {
       takeRefusal(token, error);
-      reason = ConnectError.from(error).rawMessage;
+      const refusal = ConnectError.from(error);
+      reason = refusal.rawMessage;
+      // A stream that was let in ends for what changed, of this patient or of others: the
+      // next one is let in or not.
+      if (!heard && patient !== null && refusal.code === Code.PermissionDenied) this.#denied(patient);
     }
     this.#running.delete(open.attempt);
     abort.abort();

@@ -37,6 +37,8 @@ class Login {
   failed = $state("");
   /** As whom the token lets this page look; empty: not known yet. */
   role = $state("");
+  /** Whether the token says that its bearer may break the glass. */
+  breaksGlass = $state(false);
   readonly left: Left | null = read(LEFT);
   /** Told when the token is another one of the same person. */
   renewed: () => void = () => undefined;
@@ -131,7 +133,10 @@ class Login {
     if (this.token === "") return;
     try {
       const answer = await fetch("/who.json", { cache: "no-store", headers: { authorization: `Bearer ${this.token}` } });
-      if (answer.ok) this.role = String(((await answer.json()) as { role?: unknown }).role ?? "");
+      if (!answer.ok) return;
+      const told = (await answer.json()) as { role?: unknown; break_glass?: unknown };
+      this.role = String(told.role ?? "");
+      this.breaksGlass = told.break_glass === true;
     } catch {
       // Not known: then the page takes no liberties.
     }

@@ -346,6 +346,16 @@ export const en = {
   "note.unread": "NEW: nobody here has read it",
   "note.tag": "NOTE FROM THE CREW",
 
+  "glass.title": "Emergency access",
+  "glass.denied": "This transfer is not yours: it is addressed elsewhere, or your role does not cover it.",
+  "glass.why": "Break the glass when a patient needs you and nobody of theirs is there. It opens this one transfer at once and for a limited time. That you did, why, and everything that you do there is on record and told to whoever runs the service.",
+  "glass.code": "Code of the transfer, as the crew tells it",
+  "glass.reason": "Why; without who the patient is",
+  "glass.break": "Break the glass",
+  "glass.open": "Emergency access until {time}.",
+  "glass.recorded": "Everything that you do here is on record as done by breaking the glass.",
+  "glass.end": "End it now",
+
   "identity.title": "Who it is",
   "identity.none": "Nobody has said yet who this is",
   "identity.unnamed": "name not known",

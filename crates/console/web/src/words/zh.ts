@@ -346,6 +346,16 @@ export const zh: Catalogue = {
   "note.unread": "新：此处尚无人阅读",
   "note.tag": "随车留言",
 
+  "glass.title": "紧急访问",
+  "glass.denied": "您无权查看此转运：它的接收方是其他医院，或您的角色不包含此权限。",
+  "glass.why": "当患者需要您而其负责人员不在场时，可使用紧急访问。它会立即在限定时间内打开这一次转运。使用本身、理由以及您在其中的所有操作都会被记录，并通知系统管理人员。",
+  "glass.code": "转运代码（由机组人员告知）",
+  "glass.reason": "理由（请勿写明患者身份）",
+  "glass.break": "启用紧急访问",
+  "glass.open": "紧急访问有效至 {time}。",
+  "glass.recorded": "您在此处的所有操作均记录为紧急访问。",
+  "glass.end": "立即结束",
+
   "identity.title": "患者身份",
   "identity.none": "尚未登记患者身份",
   "identity.unnamed": "姓名未知",
