@@ -90,9 +90,25 @@ pub struct WaveformChannel {
 /// The tables, by code and by id.
 #[derive(Debug, Default)]
 pub struct Catalogue {
-    vitals: BTreeMap<Code, VitalSign>,
+    /// By code.
+    vitals: Vec<VitalSign>,
+    /// Where each is in `vitals`, at the place that its code gives or behind it: one
+    /// is looked up for each value of each frame.
+    places: Vec<u8>,
     waveforms: BTreeMap<Code, WaveformChannel>,
     codes: BTreeMap<String, Code>,
+}
+
+/// Places for vital signs: many more than there are, so that hardly two want the same.
+const PLACES: usize = 1 << 10;
+/// No vital sign; there are fewer.
+const NOBODY: u8 = u8::MAX;
+
+/// The upper ten bits of a product with the golden ratio, which scatters neighbours.
+#[inline]
+fn place(code: Code) -> usize {
+    let scattered = code.0.wrapping_mul(0x9e37_79b1) >> 22;
+    usize::try_from(scattered).unwrap_or(0) % PLACES
 }
 
 /// The catalogue that is built in.
@@ -101,6 +117,7 @@ pub fn catalogue() -> &'static Catalogue {
     static BUILT_IN: LazyLock<Catalogue> = LazyLock::new(|| {
         let mut catalogue = Catalogue::default();
         catalogue.read_vitals(include_str!("../data/vitals.csv"));
+        catalogue.index();
         catalogue.read_waveforms(include_str!("../data/waveforms.csv"));
         catalogue
     });
@@ -111,7 +128,29 @@ impl Catalogue {
     /// The vital sign with this code.
     #[must_use]
     pub fn vital(&self, code: Code) -> Option<&VitalSign> {
-        self.vitals.get(&code)
+        let mut place = place(code);
+        loop {
+            let index = usize::from(*self.places.get(place)?);
+            let vital = self.vitals.get(index)?;
+            if vital.code == code {
+                return Some(vital);
+            }
+            place = (place + 1) % PLACES;
+        }
+    }
+
+    fn index(&mut self) {
+        self.vitals.sort_by_key(|vital| vital.code);
+        self.places = vec![NOBODY; PLACES];
+        for (index, vital) in (0..NOBODY).zip(&self.vitals) {
+            let mut place = place(vital.code);
+            while self.places.get(place).is_some_and(|it| *it != NOBODY) {
+                place = (place + 1) % PLACES;
+            }
+            if let Some(free) = self.places.get_mut(place) {
+                *free = index;
+            }
+        }
     }
 
     /// The vital sign with this short name.
@@ -134,7 +173,7 @@ impl Catalogue {
 
     /// All vital signs, by code.
     pub fn vitals(&self) -> impl Iterator<Item = &VitalSign> {
-        self.vitals.values()
+        self.vitals.iter()
     }
 
     /// All channels, by code.
@@ -163,7 +202,7 @@ impl Catalogue {
                 id,
             };
             self.codes.insert(vital.id.clone(), vital.code);
-            self.vitals.insert(vital.code, vital);
+            self.vitals.push(vital);
         }
     }
 

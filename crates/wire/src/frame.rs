@@ -3,13 +3,13 @@
 //! A frame is taken whole or refused whole. [`Refusal::word`] is the stable
 //! reason under which refusals are counted.
 
-use crate::columns;
 use crate::events::{
     cause_from, cause_to, crew_event_from, crew_event_to, device_alarm_from, device_alarm_to,
     link_report_from, link_report_to, position_from, position_to,
 };
 use crate::limits::{DEVICE_ALARMS_MAX, FRAME_BYTES_MAX, WAVEFORMS_MAX};
 use crate::numerics::{numerics_from, numerics_to};
+use crate::straight;
 use crate::v1;
 use crate::waveform::{waveform_from, waveform_to};
 use bytes::Bytes;
@@ -84,7 +84,10 @@ pub(crate) fn text(what: &'static str, text: String, limit: usize) -> Result<Str
 /// The first thing that is wrong with it.
 pub fn decode(bytes: &[u8]) -> Result<Frame, Refusal> {
     at_most("frame bytes", bytes.len(), FRAME_BYTES_MAX)?;
-    let frame = columns::decode(bytes).unwrap_or_else(|| decode_any(bytes))?;
+    let frame = match straight::decode(bytes) {
+        Some(frame) => frame,
+        None => decode_any(bytes)?,
+    };
     check_stream(&frame.header, &frame.body)?;
     Ok(frame)
 }
@@ -109,6 +112,9 @@ pub fn decode_header(bytes: &[u8]) -> Result<Header, Refusal> {
         #[prost(message, optional, tag = "1")]
         header: Option<v1::Header>,
     }
+    if let Some(header) = straight::header_of(bytes) {
+        return header_from(header);
+    }
     let frame = HeaderOnly::decode(bytes).map_err(|e| Refusal::Malformed(e.to_string()))?;
     header_from(frame.header.ok_or(Refusal::Missing("frame header"))?)
 }
@@ -119,20 +125,11 @@ pub fn decode_header(bytes: &[u8]) -> Result<Header, Refusal> {
 /// # Errors
 /// As [`decode`], but what is wrong inside waveforms is not seen.
 pub fn decode_outline(bytes: &Bytes) -> Result<Frame, Refusal> {
-    /// The fields of `Frame` that tell whether it is of waveforms.
-    #[derive(Clone, PartialEq, Message)]
-    struct Outline {
-        #[prost(message, optional, tag = "1")]
-        header: Option<v1::Header>,
-        #[prost(bytes = "bytes", optional, tag = "3")]
-        waveforms: Option<Bytes>,
-    }
     at_most("frame bytes", bytes.len(), FRAME_BYTES_MAX)?;
-    let outline = Outline::decode(bytes.clone()).map_err(|e| Refusal::Malformed(e.to_string()))?;
-    if outline.waveforms.is_none() {
+    if !straight::is_of_waveforms(bytes) {
         return decode(bytes);
     }
-    let header = header_from(outline.header.ok_or(Refusal::Missing("frame header"))?)?;
+    let header = decode_header(bytes)?;
     let body = Body::Waveforms(Vec::new());
     check_stream(&header, &body)?;
     Ok(Frame { header, body })

@@ -13,7 +13,9 @@ pub mod limits;
 mod numerics;
 pub mod record;
 pub mod registry;
+mod run;
 pub mod state;
+mod straight;
 pub mod topics;
 mod waveform;
 

@@ -84,6 +84,17 @@ pub(crate) fn interval_from(millis: Option<u32>, typical: Option<Span>) -> Resul
 /// is a value of doubtful quality below 16, and no value from there on.
 pub(crate) fn reading_from(mantissa: i64, decimals: u32, state: i32) -> Result<Reading, Refusal> {
     use v1::ReadingState as S;
+    let decimal = || {
+        let decimals = u8::try_from(decimals).ok();
+        let value = decimals.and_then(|decimals| Decimal::new(mantissa, decimals));
+        value.ok_or(Refusal::Invalid(
+            "a value has more than 9 decimals or 15 digits",
+        ))
+    };
+    // Nearly all of them.
+    if state == i32::from(S::Measured) {
+        return decimal().map(Reading::measured);
+    }
     let none = match S::try_from(state) {
         Ok(S::Measured | S::Questionable | S::Calibrating | S::Test) => None,
         Ok(S::NotAvailable) => Some(NoValue::NotAvailable),
@@ -97,12 +108,7 @@ pub(crate) fn reading_from(mantissa: i64, decimals: u32, state: i32) -> Result<R
     if let Some(reason) = none {
         return Ok(Reading::None(reason));
     }
-    let value = u8::try_from(decimals)
-        .ok()
-        .and_then(|decimals| Decimal::new(mantissa, decimals));
-    let value = value.ok_or(Refusal::Invalid(
-        "a value has more than 9 decimals or 15 digits",
-    ))?;
+    let value = decimal()?;
     let validity = match S::try_from(state) {
         Ok(S::Measured) => Validity::Measured,
         Ok(S::Calibrating) => Validity::Calibrating,

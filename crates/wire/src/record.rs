@@ -3,7 +3,7 @@
 
 use crate::frame::{self, Refusal, at_most, text};
 use crate::limits::{FRAME_BYTES_MAX, LABEL_CHARS_MAX, PUBLISH_BYTES_MAX, TEXT_CHARS_MAX};
-use crate::{registry, v1};
+use crate::{registry, straight, v1};
 use bytes::Bytes;
 use enroute_model::frame::Frame;
 use enroute_model::ids::{BookHash, GatewayId, Lane};
@@ -117,6 +117,10 @@ fn decode_by(
         payload.len(),
         FRAME_BYTES_MAX + PUBLISH_BYTES_MAX,
     )?;
+    if let Some((gateway, lane, content)) = straight::received(payload) {
+        let content = payload.slice_ref(content);
+        return received(gateway, lane, &content, frame);
+    }
     let record =
         v1::Record::decode(payload.clone()).map_err(|e| Refusal::Malformed(e.to_string()))?;
     Ok(
@@ -124,12 +128,9 @@ fn decode_by(
             .entry
             .ok_or(Refusal::Missing("a known record entry"))?
         {
-            v1::record::Entry::Frame(received) => Entry::Frame {
-                gateway: gateway(&received.gateway)?,
-                lane: lane_from(received.lane())?,
-                digest: crc32fast::hash(&received.frame),
-                frame: Box::new(frame(&received.frame)?),
-            },
+            v1::record::Entry::Frame(entry) => {
+                received(&entry.gateway, entry.lane(), &entry.frame, frame)?
+            }
             v1::record::Entry::Presence(presence) => Entry::Presence {
                 gateway: gateway(&presence.gateway)?,
                 online: presence.online,
@@ -154,6 +155,36 @@ fn decode_by(
             },
         },
     )
+}
+
+fn received(
+    name: &str,
+    lane: v1::Lane,
+    content: &Bytes,
+    frame: impl FnOnce(&Bytes) -> Result<Frame, Refusal>,
+) -> Result<Entry, Refusal> {
+    Ok(Entry::Frame {
+        gateway: gateway(name)?,
+        lane: lane_from(lane)?,
+        digest: crc32fast::hash(content),
+        frame: Box::new(frame(content)?),
+    })
+}
+
+/// The frame in a payload that was decoded before, if it holds one.
+#[must_use]
+pub fn frame_in(payload: &Bytes) -> Option<Bytes> {
+    if let Some((_, _, content)) = straight::received(payload) {
+        return Some(payload.slice_ref(content));
+    }
+    match v1::Record::decode(payload.clone()).ok()?.entry? {
+        v1::record::Entry::Frame(received) => Some(received.frame),
+        v1::record::Entry::Presence(_)
+        | v1::record::Entry::Registry(_)
+        | v1::record::Entry::Unrecorded(_)
+        | v1::record::Entry::Rejected(_)
+        | v1::record::Entry::RuleBook(_) => None,
+    }
 }
 
 fn book_hash(bytes: &[u8]) -> Result<BookHash, Refusal> {

@@ -9,8 +9,23 @@ use enroute_model::frame::{Code, Waveform};
 use enroute_model::time::Span;
 
 pub(crate) fn waveform_from(waveform: v1::Waveform) -> Result<Waveform, Refusal> {
-    let count = waveform.delta.len();
-    at_most("samples", count, SAMPLES_MAX)?;
+    at_most("samples", waveform.delta.len(), SAMPLES_MAX)?;
+    let mut last = 0i32;
+    let steps = waveform.delta.iter().map(|step| {
+        last = last.wrapping_add(*step);
+        Some(last)
+    });
+    let mut samples = steps.collect::<Vec<_>>();
+    let filled = fill_missing(&mut samples, &waveform.missing);
+    let waveform = waveform_from_samples(waveform, samples)?;
+    filled.map(|()| waveform)
+}
+
+/// The same, with the samples read already.
+pub(crate) fn waveform_from_samples(
+    waveform: v1::Waveform,
+    samples: Vec<Option<i32>>,
+) -> Result<Waveform, Refusal> {
     if !(waveform.rate_hz > 0.0 && waveform.rate_hz <= RATE_HZ_MAX) {
         return Err(Refusal::Invalid(
             "rate_hz must be above 0 and at most 100,000",
@@ -28,17 +43,12 @@ pub(crate) fn waveform_from(waveform: v1::Waveform) -> Result<Waveform, Refusal>
         baseline: waveform.baseline,
         first_sample: waveform.first_sample,
         start_offset: Span(i64::from(waveform.start_offset_us)),
-        samples: samples_from(&waveform.delta, &waveform.missing)?,
+        samples,
     })
 }
 
-fn samples_from(delta: &[i32], missing: &[u32]) -> Result<Vec<Option<i32>>, Refusal> {
-    let mut last = 0i32;
-    let steps = delta.iter().map(|step| {
-        last = last.wrapping_add(*step);
-        Some(last)
-    });
-    let mut samples: Vec<_> = steps.collect();
+/// Takes out what the runs say is missing.
+pub(crate) fn fill_missing(samples: &mut [Option<i32>], missing: &[u32]) -> Result<(), Refusal> {
     let mut free = 0;
     for run in missing.chunks(2) {
         let &[start, length] = run else {
@@ -57,7 +67,7 @@ fn samples_from(delta: &[i32], missing: &[u32]) -> Result<Vec<Option<i32>>, Refu
         .fill(None);
         free = start + length + 1;
     }
-    Ok(samples)
+    Ok(())
 }
 
 pub(crate) fn waveform_to(waveform: &Waveform) -> v1::Waveform {
