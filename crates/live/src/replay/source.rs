@@ -1,7 +1,6 @@
 //! Where a course's records come from: [`Source`], and the journal's order as one.
 
 use crate::books;
-use crate::catch_up::received;
 use crate::core::{decoded, raised_at};
 use crate::directory::Directory;
 use crate::engines::Slot;
@@ -112,7 +111,7 @@ impl Recorded {
         Taken {
             place: stored.position.0,
             class: stored.class,
-            frame: lane.and_then(|lane| Some((lane, received(&stored.payload)?.1))),
+            frame: lane.zip(enroute_wire::record::frame_in(&stored.payload)),
             record,
         }
     }
