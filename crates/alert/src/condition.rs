@@ -323,7 +323,7 @@ impl Conditions {
                 out(rule, step);
             }
             let next = state.machine.next_timeout(rule.timing);
-            self.due = [self.due, due, next].into_iter().flatten().min();
+            self.due = earliest(earliest(self.due, due), next);
         }
         changed
     }
@@ -413,6 +413,14 @@ impl Conditions {
     pub fn unavailable(&self) -> impl Iterator<Item = &str> {
         let states = self.rules.iter().filter(|state| state.unavailable);
         states.map(|state| state.id.as_str())
+    }
+}
+
+/// The earlier of two deadlines, where there are any.
+fn earliest(one: Option<EngineTime>, other: Option<EngineTime>) -> Option<EngineTime> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }
 

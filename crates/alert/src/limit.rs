@@ -138,6 +138,7 @@ impl<'a> Bounds<'a> {
 
 impl LimitCondition {
     /// A usable value: measured, plausible, in the rule's unit, live.
+    #[inline]
     pub fn value(
         &mut self,
         rule: &LimitRule,
@@ -150,8 +151,18 @@ impl LimitCondition {
             (self.low.blind, self.high.blind) = (false, false);
             return;
         }
+        self.beyond(rule, value, now, &mut out);
+    }
+
+    fn beyond(
+        &mut self,
+        rule: &LimitRule,
+        value: f64,
+        now: EngineTime,
+        out: &mut impl FnMut(Step),
+    ) {
         for (state, bounds) in self.sides(rule) {
-            state.value(bounds, value, now, &mut out);
+            state.value(bounds, value, now, out);
         }
     }
 
@@ -210,10 +221,13 @@ impl LimitCondition {
 
     /// Whether viewers see nothing and nothing is pending.
     #[must_use]
+    #[inline]
     pub fn is_normal(&self) -> bool {
-        [self.low, self.high].iter().all(|side| {
-            side.shown == Shown::Nothing && side.warn_since.is_none() && side.crit_since.is_none()
-        })
+        let normal = |side: &SideState| {
+            let nothing = matches!(side.shown, Shown::Nothing);
+            nothing && side.warn_since.is_none() && side.crit_since.is_none()
+        };
+        normal(&self.low) && normal(&self.high)
     }
 
     /// Whether a breach waits for its delay and nothing is shown yet.

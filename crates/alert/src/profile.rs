@@ -70,6 +70,8 @@ pub struct LimitRule {
     pub low: Levels,
     /// Above.
     pub high: Levels,
+    /// Least and greatest value beyond none of the limits.
+    inside: [f64; 2],
     terms: Terms,
 }
 
@@ -114,6 +116,8 @@ impl LimitRule {
     #[must_use]
     pub fn new(code: Code, only_without: Option<Code>, terms: Terms) -> Self {
         let limits = terms.limits;
+        let low = [limits.warn_low, limits.crit_low].into_iter().flatten();
+        let high = [limits.warn_high, limits.crit_high].into_iter().flatten();
         Self {
             code,
             only_without,
@@ -125,6 +129,10 @@ impl LimitRule {
                 warn: terms.level(limits.warn_high, -1.0, terms.warn),
                 crit: terms.level(limits.crit_high, -1.0, terms.crit),
             },
+            inside: [
+                low.fold(f64::NEG_INFINITY, f64::max),
+                high.fold(f64::INFINITY, f64::min),
+            ],
             terms,
         }
     }
@@ -138,10 +146,8 @@ impl LimitRule {
     /// Whether a value is beyond none of the limits.
     #[must_use]
     pub fn is_inside(&self, value: f64) -> bool {
-        let low = [self.low.warn, self.low.crit].into_iter().flatten();
-        let high = [self.high.warn, self.high.crit].into_iter().flatten();
-        low.map(|level| level.limit).all(|limit| value >= limit)
-            && high.map(|level| level.limit).all(|limit| value <= limit)
+        let [least, greatest] = self.inside;
+        least <= value && value <= greatest
     }
 
     /// The limits as viewers see them.

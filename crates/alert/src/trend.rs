@@ -43,6 +43,10 @@ pub struct Trend {
     /// nobody looks at each one. It follows from the points.
     #[serde(skip)]
     slope: OnceLock<Option<f64>>,
+    /// The end of the bucket of `newest`, as far as is known: what comes before it
+    /// and live is only counted. It follows from `newest`.
+    #[serde(skip)]
+    until: Option<i64>,
 }
 
 impl PartialEq for Trend {
@@ -55,7 +59,22 @@ impl Trend {
     /// A usable value at a device time (microseconds UTC). `late` fills the
     /// window and never moves it. A live value outside the window, before or
     /// after, means that the device's clock stepped: the window starts anew.
+    #[inline]
     pub fn push(&mut self, at: i64, value: f64, late: bool) {
+        // Nearly always: the next value of the newest bucket.
+        if !late
+            && self.newest <= at
+            && self.until.is_some_and(|until| at < until)
+            && let Some(newest) = self.points.back_mut()
+        {
+            self.newest = at;
+            newest.count = newest.count.saturating_add(1);
+            return;
+        }
+        self.push_any(at, value, late);
+    }
+
+    fn push_any(&mut self, at: i64, value: f64, late: bool) {
         let behind = Span(self.newest.saturating_sub(at));
         let fits = !self.points.is_empty() && behind < WINDOW;
         if late && (!fits || behind < Span::ZERO) {
@@ -67,6 +86,8 @@ impl Trend {
                 self.points.clear();
             }
             self.newest = at;
+            let next = at.div_euclid(BUCKET.0).saturating_add(1);
+            self.until = Some(next.saturating_mul(BUCKET.0));
         }
         if self.file(at, value) {
             self.forget();
@@ -88,13 +109,6 @@ impl Trend {
     /// Puts a value into its bucket; says whether it opened one.
     fn file(&mut self, at: i64, value: f64) -> bool {
         let bucket = at.div_euclid(BUCKET.0);
-        // Nearly always the newest bucket.
-        if let Some(newest) = self.points.back_mut()
-            && newest.at.div_euclid(BUCKET.0) == bucket
-        {
-            newest.count = newest.count.saturating_add(1);
-            return false;
-        }
         let place = self
             .points
             .partition_point(|p| p.at.div_euclid(BUCKET.0) < bucket);
@@ -136,6 +150,13 @@ impl Trend {
             .then(|| repeated_median(points))
             .flatten()
     }
+}
+
+/// Whether both times are in one bucket, with one division instead of two.
+pub(crate) fn is_same_bucket(one: i64, other: i64, bucket: Span) -> bool {
+    let into = one.rem_euclid(bucket.0);
+    let other = other.saturating_sub(one).saturating_add(into);
+    (0..bucket.0).contains(&other)
 }
 
 /// Slope per minute of (seconds, value) points by the repeated median: of the
@@ -262,6 +283,17 @@ mod tests {
         assert!(slopes[9].unwrap() < -0.5, "{slopes:?}");
         assert!(slopes[29].unwrap() > 0.5, "{slopes:?}");
         assert_eq!(slopes[29], unasked.slope_per_min(Span::from_secs(60)));
+    }
+
+    #[test]
+    fn buckets_are_the_same_where_their_numbers_are() {
+        let bucket = Span(30);
+        for one in [-61, -60, -1, 0, 29, 30, 59, i64::MIN, i64::MAX] {
+            for other in [-61, -60, -31, -30, -1, 0, 29, 30, i64::MIN, i64::MAX] {
+                let same = i64::div_euclid(one, 30) == i64::div_euclid(other, 30);
+                assert_eq!(is_same_bucket(one, other, bucket), same, "{one} {other}");
+            }
+        }
     }
 
     #[test]

@@ -12,7 +12,6 @@ mod view;
 use crate::alerts::{Alerts, Now};
 use crate::bounds::{Overflow, POISONED_MAX, UNASSIGNED_SILENCE, UNRECORDED_MAX};
 use crate::effects::Effects;
-use crate::source::derived::Patient;
 use crate::source::{Ctx, Source};
 use crate::travel::Journey;
 use actions::Asked;
@@ -267,7 +266,7 @@ impl Engine {
             scores: self.rules.scores(),
             marks: &self.info.conditions,
             baselines: &self.baselines,
-            patient: Patient::of(&self.info),
+            age_band: self.info.population.age_band,
             alerts: &mut self.alerts,
             overflow: &mut self.overflow,
             out,

@@ -7,6 +7,7 @@ mod deadlines;
 pub(crate) mod derived;
 mod epochs;
 pub(crate) mod late;
+mod slots;
 mod technical;
 mod values;
 
@@ -15,7 +16,6 @@ use crate::bounds::{DEVICE_ALARMS_MAX, LIVE_INTERVAL_MAX, Overflow};
 use crate::effects::Effects;
 use crate::value::{Order, Origin, Slot};
 use clocks::Clocks;
-use derived::Patient;
 use enroute_alert::condition::{Conditions, Rule, Rules};
 use enroute_alert::limit::Side;
 use enroute_alert::profile::Profile;
@@ -23,11 +23,13 @@ use enroute_alert::score::Scores;
 use enroute_alert::technical::LinkCondition;
 use enroute_model::frame::{ClockOffsets, Code, DeviceAlarm, Header, LinkReport, Metric};
 use enroute_model::ids::{Epoch, GatewayId, Lane, Stream};
+use enroute_model::registry::AgeBand;
 use enroute_model::state::{AlertKind, Baseline, Link, ScoreState, SourceState};
 use enroute_model::time::{EngineTime, ServerTime, Span};
 use epochs::{Life, Rejected};
 use late::Late;
 use serde::{Deserialize, Serialize};
+use slots::Slots;
 use std::collections::BTreeMap;
 use technical::Technical;
 
@@ -47,7 +49,7 @@ pub(crate) struct Ctx<'a> {
     /// What the transfer is marked with.
     pub(crate) marks: &'a [String],
     pub(crate) baselines: &'a BTreeMap<Code, Baseline>,
-    pub(crate) patient: Patient,
+    pub(crate) age_band: Option<AgeBand>,
     pub(crate) alerts: &'a mut Alerts,
     pub(crate) overflow: &'a mut Overflow,
     pub(crate) out: &'a mut Effects,
@@ -76,7 +78,7 @@ pub(crate) struct Source {
     scores: Vec<ScoreState>,
     pub(crate) conditions: Conditions,
     clocks: Clocks,
-    pub(crate) values: BTreeMap<Metric, Slot>,
+    pub(crate) values: Slots<Slot>,
     device_alarms: Vec<HeldAlarm>,
     pub(crate) technical: Technical,
     late: Late,
@@ -109,7 +111,7 @@ impl Source {
             scores: Vec::new(),
             conditions: Conditions::default(),
             clocks: Clocks::default(),
-            values: BTreeMap::new(),
+            values: Slots::default(),
             device_alarms: Vec::new(),
             technical: Technical::default(),
             late: Late::default(),

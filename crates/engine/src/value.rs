@@ -86,6 +86,8 @@ pub(crate) struct About {
     pub(crate) rule: Option<Arc<LimitRule>>,
     /// Where conditions look for it.
     pub(crate) channel: Option<usize>,
+    /// Computed here.
+    derived: bool,
 }
 
 impl About {
@@ -95,6 +97,7 @@ impl About {
             channel: channel.filter(|_| metric.label.is_empty()),
             vital: catalogue().vital(metric.code),
             rule: profile.rule(metric.code).cloned(),
+            derived: is_derived(metric.code),
         }
     }
 }
@@ -109,7 +112,7 @@ pub(crate) struct Incoming<'a> {
 }
 
 impl Slot {
-    pub(crate) fn new(about: About, incoming: Incoming, declared: Span, at: EngineTime) -> Self {
+    pub(crate) fn new(about: About, incoming: &Incoming, declared: Span, at: EngineTime) -> Self {
         let mut slot = Self {
             reading: incoming.reading,
             unit: incoming.unit.to_owned(),
@@ -132,19 +135,19 @@ impl Slot {
         slot
     }
 
-    fn note(&mut self, incoming: Incoming, at: EngineTime) {
+    fn note(&mut self, incoming: &Incoming, at: EngineTime) -> Option<f64> {
         let (reading, origin) = (incoming.reading, incoming.origin);
-        let Some(value) = self.judge(reading) else {
-            return;
-        };
+        let value = self.judge(reading)?;
         if !origin.late {
             self.last_usable = Some((reading, at));
         }
         self.trend.push(origin.label_us(), value, origin.late);
+        Some(value)
     }
 
-    /// Takes the place of the value before. Says whether the interval is new.
-    pub(crate) fn update(&mut self, incoming: Incoming, at: EngineTime) -> bool {
+    /// Takes the place of the value before. Gives what may raise an alert of it, and
+    /// whether the interval is new.
+    pub(crate) fn update(&mut self, incoming: &Incoming, at: EngineTime) -> (Option<f64>, bool) {
         let given = !(self.unit.is_empty() && incoming.unit.is_empty());
         if given && self.unit != incoming.unit {
             self.unit.clear();
@@ -158,8 +161,7 @@ impl Slot {
         self.stale = false;
         self.patience = None;
         self.stale_alert_at = None;
-        self.note(incoming, at);
-        other_interval
+        (self.note(incoming, at), other_interval)
     }
 
     /// Puts a usable reading into the trend.
@@ -229,7 +231,7 @@ impl Slot {
     }
 
     fn is_derived(&self) -> bool {
-        self.about.vital.is_some_and(|vital| is_derived(vital.code))
+        self.about.derived
     }
 
     /// Entered by a person. What is computed is not, whatever it is computed from.

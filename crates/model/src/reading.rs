@@ -36,7 +36,8 @@ impl Decimal {
     )]
     #[expect(clippy::cast_precision_loss, reason = "MANTISSA_MAX is exact")]
     pub fn from_f64(value: f64, decimals: u8) -> Option<Self> {
-        let scaled = (value * 10f64.powi(i32::from(decimals))).round();
+        let power = POWERS.get(usize::from(decimals))?;
+        let scaled = (value * power).round();
         if !scaled.is_finite() || scaled.abs() > MANTISSA_MAX as f64 {
             return None;
         }

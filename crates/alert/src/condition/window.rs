@@ -6,7 +6,7 @@
 //! greatest, and counts the rest. So an outlier is one point of many, and a
 //! window costs the same whatever the rate of its values.
 
-use crate::trend::{POINTS_MAX, filled, median, repeated_median};
+use crate::trend::{POINTS_MAX, filled, is_same_bucket, median, repeated_median};
 use enroute_model::time::{EngineTime, Span};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -50,10 +50,10 @@ impl Window {
     /// A usable live value. Engine time never goes back.
     pub(super) fn push(&mut self, now: EngineTime, value: f64) {
         self.forget(now);
-        let bucket = self.bucket(now);
-        let same = self.points.back().map(|p| self.bucket(p.at)) == Some(bucket);
         self.count = self.count.saturating_add(1);
-        if let Some(newest) = self.points.back_mut().filter(|_| same) {
+        let length = self.bucket_length();
+        let same = |p: &Point| is_same_bucket(p.at.0, now.0, length);
+        if let Some(newest) = self.points.back_mut().filter(|newest| same(newest)) {
             newest.count = newest.count.saturating_add(1);
             newest.least = newest.least.min(value);
             newest.greatest = newest.greatest.max(value);
@@ -149,7 +149,11 @@ impl Window {
     }
 
     fn bucket(&self, at: EngineTime) -> i64 {
-        at.0.div_euclid((self.span.0 / BUCKETS).max(1))
+        at.0.div_euclid(self.bucket_length().0)
+    }
+
+    fn bucket_length(&self) -> Span {
+        Span((self.span.0 / BUCKETS).max(1))
     }
 }
 

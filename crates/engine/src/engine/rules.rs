@@ -255,7 +255,7 @@ impl Engine {
             return Err("there is no rule for limits around this vital sign: set them");
         }
         let sources = self.sources.values().filter(|source| source.active);
-        let mut values = sources.flat_map(|source| &source.values);
+        let mut values = sources.flat_map(|source| source.values.iter());
         let value = values.find_map(|(metric, slot)| slot.usable().filter(|_| metric.code == code));
         let value = value.ok_or("the vital sign has no current value to set limits around")?;
         let limits = |profile: &Profile| {

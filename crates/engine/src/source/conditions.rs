@@ -95,7 +95,7 @@ impl Source {
     pub(super) fn apply_doubts(&mut self, ctx: &mut Ctx) {
         let raised: Vec<&Rule> = self.conditions.raised(ctx.conditions).collect();
         let mut doubted = Vec::new();
-        for (metric, slot) in &mut self.values {
+        for (metric, slot) in self.values.iter_mut() {
             let known = metric.label.is_empty();
             let is_in = |codes: &[Code]| known && codes.contains(&metric.code);
             slot.covered = raised.iter().any(|rule| is_in(&rule.covers));

@@ -21,6 +21,17 @@ pub(super) fn earliest(one: Option<EngineTime>, other: Option<EngineTime>) -> Op
 }
 
 impl Slot {
+    /// A lower bound of the same, at a small part of the cost, behind a live value:
+    /// nearly always only that it may become stale.
+    pub(crate) fn next_timeout_at_least(&self) -> Option<EngineTime> {
+        match self.about.vital {
+            Some(vital) if self.condition.is_normal() && self.stale_alert_at.is_none() => {
+                Some(self.heard_at.plus(vital.stale_after))
+            }
+            _ => self.next_timeout(),
+        }
+    }
+
     /// When something happens to it if nothing comes. A condition that nobody
     /// watches has nothing pending.
     pub(crate) fn next_timeout(&self) -> Option<EngineTime> {
@@ -65,7 +76,7 @@ impl Source {
             .filter(|metric| self.is_off(metric))
             .cloned()
             .collect();
-        for (metric, slot) in &mut self.values {
+        for (metric, slot) in self.values.iter_mut() {
             let covered = off.contains(metric);
             raise_pending(metric, slot, ctx);
             if let Some(due) = slot.stale_at().filter(|due| *due <= ctx.at) {

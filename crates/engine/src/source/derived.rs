@@ -12,7 +12,7 @@ use enroute_alert::score::{Item, Kind, SaturationScale, Score, shock_index};
 use enroute_model::catalogue::catalogue;
 use enroute_model::frame::{Code, Metric};
 use enroute_model::reading::{Decimal, NoValue, Reading};
-use enroute_model::registry::{AgeBand, TransferInfo};
+use enroute_model::registry::AgeBand;
 use enroute_model::state::ScoreState;
 use enroute_model::time::{EngineTime, Span};
 use std::sync::LazyLock;
@@ -25,30 +25,9 @@ const ITEMS: usize = 8;
 /// A score of which less is known is not shown: it would say nothing.
 const ITEMS_MIN: usize = 2;
 
-/// What scores need to know of the patient.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Patient {
-    pub(crate) age_band: Option<AgeBand>,
-    /// A clinician has said that saturation is to be kept at 88 to 92 %.
-    pub(crate) scale: SaturationScale,
-}
-
-/// The condition by which a clinician puts saturation on the second scale.
+/// The condition by which a clinician puts saturation on the second scale: it is to be
+/// kept at 88 to 92 %.
 const HYPERCAPNIC: &str = "hypercapnic_respiratory_failure";
-
-impl Patient {
-    pub(crate) fn of(info: &TransferInfo) -> Self {
-        let hypercapnic = info.conditions.iter().any(|name| name == HYPERCAPNIC);
-        Self {
-            age_band: info.population.age_band,
-            scale: if hypercapnic {
-                SaturationScale::Two
-            } else {
-                SaturationScale::One
-            },
-        }
-    }
-}
 
 /// The codes of what is computed here.
 #[derive(Debug)]
@@ -129,9 +108,14 @@ impl Source {
         let index = inputs.get(Item::Pulse).zip(inputs.get(Item::Systolic));
         let index = index.and_then(|(pulse, systolic)| shock_index(pulse, systolic));
         let mut due = self.put_derived(codes.shock_index, index, oldest, ctx);
-        let adult = matches!(ctx.patient.age_band, None | Some(AgeBand::Adult));
+        let adult = matches!(ctx.age_band, None | Some(AgeBand::Adult));
+        let scale = if ctx.marks.iter().any(|name| name == HYPERCAPNIC) {
+            SaturationScale::Two
+        } else {
+            SaturationScale::One
+        };
         for (code, kind) in [
-            (codes.news2, Kind::News2(ctx.patient.scale)),
+            (codes.news2, Kind::News2(scale)),
             (codes.mews, Kind::Mews),
             (codes.qsofa, Kind::Qsofa),
         ] {
@@ -199,7 +183,7 @@ impl Source {
             high: score.points.high,
             single_red: score.single_red,
             missing: score.missing,
-            age_assumed: ctx.patient.age_band.is_none(),
+            age_assumed: ctx.age_band.is_none(),
         });
         let same = before.and_then(|place| self.scores.get(place)) == state.as_ref();
         if !same {
@@ -227,7 +211,7 @@ impl Source {
             code,
             label: String::new(),
         };
-        if value.is_none() && !self.values.contains_key(&metric) {
+        if value.is_none() && !self.values.contains(&metric) {
             return None;
         }
         let reading = value.map_or(Reading::None(NoValue::NotAvailable), Reading::measured);
@@ -240,6 +224,6 @@ impl Source {
                 ..oldest
             },
         };
-        self.value(&metric, incoming, ctx)
+        self.value(&metric, &incoming, ctx)
     }
 }

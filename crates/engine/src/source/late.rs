@@ -198,7 +198,7 @@ impl Source {
     pub(crate) fn search_silence(&mut self, silence: Option<Pass>, ctx: &mut Ctx) {
         if let Some(mut pass) = silence {
             let raised = standing(ctx);
-            for (metric, slot) in &self.values {
+            for (metric, slot) in self.values.iter() {
                 for side in [Side::Low, Side::High] {
                     if slot.condition.is_pending(side) {
                         pass.behind.insert((metric.code, side), None);

@@ -1,6 +1,7 @@
 //! Values of a source: what is newest, and what its limits make of it.
 
 use super::deadlines::earliest;
+use super::slots::Slots;
 use super::{Ctx, Source};
 use crate::bounds::METRICS_MAX;
 use crate::value::{About, Incoming, Origin, Slot};
@@ -55,7 +56,7 @@ impl Source {
                 interval: numeric.interval,
                 origin,
             };
-            due = earliest(due, self.value(&numeric.metric, incoming, ctx));
+            due = earliest(due, self.value(&numeric.metric, &incoming, ctx));
         }
         if !origin.late && self.is_watched(ctx) {
             due = earliest(due, self.doubles(ctx));
@@ -83,7 +84,7 @@ impl Source {
             origin,
         };
         if !origin.late {
-            return self.value(&metric, incoming, ctx);
+            return self.value(&metric, &incoming, ctx);
         }
         match self.values.get_mut(&metric) {
             Some(held) => {
@@ -91,10 +92,10 @@ impl Source {
                 if !same_stream || held.origin.order >= origin.order {
                     return None;
                 }
-                held.update(incoming, ctx.at);
+                held.update(&incoming, ctx.at);
             }
             None => {
-                self.insert(&metric, incoming, ctx)?;
+                self.insert(&metric, &incoming, ctx)?;
             }
         }
         ctx.out.changed.value(ctx.gateway, &metric);
@@ -104,7 +105,7 @@ impl Source {
     pub(super) fn value(
         &mut self,
         metric: &Metric,
-        incoming: Incoming,
+        incoming: &Incoming,
         ctx: &mut Ctx,
     ) -> Option<EngineTime> {
         let watched = self.is_watched(ctx);
@@ -115,17 +116,17 @@ impl Source {
             return None;
         }
         // Looked up once: that is a good part of what a value costs.
-        let (next, other_interval) = if let Some(slot) = self.values.get_mut(metric) {
-            let other_interval = slot.update(incoming, ctx.at);
-            let next = came(metric, slot, (&mut self.conditions, watched), ctx);
+        let held = self.values.get_in_turn(metric);
+        let (next, other_interval) = if let Some(slot) = held {
+            let (value, other_interval) = slot.update(incoming, ctx.at);
+            let next = came(metric, (slot, value), (&mut self.conditions, watched), ctx);
             (next, other_interval)
         } else {
             self.insert(metric, incoming, ctx)?;
             let slot = self.values.get_mut(metric)?;
-            (
-                came(metric, slot, (&mut self.conditions, watched), ctx),
-                true,
-            )
+            let value = slot.as_came();
+            let next = came(metric, (slot, value), (&mut self.conditions, watched), ctx);
+            (next, true)
         };
         if other_interval {
             self.expect();
@@ -133,7 +134,7 @@ impl Source {
         next
     }
 
-    fn insert(&mut self, metric: &Metric, incoming: Incoming, ctx: &mut Ctx) -> Option<()> {
+    fn insert(&mut self, metric: &Metric, incoming: &Incoming, ctx: &mut Ctx) -> Option<()> {
         if self.values.len() >= METRICS_MAX {
             ctx.overflow.metrics = ctx.overflow.metrics.saturating_add(1);
             return None;
@@ -162,7 +163,8 @@ impl Source {
             if covered {
                 end(other, slot, ctx);
             } else if came_now {
-                evaluate(other, slot, ctx);
+                let value = slot.as_came();
+                evaluate(other, (slot, value), ctx);
                 due = earliest(due, slot.next_timeout());
             }
         }
@@ -172,7 +174,7 @@ impl Source {
     /// No value of this source speaks of now: its link is lost, or another
     /// source speaks for the patient.
     pub(super) fn no_values(&mut self, ctx: &mut Ctx) {
-        for (metric, slot) in &mut self.values {
+        for (metric, slot) in self.values.iter_mut() {
             no_value(metric, slot, true, ctx);
         }
         self.silence_conditions(ctx);
@@ -180,7 +182,7 @@ impl Source {
 
     /// Ends every limit condition: the transfer closed.
     pub(crate) fn end_conditions(&mut self, ctx: &mut Ctx) {
-        for (metric, slot) in &mut self.values {
+        for (metric, slot) in self.values.iter_mut() {
             end(metric, slot, ctx);
         }
         self.conditions.end();
@@ -191,7 +193,7 @@ impl Source {
     /// new ones counts from now.
     pub(crate) fn use_profile(&mut self, ctx: &mut Ctx) {
         let watched = self.is_watched(ctx);
-        for (metric, slot) in &mut self.values {
+        for (metric, slot) in self.values.iter_mut() {
             let about = About::of(metric, ctx.profile, ctx.conditions);
             slot.about.channel = about.channel;
             if about.rule == slot.about.rule {
@@ -205,7 +207,8 @@ impl Source {
             slot.about = about;
             ctx.out.changed.value(ctx.gateway, metric);
             if watched && direct && slot.usable().is_some() {
-                evaluate(metric, slot, ctx);
+                let value = slot.as_came();
+                evaluate(metric, (slot, value), ctx);
             }
         }
     }
@@ -218,7 +221,7 @@ impl Source {
         baselines: &BTreeMap<Code, Baseline>,
     ) {
         self.relink_conditions(rules, baselines);
-        for (metric, slot) in &mut self.values {
+        for (metric, slot) in self.values.iter_mut() {
             slot.about = About::of(metric, profile, rules);
         }
     }
@@ -227,7 +230,7 @@ impl Source {
     /// value and its own condition is settled, that is the answer to what this
     /// inactive one left unknown.
     pub(crate) fn yield_to(&mut self, speaking: &Self, ctx: &mut Ctx) {
-        for (metric, slot) in &mut self.values {
+        for (metric, slot) in self.values.iter_mut() {
             if slot.condition.is_normal() {
                 continue;
             }
@@ -243,8 +246,8 @@ impl Source {
     }
 
     /// Takes over newer values; what ours had raised ends with them.
-    pub(super) fn merge_values(&mut self, theirs: BTreeMap<Metric, Slot>, ctx: &mut Ctx) {
-        for (metric, newer) in theirs {
+    pub(super) fn merge_values(&mut self, theirs: Slots<Slot>, ctx: &mut Ctx) {
+        for (metric, newer) in theirs.into_list() {
             let room = self.values.len() < METRICS_MAX;
             match self.values.get_mut(&metric) {
                 Some(ours) if ours.heard_at >= newer.heard_at => {}
@@ -276,16 +279,17 @@ impl Source {
     }
 }
 
-/// What a live value does that is in its place. Returns its next deadline.
+/// What a live value does that is in its place, `value` if it may raise an alert.
+/// Returns its next deadline.
 fn came(
     metric: &Metric,
-    slot: &mut Slot,
+    (slot, value): (&mut Slot, Option<f64>),
     (conditions, watched): (&mut Conditions, bool),
     ctx: &mut Ctx,
 ) -> Option<EngineTime> {
     ctx.out.changed.value(ctx.gateway, metric);
     if let Some(channel) = slot.about.channel {
-        let (value, interval) = (slot.as_came(), slot.live_interval());
+        let interval = slot.live_interval();
         conditions.note(ctx.conditions, channel, value, interval, ctx.at);
     }
     if slot.stale_alert {
@@ -296,13 +300,13 @@ fn came(
     let rule = slot.about.rule.as_ref();
     let doubled = rule.is_some_and(|rule| rule.only_without.is_some());
     if watched && !doubled {
-        evaluate(metric, slot, ctx);
+        evaluate(metric, (slot, value), ctx);
     }
-    slot.next_timeout()
+    slot.next_timeout_at_least()
 }
 
-/// Feeds a live reading to its limits.
-fn evaluate(metric: &Metric, slot: &mut Slot, ctx: &mut Ctx) {
+/// Feeds a live reading to its limits, `value` if it may raise an alert.
+fn evaluate(metric: &Metric, (slot, value): (&mut Slot, Option<f64>), ctx: &mut Ctx) {
     if slot.covered {
         // A rule says the same, better: nothing new is raised, and what is open
         // stays as it is.
@@ -312,7 +316,7 @@ fn evaluate(metric: &Metric, slot: &mut Slot, ctx: &mut Ctx) {
         }
         return;
     }
-    let Some(value) = slot.usable() else {
+    let Some(value) = value.filter(|_| !slot.stale && !slot.doubted) else {
         no_value(metric, slot, false, ctx);
         return;
     };
