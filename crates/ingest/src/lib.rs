@@ -19,7 +19,7 @@
 //!   counters stay readable and [`Ingest::failed`] says so.
 //!
 //! Not here: the meaning of frames (the engine's), time (a clock is given), the
-//! client library's traps (`enroute-mqtt`).
+//! connection (`enroute-mqtt`).
 //!
 //! Queues. Lane → journal: bounded by publishes and bytes ([`Config`]); when full
 //! the lane stops reading, the client holds its receive maximum (of a broker that

@@ -1,5 +1,5 @@
 //! The state of one connection: which publish is under way under which packet
-//! id, and what an event of the library means. No I/O, no clock.
+//! id, and what a packet that came in means. No I/O, no clock.
 
 use crate::client::is_answered;
 use crate::message::{AckToken, Event, Incoming, Publish};
@@ -8,30 +8,34 @@ use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{
     ConnAck, Packet, PubAck, PubAckReason, Publish as PublishPacket, SubAck, SubscribeReasonCode,
 };
-use rumqttc::{Outgoing, v5};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// What the driver does after an event.
+/// Packet id of our one SUBSCRIBE; publishes have those below it.
+pub(crate) const SUBSCRIBE_ID: u16 = u16::MAX;
+
+/// What the driver does after a packet came in.
 #[derive(Debug)]
 pub(crate) enum Next {
     /// Nothing to tell.
     Quiet,
     /// Tell the reader.
     Tell(Event),
-    /// The CONNACK: the connection stands.
-    Up {
-        /// The broker still had the session.
-        session_present: bool,
-        /// Its limit on what we send.
-        packet_bytes_max: Option<u32>,
-        /// Its keep-alive in place of ours.
-        keep_alive: Option<Duration>,
-    },
-    /// Our DISCONNECT is out.
-    Closed,
+    /// Our ping is answered.
+    Pong,
     /// The connection is of no use.
     Broken(String),
+}
+
+/// What the broker says as it takes a connection.
+#[derive(Debug)]
+pub(crate) struct Up {
+    /// It still had the session.
+    pub(crate) session_present: bool,
+    /// Its limit on what we send.
+    pub(crate) packet_bytes_max: Option<u32>,
+    /// Its keep-alive in place of ours.
+    pub(crate) keep_alive: Option<Duration>,
 }
 
 /// Who waits for the answer to a publish.
@@ -51,8 +55,8 @@ pub(crate) struct Connection {
     subscribes: bool,
     subscribed: bool,
     order: u64,
-    /// Handed to the library, not yet given a packet id; `None` for QoS 0.
-    handed: VecDeque<Option<Waiting>>,
+    /// Given last.
+    packet_id: u16,
     /// By packet id.
     under_way: BTreeMap<u16, Waiting>,
     /// QoS 1 messages received and not acknowledged.
@@ -71,7 +75,7 @@ impl Connection {
             subscribes: !options.subscriptions.is_empty(),
             subscribed: false,
             order: 0,
-            handed: VecDeque::new(),
+            packet_id: 0,
             under_way: BTreeMap::new(),
             unacked: 0,
             unacked_bytes: 0,
@@ -84,18 +88,34 @@ impl Connection {
 
     /// Whether the window has room for one more publish.
     pub(crate) fn has_room(&self) -> bool {
-        self.handed.len() + self.under_way.len() < usize::from(self.window)
+        self.under_way.len() < usize::from(self.window)
     }
 
-    /// Notes a publish that was handed to the library.
-    pub(crate) fn handed(&mut self, publish: &Publish) {
+    /// Notes a publish that is to be sent, for which the window had room; gives its
+    /// packet id, 0 for QoS 0.
+    pub(crate) fn sends(&mut self, publish: &Publish) -> u16 {
+        if !is_answered(publish) {
+            return 0;
+        }
+        let packet_id = self.free_packet_id();
         self.order += 1;
         let waiting = Waiting {
             order: self.order,
             token: publish.token,
         };
-        self.handed
-            .push_back(is_answered(publish).then_some(waiting));
+        self.under_way.insert(packet_id, waiting);
+        packet_id
+    }
+
+    /// They go round, past those under way: a broker need not answer in order. The
+    /// window is smaller than their number, so there is one.
+    fn free_packet_id(&mut self) -> u16 {
+        loop {
+            self.packet_id = self.packet_id % (SUBSCRIBE_ID - 1) + 1;
+            if !self.under_way.contains_key(&self.packet_id) {
+                return self.packet_id;
+            }
+        }
     }
 
     /// Whether this acknowledgement is of this connection; counts it.
@@ -110,56 +130,18 @@ impl Connection {
 
     /// The tokens without an answer, in the order of publishing.
     pub(crate) fn lost(self) -> Vec<u64> {
-        let handed = self.handed.into_iter().flatten();
-        let mut waiting: Vec<Waiting> = self.under_way.into_values().chain(handed).collect();
+        let mut waiting: Vec<Waiting> = self.under_way.into_values().collect();
         waiting.sort_unstable_by_key(|waiting| waiting.order);
         waiting.into_iter().map(|waiting| waiting.token).collect()
     }
 
-    /// What an event of the library means.
-    pub(crate) fn handle(&mut self, event: v5::Event) -> Next {
-        match event {
-            v5::Event::Outgoing(outgoing) => self.handle_outgoing(&outgoing),
-            v5::Event::Incoming(packet) => self.handle_incoming(packet),
-        }
-    }
-
-    fn handle_outgoing(&mut self, outgoing: &Outgoing) -> Next {
-        if *outgoing == Outgoing::Disconnect {
-            return Next::Closed;
-        }
-        // Requests are taken in order, so the oldest one without an id got this id.
-        if let Outgoing::Publish(packet_id) = outgoing
-            && let Some(Some(waiting)) = self.handed.pop_front()
-        {
-            self.under_way.insert(*packet_id, waiting);
-        }
-        Next::Quiet
-    }
-
-    fn handle_incoming(&mut self, packet: Packet) -> Next {
-        if let Packet::Publish(publish) = packet {
-            self.handle_publish(publish)
-        } else if let Packet::PubAck(puback) = packet {
-            self.handle_puback(&puback)
-        } else if let Packet::ConnAck(connack) = packet {
-            self.handle_connack(&connack)
-        } else if let Packet::SubAck(suback) = packet {
-            self.handle_suback(&suback)
-        } else {
-            Next::Quiet
-        }
-    }
-
-    fn handle_connack(&mut self, connack: &ConnAck) -> Next {
+    /// The broker took the connection, with limits of its own.
+    pub(crate) fn stands(&mut self, connack: &ConnAck) -> Up {
         let limits = connack.properties.as_ref();
-        // The library stops reading requests, acknowledgements too, when its
-        // window is full; ours stays one below, so that this never happens.
-        let theirs = limits
-            .and_then(|limits| limits.receive_max)
-            .unwrap_or(u16::MAX);
-        self.window = theirs.saturating_sub(1).clamp(1, self.inflight_max);
-        Next::Up {
+        let theirs = limits.and_then(|limits| limits.receive_max);
+        let theirs = theirs.unwrap_or(u16::MAX).max(1);
+        self.window = theirs.min(self.inflight_max);
+        Up {
             session_present: connack.session_present,
             packet_bytes_max: limits.and_then(|limits| limits.max_packet_size),
             keep_alive: limits
@@ -168,7 +150,35 @@ impl Connection {
         }
     }
 
+    /// What a packet means.
+    pub(crate) fn handle(&mut self, packet: Packet) -> Next {
+        match packet {
+            Packet::Publish(publish) => self.handle_publish(publish),
+            Packet::PubAck(puback) => self.handle_puback(&puback),
+            Packet::SubAck(suback) => self.handle_suback(&suback),
+            Packet::PingResp(_) => Next::Pong,
+            Packet::Disconnect(said) => {
+                Next::Broken(format!("the broker disconnected: {:?}", said.reason_code))
+            }
+            Packet::Auth(_)
+            | Packet::Connect(..)
+            | Packet::ConnAck(_)
+            | Packet::PingReq(_)
+            | Packet::PubRec(_)
+            | Packet::PubRel(_)
+            | Packet::PubComp(_)
+            | Packet::Subscribe(_)
+            | Packet::Unsubscribe(_)
+            | Packet::UnsubAck(_) => {
+                Next::Broken("the broker sent a packet that it had no cause for".to_owned())
+            }
+        }
+    }
+
     fn handle_suback(&mut self, suback: &SubAck) -> Next {
+        if suback.pkid != SUBSCRIBE_ID || !self.subscribes {
+            return Next::Broken("the broker answered what was not asked".to_owned());
+        }
         let refused = suback
             .return_codes
             .iter()
@@ -176,10 +186,9 @@ impl Connection {
         if let Some(code) = refused {
             return Next::Broken(format!("the broker refused a subscription: {code:?}"));
         }
-        if !self.subscribes || self.subscribed {
+        if std::mem::replace(&mut self.subscribed, true) {
             return Next::Quiet;
         }
-        self.subscribed = true;
         Next::Tell(Event::Subscribed)
     }
 

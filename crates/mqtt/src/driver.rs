@@ -1,35 +1,36 @@
-//! The loop: makes connections one after the other, moves bytes, and reports.
-//! The meaning of events is in `connection.rs`.
+//! The loop: makes connections one after the other, moves packets, and reports.
+//! What packets mean is in `connection.rs`.
 
 use crate::backoff::{Backoff, GOOD};
 use crate::client::{Command, Shared, is_answered};
-use crate::connection::{Connection, Next};
+use crate::connection::{Connection, Next, SUBSCRIBE_ID, Up};
+use crate::link::LinkError;
 use crate::message::{Event, Qos};
+use crate::open::{AnyLink, OpenError, open, whole_seconds};
 use crate::options::Options;
+use crate::pings::Pings;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{
-    ConnectProperties, Filter, LastWill, Publish as PublishPacket, PublishProperties,
+    Disconnect, DisconnectReasonCode, Filter, Packet, PingReq, PubAck, Publish as PublishPacket,
+    PublishProperties, Subscribe,
 };
-use rumqttc::v5::{AsyncClient, ConnectionError, EventLoop, MqttOptions};
-use rumqttc::{NetworkOptions, TlsConfiguration, Transport};
 use std::collections::VecDeque;
-use std::pin::Pin;
+use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
-/// Seconds for name resolution, TCP and CONNACK together.
-const CONNECT_SECONDS: u64 = 5;
 /// For what was accepted and the DISCONNECT.
 const CLOSE: Duration = Duration::from_secs(2);
-/// Requests beside acknowledgements and publishes: subscribe, disconnect.
-const REQUESTS_EXTRA: usize = 64;
+/// Events beside messages and answers.
+const EVENTS_EXTRA: usize = 64;
 
-/// Events that may wait for the reader; and requests that may wait for the library.
+/// Events that may wait for the reader.
 pub(crate) fn event_capacity(options: &Options) -> usize {
-    Options::unacked_max() + usize::from(options.inflight()) + REQUESTS_EXTRA
+    Options::unacked_max() + usize::from(options.inflight()) + EVENTS_EXTRA
 }
 
 /// How a connection, or the attempt to make one, ended.
@@ -40,17 +41,22 @@ enum End {
     Finished,
 }
 
-/// What the library's poll gives.
-type Polled = Result<rumqttc::v5::Event, ConnectionError>;
+impl From<LinkError> for End {
+    fn from(error: LinkError) -> Self {
+        Self::Again(error.to_string())
+    }
+}
+
+impl From<OpenError> for End {
+    fn from(error: OpenError) -> Self {
+        Self::Again(error.to_string())
+    }
+}
 
 /// What the loop waits for.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "moved once and taken apart at once; a box would be an allocation for each event"
-)]
-enum Input {
-    /// The library has an event, or its connection ended.
-    Library(Polled),
+enum Input<T> {
+    /// What was waited for has come.
+    Ready(T),
     /// Acknowledgements are to be sent.
     Acks,
     /// A publish is to be sent.
@@ -152,34 +158,33 @@ impl Driver {
     async fn pause(&mut self, until: Instant) -> bool {
         let mut deadline = Some(until);
         while deadline.is_some() || !self.outbox.is_empty() {
-            let poll = std::pin::pin!(std::future::pending());
-            match self.input(poll, deadline, true, true).await {
+            let nothing = std::future::pending::<()>();
+            match self.input(nothing, deadline, true).await {
                 Input::Deadline => deadline = None,
                 // Accepted for a connection that is gone.
                 Input::Command(command) => self.lose(&command),
                 Input::Room(permit) => self.outbox.fill(permit),
                 // Nothing to acknowledge over; those are of an old connection.
-                Input::Acks | Input::Library(_) => {}
+                Input::Acks | Input::Ready(()) => {}
                 Input::Close | Input::Gone => return false,
             }
         }
         true
     }
 
-    /// The next thing to do. Losing the race loses nothing: the poll is the
-    /// caller's, and every other future here can be dropped.
-    async fn input(
+    /// The next thing to do. Losing the race loses nothing: what is waited for is the
+    /// caller's or can be dropped, as every other future here.
+    async fn input<T>(
         &mut self,
-        poll: Pin<&mut impl Future<Output = Polled>>,
+        ready: impl Future<Output = T>,
         deadline: Option<Instant>,
         takes: bool,
-        may_close: bool,
-    ) -> Input {
+    ) -> Input<T> {
         let behind = !self.outbox.is_empty();
         let sender = self.outbox.sender.clone();
         let close = &mut self.close;
         tokio::select! {
-            polled = poll => Input::Library(polled),
+            ready = ready => Input::Ready(ready),
             () = self.shared.acks_ready.notified() => Input::Acks,
             command = self.commands.recv(), if takes && !behind =>
                 command.map_or(Input::Gone, Input::Command),
@@ -187,12 +192,12 @@ impl Driver {
                 permit.map_or(Input::Gone, Input::Room),
             () = sender.closed() => Input::Gone,
             // An error says that no handle is left to close it: then it never is.
-            true = async { close.wait_for(|close| *close).await.is_ok() }, if may_close => Input::Close,
+            true = async { close.wait_for(|close| *close).await.is_ok() } => Input::Close,
             () = at(deadline) => Input::Deadline,
         }
     }
 
-    /// Reports a publish that was never handed to the library.
+    /// Reports a publish that was never sent.
     fn lose(&mut self, command: &Command) {
         if is_answered(&command.publish) {
             let tokens = vec![command.publish.token];
@@ -203,12 +208,8 @@ impl Driver {
     /// One connection, from the attempt to its end.
     async fn connection(&mut self) -> End {
         self.epochs += 1;
-        let capacity = event_capacity(&self.options);
-        // A fresh library state for each connection: packets pending, collided
-        // or buffered of the last one cannot leak into this one.
-        let (library, event_loop) = AsyncClient::new(library_options(&self.options), capacity);
         let mut connection = Connection::new(self.epochs, &self.options);
-        let end = self.drive(&library, event_loop, &mut connection).await;
+        let Err(end) = self.drive(&mut connection).await;
         self.shared.epoch.store(0, Ordering::Release);
         let tokens = connection.lost();
         if !tokens.is_empty() {
@@ -217,112 +218,93 @@ impl Driver {
         end
     }
 
-    async fn drive(
-        &mut self,
-        library: &AsyncClient,
-        mut event_loop: EventLoop,
-        connection: &mut Connection,
-    ) -> End {
-        let mut keep_alive = self.options.keep_alive();
-        let mut closing: Option<Instant> = None;
+    async fn drive(&mut self, connection: &mut Connection) -> Result<Infallible, End> {
+        let (mut link, up) = self.open(connection).await?;
+        let ours = self.options.keep_alive();
+        // 0 of the broker means none; then ours is kept.
+        let theirs = up.keep_alive.filter(|theirs| !theirs.is_zero());
+        let mut pings = Pings::new(Instant::now(), theirs.unwrap_or(ours));
+        self.up(&mut link, connection.epoch(), &up)?;
         loop {
-            let watchdog = Instant::now() + keep_alive * 2;
-            let polled = self
-                .poll(library, &mut event_loop, connection, watchdog, &mut closing)
-                .await;
-            let event = match polled {
-                Ok(Ok(event)) => event,
-                Ok(Err(error)) => return End::Again(error.to_string()),
-                Err(end) => return end,
-            };
-            match connection.handle(event) {
-                Next::Quiet => {}
-                Next::Tell(event) => self.tell(event),
-                Next::Up {
-                    session_present,
-                    packet_bytes_max,
-                    keep_alive: theirs,
-                } => {
-                    // A server keep-alive of 0 means none; the library would ping without pause.
-                    match theirs {
-                        Some(theirs) if !theirs.is_zero() => keep_alive = theirs,
-                        Some(_) => {
-                            event_loop.options.set_keep_alive(keep_alive);
-                        }
-                        None => {}
-                    }
-                    self.up(
-                        library,
-                        connection.epoch(),
-                        session_present,
-                        packet_bytes_max,
-                    );
+            self.receive(&mut link, connection, &mut pings)?;
+            let takes = connection.has_room() && link.has_room();
+            match self.input(link.turn(), Some(pings.next()), takes).await {
+                Input::Ready(turned) => turned?,
+                Input::Acks => self.acknowledge(&mut link, connection)?,
+                Input::Command(command) => self.publish(&mut link, connection, &command)?,
+                Input::Room(permit) => self.outbox.fill(permit),
+                Input::Gone => return Err(End::Finished),
+                Input::Close => {
+                    self.send_rest(&mut link, connection)?;
+                    // Late or broken: it ends all the same.
+                    drop(tokio::time::timeout(CLOSE, link.flush()).await);
+                    return Err(End::Finished);
                 }
-                Next::Closed => return End::Finished,
-                Next::Broken(reason) => return End::Again(reason),
+                Input::Deadline if pings.due(Instant::now()) => {
+                    link.put(&Packet::PingReq(PingReq))?;
+                }
+                Input::Deadline => {
+                    let reason = "a ping was not answered within the keep-alive";
+                    return Err(End::Again(reason.to_owned()));
+                }
             }
         }
     }
 
-    /// One event of the library, doing everything else meanwhile. The poll
-    /// future lives until it is ready: dropped while it writes, it would leave half
-    /// a packet on the wire.
-    async fn poll(
-        &mut self,
-        library: &AsyncClient,
-        event_loop: &mut EventLoop,
-        connection: &mut Connection,
-        watchdog: Instant,
-        closing: &mut Option<Instant>,
-    ) -> Result<Polled, End> {
-        let poll = event_loop.poll();
-        tokio::pin!(poll);
+    /// Makes the connection, doing everything else meanwhile.
+    async fn open(&mut self, connection: &mut Connection) -> Result<(AnyLink, Up), End> {
+        let options = self.options.clone();
+        let mut opening = pin!(open(&options));
         loop {
-            let takes = connection.has_room() && closing.is_none();
-            let deadline = closing.unwrap_or(watchdog).min(watchdog);
-            let input = self.input(poll.as_mut(), Some(deadline), takes, closing.is_none());
-            match input.await {
-                Input::Library(polled) => return Ok(polled),
-                Input::Acks => self.acknowledge(library, connection),
-                Input::Command(command) => self.publish(library, connection, &command),
+            match self.input(opening.as_mut(), None, false).await {
+                Input::Ready(opened) => {
+                    let (link, connack) = opened?;
+                    return Ok((link, connection.stands(&connack)));
+                }
                 Input::Room(permit) => self.outbox.fill(permit),
-                Input::Gone => return Err(End::Finished),
-                Input::Close if self.shared.epoch.load(Ordering::Acquire) == 0 => {
-                    return Err(End::Finished);
-                }
-                Input::Close => {
-                    *closing = Some(Instant::now() + CLOSE);
-                    self.send_rest(library, connection);
-                }
-                Input::Deadline if closing.is_some() => return Err(End::Finished),
-                Input::Deadline => {
-                    let reason = "nothing happened for twice the keep-alive".to_owned();
-                    return Err(End::Again(reason));
-                }
+                Input::Close | Input::Gone => return Err(End::Finished),
+                Input::Command(command) => self.lose(&command),
+                // Those are of an old connection; no time is set.
+                Input::Acks | Input::Deadline => {}
             }
         }
+    }
+
+    /// All packets that have come in whole.
+    fn receive(
+        &mut self,
+        link: &mut AnyLink,
+        connection: &mut Connection,
+        pings: &mut Pings,
+    ) -> Result<(), End> {
+        while let Some(packet) = link.next()? {
+            match connection.handle(packet) {
+                Next::Quiet => {}
+                Next::Tell(event) => self.tell(event),
+                Next::Pong => pings.answered(),
+                Next::Broken(reason) => return Err(End::Again(reason)),
+            }
+        }
+        Ok(())
     }
 
     /// The connection stands: subscribe, and let publishes in.
-    fn up(
-        &mut self,
-        library: &AsyncClient,
-        epoch: u64,
-        session_present: bool,
-        theirs: Option<u32>,
-    ) {
+    fn up(&mut self, link: &mut AnyLink, epoch: u64, up: &Up) -> Result<(), End> {
         let ours = self.options.packet_bytes_max;
-        let limit = theirs.map_or(ours, |theirs| theirs.min(ours));
+        let limit = up.packet_bytes_max.map_or(ours, |theirs| theirs.min(ours));
         self.shared.packet_bytes_max.store(limit, Ordering::Release);
         if !self.options.subscriptions.is_empty() {
             let filters = self.options.subscriptions.iter();
             let filters = filters.map(|filter| Filter::new(filter, QoS::AtLeastOnce));
-            if let Err(error) = library.try_subscribe_many(filters) {
-                tracing::error!(%error, "subscription not sent: a filter is not valid");
-            }
+            link.put(&Packet::Subscribe(Subscribe {
+                pkid: SUBSCRIBE_ID,
+                ..Subscribe::new_many(filters, None)
+            }))?;
         }
         self.shared.epoch.store(epoch, Ordering::Release);
+        let session_present = up.session_present;
         self.tell(Event::Connected { session_present });
+        Ok(())
     }
 
     /// Passes an event on. QoS 0 input has no flow control of its own, so it is
@@ -338,77 +320,77 @@ impl Driver {
         self.outbox.push(event);
     }
 
-    fn acknowledge(&self, library: &AsyncClient, connection: &mut Connection) {
-        let tokens = {
-            let mut acks = self
-                .shared
-                .acks
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            std::mem::take(&mut *acks)
-        };
-        for token in tokens
-            .into_iter()
-            .filter(|token| connection.acknowledges(token))
-        {
-            let packet = PublishPacket {
-                qos: QoS::AtLeastOnce,
-                pkid: token.packet_id,
-                ..PublishPacket::default()
-            };
-            // Fits: the channel holds all that may be unacknowledged beside all publishes.
-            if let Err(error) = library.try_ack(&packet) {
-                tracing::error!(%error, "acknowledgement not sent");
+    /// All that are there, so that those of one commit go out together.
+    fn acknowledge(&self, link: &mut AnyLink, connection: &mut Connection) -> Result<(), End> {
+        let acks = &self.shared.acks;
+        let tokens = std::mem::take(&mut *acks.lock().unwrap_or_else(PoisonError::into_inner));
+        for token in tokens {
+            if connection.acknowledges(&token) {
+                link.put(&Packet::PubAck(PubAck::new(token.packet_id, None)))?;
             }
         }
+        Ok(())
     }
 
-    fn publish(&mut self, library: &AsyncClient, connection: &mut Connection, command: &Command) {
-        let fits = command.publish.packet_bytes()
-            <= usize::try_from(self.shared.packet_bytes_max.load(Ordering::Acquire))
-                .unwrap_or(usize::MAX);
+    /// This one, and what waits behind it as far as there is room.
+    fn publish(
+        &mut self,
+        link: &mut AnyLink,
+        connection: &mut Connection,
+        first: &Command,
+    ) -> Result<(), End> {
+        self.send(link, connection, first)?;
+        while connection.has_room()
+            && link.has_room()
+            && let Ok(command) = self.commands.try_recv()
+        {
+            self.send(link, connection, &command)?;
+        }
+        Ok(())
+    }
+
+    fn send(
+        &mut self,
+        link: &mut AnyLink,
+        connection: &mut Connection,
+        command: &Command,
+    ) -> Result<(), End> {
+        let publish = &command.publish;
+        let limit = self.shared.packet_bytes_max.load(Ordering::Acquire);
+        let fits = publish.packet_bytes() <= usize::try_from(limit).unwrap_or(usize::MAX);
         if command.epoch != connection.epoch() || !fits {
             self.lose(command);
-            return;
+            return Ok(());
         }
-        let publish = &command.publish;
-        let properties = PublishProperties {
-            message_expiry_interval: publish.message_expiry.map(whole_seconds),
-            content_type: publish.content_type.clone(),
-            ..PublishProperties::default()
+        let packet = PublishPacket {
+            dup: false,
+            qos: match publish.qos {
+                Qos::AtMostOnce => QoS::AtMostOnce,
+                Qos::AtLeastOnce => QoS::AtLeastOnce,
+            },
+            retain: publish.retain,
+            topic: publish.topic.clone().into(),
+            pkid: connection.sends(publish),
+            payload: publish.payload.clone(),
+            properties: Some(PublishProperties {
+                message_expiry_interval: publish.message_expiry.map(whole_seconds),
+                content_type: publish.content_type.clone(),
+                ..PublishProperties::default()
+            }),
         };
-        let qos = match publish.qos {
-            Qos::AtMostOnce => QoS::AtMostOnce,
-            Qos::AtLeastOnce => QoS::AtLeastOnce,
-        };
-        let sent = library.try_publish_with_properties(
-            publish.topic.as_str(),
-            qos,
-            publish.retain,
-            publish.payload.clone(),
-            properties,
-        );
-        match sent {
-            Ok(()) => connection.handed(publish),
-            Err(error) => {
-                tracing::error!(%error, "publish not handed over");
-                self.lose(command);
-            }
-        }
+        Ok(link.put(&Packet::Publish(packet))?)
     }
 
     /// On close: acknowledgements and publishes already accepted, then DISCONNECT.
-    fn send_rest(&mut self, library: &AsyncClient, connection: &mut Connection) {
-        self.acknowledge(library, connection);
-        while connection.has_room() {
-            let Ok(command) = self.commands.try_recv() else {
-                break;
-            };
-            self.publish(library, connection, &command);
+    fn send_rest(&mut self, link: &mut AnyLink, connection: &mut Connection) -> Result<(), End> {
+        self.acknowledge(link, connection)?;
+        while connection.has_room()
+            && let Ok(command) = self.commands.try_recv()
+        {
+            self.send(link, connection, &command)?;
         }
-        if let Err(error) = library.try_disconnect() {
-            tracing::warn!(%error, "disconnect not sent");
-        }
+        let disconnect = Disconnect::new(DisconnectReasonCode::NormalDisconnection);
+        Ok(link.put(&Packet::Disconnect(disconnect))?)
     }
 }
 
@@ -417,53 +399,4 @@ async fn at(deadline: Option<Instant>) {
         Some(deadline) => sleep_until(deadline).await,
         None => std::future::pending().await,
     }
-}
-
-/// MQTT counts whole seconds; a part of one counts as one.
-fn whole_seconds(span: Duration) -> u32 {
-    let seconds = span.as_secs() + u64::from(span.subsec_nanos() > 0);
-    u32::try_from(seconds).unwrap_or(u32::MAX)
-}
-
-fn library_options(options: &Options) -> MqttOptions {
-    // The library joins host and port with a colon: an IPv6 address needs brackets.
-    let host = if options.host.contains(':') && !options.host.starts_with('[') {
-        format!("[{}]", options.host)
-    } else {
-        options.host.clone()
-    };
-    let mut library = MqttOptions::new(&options.client_id, host, options.port);
-    let mut network = NetworkOptions::new();
-    network.set_tcp_nodelay(true);
-    library
-        .set_network_options(network)
-        .set_keep_alive(options.keep_alive())
-        .set_connection_timeout(CONNECT_SECONDS)
-        .set_clean_start(options.clean_start)
-        .set_manual_acks(true)
-        .set_outgoing_inflight_upper_limit(options.inflight() + 1)
-        .set_connect_properties(ConnectProperties {
-            session_expiry_interval: Some(whole_seconds(options.session_expiry)),
-            receive_maximum: Some(options.receive_maximum()),
-            max_packet_size: Some(options.packet_bytes_max),
-            ..ConnectProperties::default()
-        });
-    if let Some(tls) = &options.tls {
-        let config = TlsConfiguration::Rustls(tls.current());
-        library.set_transport(Transport::tls_with_config(config));
-    }
-    if let Some(credentials) = &options.credentials {
-        library.set_credentials(&credentials.username, &credentials.password);
-    }
-    if let Some(will) = &options.will {
-        let message = will.payload.to_vec();
-        library.set_last_will(LastWill::new(
-            &will.topic,
-            message,
-            QoS::AtLeastOnce,
-            will.retain,
-            None,
-        ));
-    }
-    library
 }

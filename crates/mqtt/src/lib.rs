@@ -1,22 +1,20 @@
-//! The one wrapper around the MQTT 5 client library.
+//! The one MQTT 5 client, over the packets of a library.
 //!
 //! What it is: a connection that is made again for ever, with manual PUBACKs,
 //! publishes that are each answered exactly once, and every queue bounded. The
-//! traps of the library are handled here and nowhere else:
+//! library reads and writes packets; the connection is ours, because the library's
+//! writes each PUBACK by itself, which is most of what a message costs:
 //!
-//! - each connection gets a library state of its own, so nothing pending,
-//!   collided or buffered of an old one reaches a new one; what was under way is
+//! - each connection starts with nothing of an old one; what was under way is
 //!   reported as [`Event::Lost`] and the caller's own store sends it again;
 //! - acknowledgements carry the connection's epoch and those of an older one
 //!   are dropped;
-//! - a watchdog replaces the missing write time-out: no event for twice the
-//!   keep-alive ends the connection;
-//! - sizes are checked before a publish is accepted, because the library sends
-//!   one that is too large again for ever;
-//! - the window is kept here, one below the library's, so that the library never
-//!   stops reading requests and acknowledgements never wait behind publishes;
-//! - the library's `poll` is pinned and selected over, never dropped while a
-//!   connection is to live.
+//! - what is to go out goes out in one write before anything is waited for, and all
+//!   that a read brought is handled before the next;
+//! - a ping that is not answered before the next one is due ends the connection, so
+//!   a peer that does not read is left too;
+//! - sizes are checked before a publish is accepted: the other side would end the
+//!   connection for one that is too large, each time it came.
 //!
 //! What it is not: a store. Order and delivery come from sequences and receipts
 //! (I3), never from MQTT.
@@ -28,7 +26,8 @@
 //! counted, and no new connection is made); acknowledgements waiting (as many
 //! as messages).
 //!
-//! Start reading at [`Client::connect`]; the loop is in `driver.rs`.
+//! Start reading at [`Client::connect`]; the loop is in `driver.rs`, what packets mean
+//! in `connection.rs`, how bytes become packets in `link.rs`.
 
 pub mod bare;
 
@@ -36,8 +35,11 @@ mod backoff;
 mod client;
 mod connection;
 mod driver;
+mod link;
 mod message;
+mod open;
 mod options;
+mod pings;
 
 pub use client::{Client, PublishError};
 pub use enroute_tls::Connector;

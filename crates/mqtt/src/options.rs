@@ -5,7 +5,7 @@ use enroute_tls::Connector;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Shortest keep-alive that the library takes.
+/// Shortest keep-alive: a radio link is often silent for some seconds.
 const KEEP_ALIVE_MIN: Duration = Duration::from_secs(5);
 
 /// User name and password of the CONNECT packet.
@@ -49,7 +49,7 @@ pub struct Options {
     pub clean_start: bool,
     /// How long the broker keeps the session after a connection, whole seconds. Default 0.
     pub session_expiry: Duration,
-    /// Time between pings, whole seconds; the library takes no less than 5 s. Default 5 s.
+    /// Time between pings, whole seconds; no less than 5 s. Default 5 s.
     pub keep_alive: Duration,
     /// Default none.
     pub credentials: Option<Credentials>,
@@ -99,7 +99,7 @@ impl Options {
 
     /// The keep-alive that is really used.
     pub(crate) fn keep_alive(&self) -> Duration {
-        // The library asserts its minimum and truncates above 16 bits.
+        // The protocol has 16 bits for it.
         self.keep_alive
             .clamp(KEEP_ALIVE_MIN, Duration::from_secs(u64::from(u16::MAX)))
     }
@@ -128,7 +128,7 @@ impl Options {
         packet.saturating_mul(usize::from(self.receive_maximum()))
     }
 
-    /// At least one, and room for the library's own limit of one more.
+    /// At least one, and fewer than there are packet ids.
     pub(crate) fn inflight(&self) -> u16 {
         self.inflight.clamp(1, u16::MAX - 1)
     }
