@@ -121,7 +121,7 @@ impl LaneLoop {
                     }
                 },
                 event = self.events.next(), if takes => match event {
-                    Some(event) => self.handle(event),
+                    Some(event) => self.handle_all(event),
                     None => stopping = true,
                 },
                 // The sender gone means the same as its word.
@@ -145,6 +145,17 @@ impl LaneLoop {
         let stats = &self.lanes.shared.stats;
         stats.journal_failed.store(true, Ordering::Release);
         self.lanes.failed.send_replace(true);
+    }
+
+    /// This one and what came with it, as far as there is room: one turn of the loop for
+    /// all that a read brought.
+    fn handle_all(&mut self, first: Event) {
+        self.handle(first);
+        while self.has_room()
+            && let Some(event) = self.events.try_next()
+        {
+            self.handle(event);
+        }
     }
 
     fn handle(&mut self, event: Event) {
