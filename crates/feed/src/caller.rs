@@ -243,10 +243,15 @@ impl Caller {
         self.scope().is_none_or(Scope::is_everything)
     }
 
+    /// Whether [`Caller::show`] leaves everything as it is.
+    pub(crate) fn is_shown_all(&self) -> bool {
+        self.role() != Some(Role::Wall)
+    }
+
     /// What is shown of a transfer: a screen on a wall tells nothing that somebody
     /// wrote.
     pub(crate) fn show(&self, state: &mut v1::TransferState) {
-        if self.role() == Some(Role::Wall) {
+        if !self.is_shown_all() {
             state.note_to_crew.clear();
             state.crew_log.clear();
         }

@@ -1,16 +1,18 @@
 //! Updates and errors in the contract's words.
 
+use bytes::{Bytes, BytesMut};
 use enroute_journal::ReadError;
 use enroute_live::{
-    ActError, DeleteError, Delivery, Ended, HistoryError, LookupError, Sample, Snapshot, Update,
-    ValuesChange, WatchError,
+    ActError, DeleteError, Delivery, Ended, HistoryError, LookupError, Sample, Snapshot, Stats,
+    Update, ValuesChange, WatchError,
 };
 use enroute_wire::frame::Refusal;
 use enroute_wire::{record, state, v1};
 use tonic::Status;
 use v1::watch_response::Update as Out;
 
-pub(crate) fn delivery(delivery: Delivery) -> v1::WatchResponse {
+/// A delivery without its update.
+pub(crate) fn own(delivery: Delivery) -> v1::WatchResponse {
     v1::WatchResponse {
         not_recorded: delivery.not_recorded.map(|told| v1::NotRecorded {
             since_us: told.since.0,
@@ -18,18 +20,37 @@ pub(crate) fn delivery(delivery: Delivery) -> v1::WatchResponse {
         }),
         server_time_us: delivery.server_time.0,
         resume_token: delivery.token.into_bytes().into(),
-        update: Some(update(delivery.update)),
+        update: None,
     }
 }
 
-pub(crate) fn update(update: Update) -> Out {
+pub(crate) fn update(update: &Update) -> Out {
     match update {
-        Update::Snapshot(snapshot) => Out::Snapshot(snapshot_to(&snapshot)),
-        Update::State(changed) => Out::Transfer(state::transfer_to(&changed)),
-        Update::Values(change) => Out::Values(values_to(&change)),
-        Update::Sample(one) => Out::Samples(sample(&one)),
+        Update::Snapshot(snapshot) => Out::Snapshot(snapshot_to(snapshot)),
+        Update::State(changed) => Out::Transfer(state::transfer_to(changed)),
+        Update::Values(change) => Out::Values(values_to(change)),
+        Update::Sample(one) => Out::Samples(sample(one)),
         Update::Alert(step) => Out::Alert(step.transition.clone()),
-        Update::Heartbeat { conflated } => Out::Heartbeat(v1::Heartbeat { conflated }),
+        Update::Heartbeat { conflated } => Out::Heartbeat(v1::Heartbeat {
+            conflated: *conflated,
+        }),
+    }
+}
+
+/// The update of a response as bytes, if it is one that many are told: encoded for the
+/// first of them.
+pub(crate) fn shared(of: &Update, stats: &Stats) -> Option<Bytes> {
+    let encoded = || {
+        let out = update(of);
+        let mut bytes = BytesMut::with_capacity(out.encoded_len());
+        out.encode(&mut bytes);
+        bytes.freeze()
+    };
+    match of {
+        Update::State(changed) => Some(changed.words(stats, |_| encoded())),
+        Update::Values(change) => Some(change.words(stats, |_| encoded())),
+        Update::Sample(sample) => Some(sample.words(stats, |_| encoded())),
+        Update::Snapshot(_) | Update::Alert(_) | Update::Heartbeat { .. } => None,
     }
 }
 

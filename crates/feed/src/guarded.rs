@@ -12,6 +12,8 @@ use tonic::Status;
 /// What a service gives for a stream.
 pub(crate) struct Guarded<T> {
     responses: mpsc::Receiver<Result<T, Status>>,
+    /// What makes the responses, where no task of its own does.
+    making: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     ends: Pin<Box<dyn Future<Output = Status> + Send>>,
     seen: Seen,
 }
@@ -59,9 +61,17 @@ impl<T> Guarded<T> {
         };
         Self {
             responses,
+            making: None,
             ends,
             seen,
         }
+    }
+
+    /// `making` puts responses into the channel, and goes on while somebody takes them:
+    /// so those that are there go out together, and nobody has to be woken for each.
+    pub(crate) fn driving(self, making: impl Future<Output = ()> + Send + 'static) -> Self {
+        let making: Option<Pin<Box<dyn Future<Output = ()> + Send>>> = Some(Box::pin(making));
+        Self { making, ..self }
     }
 }
 
@@ -72,9 +82,18 @@ impl<T> Stream for Guarded<T> {
         if let Poll::Ready(status) = self.ends.as_mut().poll(cx) {
             // What is under way is dropped, and who sends it learns of it.
             self.responses = mpsc::channel(1).1;
+            self.making = None;
             self.ends = Box::pin(std::future::pending());
             self.seen.why = format!(": {}", status.message());
             return Poll::Ready(Some(Err(status)));
+        }
+        if let Poll::Ready(response) = self.responses.poll_recv(cx) {
+            return Poll::Ready(response);
+        }
+        if let Some(making) = &mut self.making
+            && making.as_mut().poll(cx).is_ready()
+        {
+            self.making = None;
         }
         self.responses.poll_recv(cx)
     }

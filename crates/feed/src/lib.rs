@@ -31,6 +31,7 @@ mod replay_service;
 mod server;
 mod transfers_service;
 mod view;
+mod watching;
 
 pub use gate::Gate;
 pub use glass::GlassCounts;

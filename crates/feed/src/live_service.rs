@@ -5,6 +5,7 @@ use crate::convert;
 use crate::guarded::Guarded;
 use crate::options::Options;
 use crate::view::View;
+use crate::watching;
 use enroute_access::Action;
 use enroute_journal::{ReadError, Reader};
 use enroute_live::{History, Live, Subscription, Token, Watch};
@@ -60,39 +61,14 @@ impl Service for LiveService {
 
     type WatchStream = Guarded<v1::WatchResponse>;
 
+    /// [`watching::route`] stands before it.
     async fn watch(
         &self,
-        request: Request<v1::WatchRequest>,
+        _: Request<v1::WatchRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
-        let caller = Caller::of(&request)?;
-        let mut wanted = checked(request.into_inner())?;
-        wanted.role = caller.looks_as(wanted.role);
-        if wanted.transfers.is_empty() || wanted.board {
-            caller.check(Action::SeeBoard, Concern::Own)?;
-        }
-        let named = wanted.transfers.clone();
-        if !named.is_empty() {
-            caller.check(Action::SeePatient, Concern::Own)?;
-        }
-        let is_board = named.is_empty() || wanted.board;
-        let subscription = self.live.watch(wanted).await;
-        let subscription = subscription.map_err(|error| convert::watch(&error))?;
-        // Behind it there are no more names than one may give.
-        let named = self.admit_all(&caller, &named).await?;
-        if is_board {
-            caller.admit(Action::SeeBoard, Concern::Own)?;
-        }
-        let (out, responses) = mpsc::channel(AHEAD);
-        drop(tokio::spawn(follow(
-            subscription,
-            View::new(caller.clone(), &named),
-            out,
-            self.closing.clone(),
-        )));
-        let named = (Action::SeePatient, named);
-        Ok(Response::new(Guarded::new(
-            responses, caller, named, is_board,
-        )))
+        Err(Status::internal(
+            "a watch is answered by a route of its own",
+        ))
     }
 
     type HistoryStream = Guarded<v1::HistoryResponse>;
@@ -164,6 +140,37 @@ impl Service for LiveService {
 }
 
 impl LiveService {
+    /// A subscription, and the responses that it gives.
+    pub(crate) async fn open(
+        &self,
+        request: Request<v1::WatchRequest>,
+    ) -> Result<Response<Guarded<watching::Response>>, Status> {
+        let caller = Caller::of(&request)?;
+        let mut wanted = checked(request.into_inner())?;
+        wanted.role = caller.looks_as(wanted.role);
+        if wanted.transfers.is_empty() || wanted.board {
+            caller.check(Action::SeeBoard, Concern::Own)?;
+        }
+        let named = wanted.transfers.clone();
+        if !named.is_empty() {
+            caller.check(Action::SeePatient, Concern::Own)?;
+        }
+        let is_board = named.is_empty() || wanted.board;
+        let subscription = self.live.watch(wanted).await;
+        let subscription = subscription.map_err(|error| convert::watch(&error))?;
+        // Behind it there are no more names than one may give.
+        let named = self.admit_all(&caller, &named).await?;
+        if is_board {
+            caller.admit(Action::SeeBoard, Concern::Own)?;
+        }
+        let (out, responses) = mpsc::channel(AHEAD);
+        let view = View::new(caller.clone(), &named, Arc::clone(self.live.stats()));
+        let following = follow(subscription, view, out, self.closing.clone());
+        let named = (Action::SeePatient, named);
+        let guarded = Guarded::new(responses, caller, named, is_board);
+        Ok(Response::new(guarded.driving(following)))
+    }
+
     async fn state(&self, name: &str) -> Result<Arc<TransferState>, Status> {
         let state = self.live.state(name).await;
         state.map_err(|error| convert::lookup(&error))
@@ -223,7 +230,7 @@ fn tell_alerts(reader: &Reader, members: &[TransferId], out: &Out<v1::AlertHisto
 async fn follow(
     mut subscription: Subscription,
     mut view: View,
-    out: Out<v1::WatchResponse>,
+    out: Out<watching::Response>,
     mut closing: watch::Receiver<bool>,
 ) {
     loop {
@@ -233,7 +240,7 @@ async fn follow(
             _ = closing.wait_for(|closing| *closing) => Err(enroute_live::Ended::Stopped),
         };
         let (response, last) = match next {
-            Ok(delivery) => match view.of(convert::delivery(delivery)) {
+            Ok(delivery) => match view.of(delivery) {
                 Ok(None) => continue,
                 Ok(Some(response)) => (Ok(response), false),
                 Err(status) => (Err(status), true),

@@ -207,7 +207,7 @@ async fn follow(mut playback: Playback, id: &str, out: &Out, mut closing: watch:
             _ = closing.wait_for(|closing| *closing) => None,
         };
         let (response, last) = match next {
-            Some(Ok(played)) => (Ok(response(id, played)), false),
+            Some(Ok(played)) => (Ok(response(id, &played)), false),
             Some(Err(error)) => (Err(convert::unread(&error)), true),
             None => (Err(stops()), true),
         };
@@ -218,11 +218,11 @@ async fn follow(mut playback: Playback, id: &str, out: &Out, mut closing: watch:
     }
 }
 
-fn response(id: &str, played: Played) -> v1::PlayResponse {
+fn response(id: &str, played: &Played) -> v1::PlayResponse {
     let server_time_us = played.replayed.at.0;
     v1::PlayResponse {
         replayed: Some(replayed_to(id, &played.replayed)),
-        recorded: played.update.map(|update| v1::WatchResponse {
+        recorded: played.update.as_ref().map(|update| v1::WatchResponse {
             server_time_us,
             not_recorded: None,
             resume_token: Vec::new(),

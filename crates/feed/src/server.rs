@@ -9,6 +9,7 @@ use crate::live_service::LiveService;
 use crate::options::Options;
 use crate::replay_service::ReplayService;
 use crate::transfers_service::TransfersService;
+use crate::watching;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use enroute_live::{Health, Live};
@@ -127,11 +128,13 @@ impl Feed {
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .build_v1()?;
         let bytes_max = self.options.request_bytes_max;
-        let live = LiveServer::new(LiveService {
+        let live = Arc::new(LiveService {
             live: self.live.clone(),
             options: self.options.clone(),
             closing: self.closing.subscribe(),
         });
+        let watched = Arc::clone(&live);
+        let live = LiveServer::from_arc(live);
         let transfers = TransfersServer::new(TransfersService {
             live: self.live.clone(),
         });
@@ -158,8 +161,7 @@ impl Feed {
             .add_service(reflection.max_decoding_message_size(bytes_max));
         // The outer layer answers 400 to what is neither gRPC nor gRPC-Web, so it
         // stands before the services only. Behind it both are the same to the gate.
-        let grpc = routes
-            .into_axum_router()
+        let grpc = watching::route(routes.into_axum_router(), watched, bytes_max)
             .reset_fallback()
             .layer(from_fn_with_state(self.door(), gate::guard))
             .layer(GrpcWebLayer::new());

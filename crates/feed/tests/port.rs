@@ -518,6 +518,43 @@ async fn shutdown_ends_every_watch_and_serving() {
     in_time(bench.served).await.unwrap();
 }
 
+#[tokio::test]
+async fn an_update_is_encoded_once_for_all_who_are_told_it() {
+    let mut bench = Bench::new(quiet()).await;
+    bench.put(vec![hr("tx-a", 1)]).await;
+    let request = v1::WatchRequest {
+        transfer: vec!["tx-a".to_owned()],
+        samples: true,
+        ..v1::WatchRequest::default()
+    };
+    let (mut viewers, mut told) = (Vec::new(), Vec::new());
+    for _ in 0..5 {
+        viewers.push(bench.watch(request.clone()).await);
+    }
+    bench.put((2..10).map(|n| hr("tx-a", n)).collect()).await;
+    for viewer in &mut viewers {
+        let mut samples = 0;
+        while samples < 8 {
+            let update = next(viewer).await.unwrap().update.unwrap();
+            samples += i32::from(matches!(update, Update::Samples(_)));
+            told.push(format!("{update:?}"));
+        }
+    }
+    // What was encoded is sent, whatever ends.
+    bench.stop.take().unwrap().send(()).unwrap();
+    for viewer in &mut viewers {
+        while let Ok(response) = next(viewer).await {
+            told.push(format!("{:?}", response.update.unwrap()));
+        }
+    }
+    told.retain(|update| !update.starts_with("Snapshot"));
+    let all = told.len();
+    told.sort_unstable();
+    told.dedup();
+    assert_eq!(bench.live.stats().worded(), told.len() as u64);
+    assert!(all >= 5 * 8 && told.len() >= 8, "{all}, {}", told.len());
+}
+
 async fn alert(stream: &mut Streaming<v1::WatchResponse>) -> v1::AlertTransition {
     loop {
         if let Some(Update::Alert(step)) = next(stream).await.unwrap().update {

@@ -10,6 +10,7 @@
 use crate::requests::{Reach, Request};
 use crate::subscription::Common;
 use crate::update::Sample;
+use crate::worded::Worded;
 use bytes::Bytes;
 use enroute_journal::{Class, Classes, ReadError, Reader, Scan, Stored};
 use enroute_model::ids::{Epoch, GatewayId, Lane, Position, Stream, StreamKey, TransferId};
@@ -44,7 +45,7 @@ pub(crate) fn received(payload: &Bytes) -> Option<(v1::ReceivedFrame, Bytes)> {
 
 /// What comes out of the reading thread.
 pub(crate) enum Caught {
-    Sample(Arc<Sample>),
+    Sample(Arc<Worded<Sample>>),
     /// All through here has been given.
     Done(Position),
 }
@@ -74,7 +75,7 @@ impl History {
     ///
     /// # Errors
     /// When the journal cannot be read.
-    pub async fn next(&mut self) -> Option<Result<Arc<Sample>, ReadError>> {
+    pub async fn next(&mut self) -> Option<Result<Arc<Worded<Sample>>, ReadError>> {
         match self.0.recv().await? {
             Ok(Caught::Sample(sample)) => Some(Ok(sample)),
             Ok(Caught::Done(_)) => None,
@@ -250,7 +251,7 @@ impl Finder {
         if stored.position <= self.after.max(self.done) {
             return true;
         }
-        let caught = Caught::Sample(Arc::new(sample));
+        let caught = Caught::Sample(Arc::new(Worded::new(sample)));
         self.out.blocking_send(Ok(caught)).is_ok()
     }
 

@@ -9,6 +9,7 @@ use crate::options::{AlertStage, Stage, add};
 use crate::outbox::UseTransfer;
 use crate::shard::{Shard, Told};
 use crate::update::{AlertStep, Sample, ValuesChange};
+use crate::worded::Worded;
 use bytes::Bytes;
 use enroute_engine::{Changed, Effects};
 use enroute_journal::{Class, Stored};
@@ -17,7 +18,7 @@ use enroute_model::notes::NotesOnBoard;
 use enroute_model::state::{AlertPhase, AlertTransition, Verdict};
 use enroute_model::time::{EngineTime, GatewayTime, ServerTime, Span};
 use enroute_wire::Message;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// How often a gateway that goes on under a joined id is told again.
@@ -220,20 +221,24 @@ impl Shard {
         let Some(slot) = self.core.engines.slots.get(transfer) else {
             return;
         };
-        let mut by_gateway: BTreeMap<&GatewayId, BTreeSet<_>> = BTreeMap::new();
-        for (gateway, metric) in values {
-            by_gateway.entry(gateway).or_default().insert(metric);
-        }
-        for (gateway, metrics) in by_gateway {
-            let values = metrics
-                .into_iter()
-                .filter_map(|metric| guard(|| slot.engine.value(gateway, metric)).ok().flatten());
+        // Each once, by source and metric.
+        let mut values: Vec<_> = values.iter().collect();
+        values.sort_unstable();
+        values.dedup();
+        for source in values.chunk_by(|one, next| one.0 == next.0) {
+            let Some((gateway, _)) = source.first() else {
+                continue;
+            };
+            let values = source.iter().filter_map(|(gateway, metric)| {
+                guard(|| slot.engine.value(gateway, metric)).ok().flatten()
+            });
             let (transfer, gateway, values) = (transfer.clone(), gateway.clone(), values.collect());
             let change = ValuesChange {
                 transfer,
                 gateway,
                 values,
             };
+            let change = Arc::new(Worded::new(change));
             self.viewers.values(&change, &self.stats);
         }
     }
@@ -325,7 +330,7 @@ impl Shard {
         let Some((_, frame)) = crate::catch_up::received(&stored.payload) else {
             return;
         };
-        let sample = Arc::new(Sample {
+        let sample = Arc::new(Worded::new(Sample {
             transfer: transfer.clone(),
             gateway,
             lane: came.0,
@@ -337,7 +342,7 @@ impl Shard {
                 stored.position
             },
             frame,
-        });
+        }));
         self.viewers.sample(&sample, waveforms, &self.stats);
     }
 
@@ -418,7 +423,8 @@ impl Shard {
                 continue;
             }
             if let Some(slot) = self.core.engines.slots.get(&transfer) {
-                self.viewers.state(&Arc::new(self.state_of(slot)));
+                let state = Worded::new(self.state_of(slot));
+                self.viewers.state(&Arc::new(state));
             }
         }
     }

@@ -41,6 +41,7 @@ mod totals;
 mod trial;
 mod update;
 mod viewers;
+mod worded;
 
 pub use admission::{Admission, BY_GATEWAY_MAX};
 pub use catch_up::History;
@@ -61,3 +62,4 @@ pub use trial::{Trial, trials};
 pub use update::{
     AlertStep, Delivery, Ended, NotRecorded, Sample, Snapshot, Update, ValuesChange, Watch,
 };
+pub use worded::Worded;

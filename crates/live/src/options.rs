@@ -133,6 +133,7 @@ pub struct Stats {
     pub(crate) handled: AtomicU64,
     pub(crate) viewers: AtomicU64,
     pub(crate) sent: AtomicU64,
+    pub(crate) worded: AtomicU64,
     pub(crate) conflated: AtomicU64,
     pub(crate) overflowed: AtomicU64,
     pub(crate) alerts: AtomicU64,
@@ -183,6 +184,9 @@ counters! {
     viewers
     /// Updates handed to viewers.
     sent
+    /// Updates put into the contract's words, each once for all viewers who are told
+    /// the same.
+    worded
     /// Samples and values that newer ones replaced for slow viewers.
     conflated
     /// Subscriptions ended because alert transitions found no room.

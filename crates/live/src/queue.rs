@@ -11,9 +11,9 @@
 
 use crate::options::Options;
 use crate::update::{AlertStep, Ended, NotRecorded, Sample, Snapshot, Update, ValuesChange};
-use enroute_model::frame::Metric;
+use crate::worded::Worded;
 use enroute_model::ids::{GatewayId, TransferId};
-use enroute_model::state::{TransferState, ValueState};
+use enroute_model::state::TransferState;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -62,9 +62,9 @@ struct Picture {
 struct Waiting {
     order: VecDeque<Place>,
     alerts: usize,
-    states: BTreeMap<TransferId, Arc<TransferState>>,
-    values: BTreeMap<(TransferId, GatewayId), BTreeMap<Metric, ValueState>>,
-    samples: VecDeque<Arc<Sample>>,
+    states: BTreeMap<TransferId, Arc<Worded<TransferState>>>,
+    values: BTreeMap<(TransferId, GatewayId), Arc<Worded<ValuesChange>>>,
+    samples: VecDeque<Arc<Worded<Sample>>>,
     sample_bytes: usize,
     conflated: u64,
     picture: Option<Picture>,
@@ -72,6 +72,8 @@ struct Waiting {
     over: Option<Over>,
     /// The viewer has gone.
     gone: bool,
+    /// Something came of which the viewer was not woken yet.
+    is_news: bool,
 }
 
 pub(crate) struct Queue {
@@ -103,9 +105,16 @@ impl Queue {
             return None;
         }
         let done = put(&mut waiting);
-        drop(waiting);
-        self.changed.notify_one();
+        waiting.is_news = true;
         Some(done)
+    }
+
+    /// Wakes the viewer if something came since the last time: behind several things,
+    /// so that it takes them together.
+    pub(crate) fn wake(&self) {
+        if std::mem::take(&mut self.lock().is_news) {
+            self.changed.notify_one();
+        }
     }
 
     /// False: there was no room, and the subscription ends.
@@ -165,7 +174,7 @@ impl Queue {
         });
     }
 
-    pub(crate) fn state(&self, state: &Arc<TransferState>) {
+    pub(crate) fn state(&self, state: &Arc<Worded<TransferState>>) {
         self.put(|waiting| {
             let (transfer, state) = (state.transfer.clone(), Arc::clone(state));
             if waiting.states.insert(transfer.clone(), state).is_none() {
@@ -175,19 +184,18 @@ impl Queue {
     }
 
     /// How many values this replaced.
-    pub(crate) fn values(&self, change: &ValuesChange) -> u64 {
+    pub(crate) fn values(&self, change: &Arc<Worded<ValuesChange>>) -> u64 {
         let replaced = self.put(|waiting| {
             let key = (change.transfer.clone(), change.gateway.clone());
-            let place = Place::Values(change.transfer.clone(), change.gateway.clone());
             waiting.behind_the_state(&key);
-            let newest = waiting.values.entry(key).or_default();
-            if newest.is_empty() {
-                waiting.order.push_back(place);
-            }
-            let values = change.values.iter();
-            let replaced = values
-                .filter_map(|value| newest.insert(value.metric.clone(), value.clone()))
-                .fold(0u64, |n, _| n.saturating_add(1));
+            let (newest, replaced) = if let Some(older) = waiting.values.get(&key) {
+                newest(older, change)
+            } else {
+                let (transfer, gateway) = key.clone();
+                waiting.order.push_back(Place::Values(transfer, gateway));
+                (Arc::clone(change), 0)
+            };
+            waiting.values.insert(key, newest);
             waiting.conflated = waiting.conflated.saturating_add(replaced);
             replaced
         });
@@ -195,7 +203,7 @@ impl Queue {
     }
 
     /// How many samples went to make room.
-    pub(crate) fn sample(&self, sample: &Arc<Sample>) -> u64 {
+    pub(crate) fn sample(&self, sample: &Arc<Worded<Sample>>) -> u64 {
         let dropped = self.put(|waiting| {
             waiting.sample_bytes = waiting.sample_bytes.saturating_add(sample.frame.len());
             waiting.samples.push_back(Arc::clone(sample));
@@ -248,8 +256,8 @@ impl Queue {
         self.lock().order.is_empty()
     }
 
-    /// The next thing; without `samples`, samples stay where they are.
-    /// Cancel-safe.
+    /// The next thing; without `samples`, samples stay where they are. Who waits is
+    /// told of more by [`Queue::wake`]. Cancel-safe.
     pub(crate) async fn next(&self, samples: bool) -> Result<Item, Over> {
         loop {
             if let Some(given) = self.take(samples) {
@@ -314,7 +322,7 @@ impl Waiting {
         }
     }
 
-    fn next_sample(&mut self) -> Option<Arc<Sample>> {
+    fn next_sample(&mut self) -> Option<Arc<Worded<Sample>>> {
         let sample = self.samples.pop_front()?;
         self.sample_bytes = self.sample_bytes.saturating_sub(sample.frame.len());
         Some(sample)
@@ -335,16 +343,37 @@ impl Waiting {
             }
             Place::State(transfer) => Update::State(self.states.remove(&transfer)?),
             Place::Values(transfer, gateway) => {
-                let values = self.values.remove(&(transfer.clone(), gateway.clone()))?;
-                let values = values.into_values().collect();
-                Update::Values(ValuesChange {
-                    transfer,
-                    gateway,
-                    values,
-                })
+                Update::Values(self.values.remove(&(transfer, gateway))?)
             }
             Place::Sample => Update::Sample(self.next_sample()?),
         };
         Some(Item::Update(update))
     }
 }
+
+/// What is newest of two changes of one source, and how many values of the older one
+/// were replaced. Mostly all: then it is the newer change itself, as others have it.
+fn newest(
+    older: &ValuesChange,
+    newer: &Arc<Worded<ValuesChange>>,
+) -> (Arc<Worded<ValuesChange>>, u64) {
+    let mut values: BTreeMap<_, _> = older.values.iter().map(|v| (&v.metric, v)).collect();
+    for value in &newer.values {
+        values.remove(&value.metric);
+    }
+    let replaced = older.values.len().saturating_sub(values.len());
+    let replaced = u64::try_from(replaced).unwrap_or(u64::MAX);
+    if values.is_empty() {
+        return (Arc::clone(newer), replaced);
+    }
+    values.extend(newer.values.iter().map(|v| (&v.metric, v)));
+    let change = ValuesChange {
+        transfer: newer.transfer.clone(),
+        gateway: newer.gateway.clone(),
+        values: values.into_values().cloned().collect(),
+    };
+    (Arc::new(Worded::new(change)), replaced)
+}
+
+#[cfg(test)]
+mod tests;

@@ -34,6 +34,10 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
 
+/// Records behind which viewers are woken: so many changes go out together, and none
+/// waits for the whole of a large commit.
+const WAKE_EVERY: usize = 64;
+
 /// Everything that reaches the shard.
 pub(crate) enum Input {
     Tail(TailItem),
@@ -380,6 +384,12 @@ impl Shard {
 
     /// One input, wholly handled.
     pub(crate) fn handle(&mut self, input: Input) -> Flow {
+        let flow = self.take(input);
+        self.viewers.wake();
+        flow
+    }
+
+    fn take(&mut self, input: Input) -> Flow {
         let done = match input {
             Input::Tail(TailItem::Records(records)) => self.records(records),
             Input::Tail(TailItem::Tick(at)) => self.tick(at),
@@ -416,6 +426,7 @@ impl Shard {
 
     fn stop(&self) {
         self.viewers.end(Ended::Stopped);
+        self.viewers.wake();
         self.receipts.close();
         self.commands.close();
         self.notes.close();
@@ -443,7 +454,11 @@ impl Shard {
         }
         // What was committed while the engines loaded may have been read already.
         let before = self.handled;
-        for stored in records.iter().filter(|stored| stored.position > before) {
+        let news = records.iter().filter(|stored| stored.position > before);
+        for (number, stored) in news.enumerate() {
+            if number % WAKE_EVERY == WAKE_EVERY - 1 {
+                self.viewers.wake();
+            }
             let mut steps = Vec::new();
             let known = self.core.engines.directory.transfers().len();
             excuse(self.core.take(stored, &mut steps))?;

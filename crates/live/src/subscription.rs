@@ -9,6 +9,7 @@ use crate::queue::{Item, Over, Seat};
 use crate::requests::{Opened, Request, Wanted};
 use crate::token::Cursor;
 use crate::update::{AlertStep, Delivery, Ended, Snapshot, Update, Watch};
+use crate::worded::Worded;
 use enroute_journal::{ReadError, Reader};
 use enroute_model::ids::Position;
 use enroute_model::registry::ViewerRole;
@@ -156,21 +157,33 @@ fn is_for(role: ViewerRole, step: &AlertStep) -> bool {
     role != ViewerRole::OnCall || step.transition.alert.as_ref().is_some_and(passed_on)
 }
 
-/// What somebody on call is shown of a transfer's alerts.
-fn only_passed_on(state: &mut Arc<TransferState>) {
+/// What somebody on call is shown of a transfer's alerts, if that is less than all.
+fn only_passed_on(state: &TransferState) -> Option<TransferState> {
     let exercise = state.exercise;
     let is_passed_on = |alert: &AlertState| alert.reaches(ViewerRole::OnCall, exercise);
-    if !state.alerts.iter().all(is_passed_on) || !state.retrospective.is_empty() {
-        let state = Arc::make_mut(state);
+    let is_all = state.alerts.iter().all(is_passed_on) && state.retrospective.is_empty();
+    (!is_all).then(|| {
+        let mut state = state.clone();
         state.alerts.retain(is_passed_on);
         state.retrospective.clear();
-    }
+        state
+    })
 }
 
 fn only_for_those_on_call(update: &mut Update) {
     match update {
-        Update::Snapshot(snapshot) => snapshot.states.iter_mut().for_each(only_passed_on),
-        Update::State(state) => only_passed_on(state),
+        Update::Snapshot(snapshot) => {
+            for state in &mut snapshot.states {
+                if let Some(less) = only_passed_on(state) {
+                    *state = Arc::new(less);
+                }
+            }
+        }
+        Update::State(state) => {
+            if let Some(less) = only_passed_on(state) {
+                *state = Arc::new(Worded::new(less));
+            }
+        }
         Update::Values(_) | Update::Sample(_) | Update::Alert(_) | Update::Heartbeat { .. } => {}
     }
 }

@@ -47,8 +47,8 @@ pub(crate) struct Cursor {
 
 impl Cursor {
     pub(crate) fn to_token(&self) -> Token {
-        let body = postcard::to_stdvec(self).unwrap_or_default();
-        Token([&[FORMAT], body.as_slice()].concat().into())
+        let token = postcard::to_extend(self, vec![FORMAT]).unwrap_or_default();
+        Token(token.into())
     }
 
     pub(crate) fn of(token: &Token) -> Option<Self> {

@@ -1,6 +1,7 @@
 //! What a subscription yields, in the model's words. A replay can feed the same.
 
 use crate::token::Token;
+use crate::worded::Worded;
 use bytes::Bytes;
 use enroute_model::ids::{GatewayId, Lane, Position, TransferId};
 use enroute_model::registry::ViewerRole;
@@ -33,11 +34,11 @@ pub enum Update {
     /// The whole picture; always first.
     Snapshot(Snapshot),
     /// The state of a transfer, whole.
-    State(Arc<TransferState>),
+    State(Arc<Worded<TransferState>>),
     /// Newest values of one source that changed.
-    Values(ValuesChange),
+    Values(Arc<Worded<ValuesChange>>),
     /// A frame seen for the first time.
-    Sample(Arc<Sample>),
+    Sample(Arc<Worded<Sample>>),
     /// A step of an alert.
     Alert(Arc<AlertStep>),
     /// The subscription lives.
@@ -58,7 +59,7 @@ pub struct Snapshot {
     pub missed: Option<String>,
 }
 
-/// Newest values of one source.
+/// Newest values of one source, each metric once.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ValuesChange {
     /// Whose.

@@ -4,6 +4,7 @@ use crate::options::{Stats, add};
 use crate::queue::{Over, Queue};
 use crate::totals::ViewersWaiting;
 use crate::update::{AlertStep, Ended, NotRecorded, Sample, ValuesChange};
+use crate::worded::Worded;
 use enroute_model::ids::TransferId;
 use enroute_model::state::TransferState;
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,6 +65,8 @@ impl Viewers {
         for id in over {
             self.boards.remove(&id);
             let viewer = self.all.remove(&id);
+            // Nobody comes to it any more who would.
+            viewer.iter().for_each(|viewer| viewer.queue.wake());
             for transfer in viewer.and_then(|viewer| viewer.named).unwrap_or_default() {
                 if let Some(ids) = self.of.get_mut(&transfer) {
                     ids.remove(&id);
@@ -109,23 +112,30 @@ impl Viewers {
         }
     }
 
-    pub(crate) fn state(&self, state: &Arc<TransferState>) {
+    pub(crate) fn state(&self, state: &Arc<Worded<TransferState>>) {
         for viewer in self.of(&state.transfer) {
             viewer.queue.state(state);
         }
     }
 
-    pub(crate) fn values(&self, change: &ValuesChange, stats: &Stats) {
+    pub(crate) fn values(&self, change: &Arc<Worded<ValuesChange>>, stats: &Stats) {
         for viewer in self.of(&change.transfer) {
             add(&stats.conflated, viewer.queue.values(change));
         }
     }
 
-    pub(crate) fn sample(&self, sample: &Arc<Sample>, waveforms: bool, stats: &Stats) {
+    pub(crate) fn sample(&self, sample: &Arc<Worded<Sample>>, waveforms: bool, stats: &Stats) {
         for viewer in self.of(&sample.transfer) {
             if viewer.takes_sample(&sample.transfer, waveforms) {
                 add(&stats.conflated, viewer.queue.sample(sample));
             }
+        }
+    }
+
+    /// Wakes all to whom something came since they were woken.
+    pub(crate) fn wake(&self) {
+        for viewer in self.all.values() {
+            viewer.queue.wake();
         }
     }
 

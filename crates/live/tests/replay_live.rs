@@ -49,7 +49,7 @@ async fn until(
             let response = playback.next().await.unwrap().unwrap();
             let states = match response.update {
                 Some(Update::Snapshot(snapshot)) => snapshot.states,
-                Some(Update::State(state)) => vec![state],
+                Some(Update::State(state)) => vec![Arc::new((**state).clone())],
                 Some(_) | None => continue,
             };
             if let Some(found) = states.into_iter().find(|state| wanted(state)) {

@@ -31,17 +31,23 @@ pub(super) async fn run(args: &MeasureArgs) -> Result<Report> {
     };
     for (transfers, viewers) in SHAPES {
         let rate = (DELIVERIES / viewers).clamp(1, FRAMES);
-        let mut pairs = Vec::new();
+        let (mut pairs, mut encodings) = (Vec::new(), Vec::new());
         for round in 1..=rounds {
             progress(format!(
                 "{transfers} to {viewers} viewers, round {round} of {rounds}"
             ));
             let bare = bare(viewers, rate, seconds).await?;
-            pairs.push((ours(transfers, viewers, rate, seconds).await?, bare));
+            let ours = ours(transfers, viewers, rate, seconds).await?;
+            pairs.push((ours.cpu_us, bare));
+            encodings.push(ours.encodings);
         }
         let name = format!("fanout/{transfers}-to-{viewers}");
-        let figure = Figure::beside(name, "µs/delivery", &pairs);
+        let figure = Figure::beside(name.clone(), "µs/delivery", &pairs);
         report.figures.push(figure.at_most(1.3));
+        let name = format!("{name}/encodings");
+        report
+            .figures
+            .push(Figure::new(name, "for each delivery", encodings));
     }
     let mut pairs = Vec::new();
     for round in 1..=rounds {
@@ -82,7 +88,13 @@ async fn bare(viewers: u64, rate: u64, seconds: u64) -> Result<f64> {
     Ok(used / counted(&mut boards).await?.max(1.0))
 }
 
-async fn ours(transfers: u64, viewers: u64, rate: u64, seconds: u64) -> Result<f64> {
+/// What a delivery cost.
+struct Cost {
+    cpu_us: f64,
+    encodings: f64,
+}
+
+async fn ours(transfers: u64, viewers: u64, rate: u64, seconds: u64) -> Result<Cost> {
     let server = Server::start(None).await?;
     let mut load = load(&server.broker, transfers).await?;
     let pace = format!("pace {rate} {seconds}");
@@ -97,9 +109,15 @@ async fn ours(transfers: u64, viewers: u64, rate: u64, seconds: u64) -> Result<f
     let mut boards = boards(&server.http, viewers).await?;
     paced().await?;
     counted(&mut boards).await?;
+    let encodings = "enroute_viewer_encodings_total";
+    let before = server.metric(encodings).await?;
     let with = paced().await?;
+    let encodings = server.metric(encodings).await? - before;
     let deliveries = counted(&mut boards).await?.max(1.0);
-    Ok((with - without).max(0.0) / deliveries)
+    Ok(Cost {
+        cpu_us: (with - without).max(0.0) / deliveries,
+        encodings: encodings / deliveries,
+    })
 }
 
 /// KiB of the server and of the bare stream for each viewer to whom nothing is sent.

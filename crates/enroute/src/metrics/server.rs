@@ -375,6 +375,13 @@ impl ServerScrape {
         )?;
         page.counter(
             things(
+                "viewer_encodings",
+                "Updates encoded for viewers, each once for all who are told the same",
+            ),
+            live.worded(),
+        )?;
+        page.counter(
+            things(
                 "viewer_conflated",
                 "Samples and values that newer ones replaced for slow viewers",
             ),

@@ -7,6 +7,7 @@ use crate::guard::guard;
 use crate::replay::course::Course;
 use crate::replay::source::Taken;
 use crate::update::{AlertStep, Sample, Snapshot, Update, ValuesChange};
+use crate::worded::Worded;
 use enroute_engine::Changed;
 use enroute_journal::Class;
 use enroute_model::frame::Metric;
@@ -64,7 +65,7 @@ impl Telling {
                         gateway: gateway.clone(),
                         ..sample
                     });
-                    out.extend(sample.map(|sample| Update::Sample(Arc::new(sample))));
+                    out.extend(sample.map(|sample| Update::Sample(Arc::new(Worded::new(sample)))));
                 }
                 Step::Handled { .. } => {}
                 Step::Joined { .. } | Step::Rebuilt { .. } => self.joined = true,
@@ -132,15 +133,16 @@ impl Telling {
                 .iter()
                 .filter_map(|metric| guard(|| slot.engine.value(&gateway, metric)).ok().flatten());
             let values = values.collect();
-            out.push(Update::Values(ValuesChange {
+            let change = ValuesChange {
                 transfer,
                 gateway,
                 values,
-            }));
+            };
+            out.push(Update::Values(Arc::new(Worded::new(change))));
         }
         for transfer in std::mem::take(&mut self.dirty) {
             if let Some(slot) = course.engines.slots.get(&transfer) {
-                out.push(Update::State(Arc::new(slot.state())));
+                out.push(Update::State(Arc::new(Worded::new(slot.state()))));
             }
         }
     }
