@@ -65,9 +65,12 @@ impl Viewers {
         for id in over {
             self.boards.remove(&id);
             let viewer = self.all.remove(&id);
+            let Some(viewer) = viewer else {
+                continue;
+            };
             // Nobody comes to it any more who would.
-            viewer.iter().for_each(|viewer| viewer.queue.wake());
-            for transfer in viewer.and_then(|viewer| viewer.named).unwrap_or_default() {
+            viewer.queue.wake();
+            for transfer in viewer.named.unwrap_or_default() {
                 if let Some(ids) = self.of.get_mut(&transfer) {
                     ids.remove(&id);
                     if ids.is_empty() {
