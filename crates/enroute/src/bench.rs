@@ -6,6 +6,7 @@
 //! both. Start reading at `figures.rs` and `parts.rs`.
 
 mod all;
+mod backfill;
 mod bare;
 mod capacity;
 mod day;
@@ -72,6 +73,7 @@ pub(crate) async fn run(args: BenchArgs, log: Option<&str>) -> Result<ExitCode> 
         BenchKind::Latency(args) => latency::run(&args).await?.print(args.json)?,
         BenchKind::Journal(args) => store::run(&args).await?.print(args.json)?,
         BenchKind::Fanout(args) => fanout::run(&args).await?.print(args.json)?,
+        BenchKind::Backfill(args) => backfill::run(&args).await?.print(args.json)?,
         BenchKind::Capacity(args) => capacity::run(&args).await?.print(args.json)?,
         BenchKind::All(args) => all::run(&args).await?,
         BenchKind::Check(args) => return all::check(&args).await,

@@ -43,6 +43,8 @@ pub(crate) enum BenchKind {
     Fanout(MeasureArgs),
     /// Many transfers at a time, beside a hundred
     Capacity(MeasureArgs),
+    /// Six hours out of a spool over one megabit a second, beside what the link could carry
+    Backfill(MeasureArgs),
     /// Every measure, one after the other
     All(MeasureArgs),
     /// Every measure beside the figures that are stored in the source

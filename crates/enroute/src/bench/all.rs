@@ -2,7 +2,7 @@
 //! and beside the figures that are stored in the source.
 
 use super::figures::{Figure, Report, progress};
-use super::{capacity, engine, fanout, flow, latency, store, wire};
+use super::{backfill, capacity, engine, fanout, flow, latency, store, wire};
 use crate::args::{CheckArgs, MeasureArgs};
 use crate::out;
 use anyhow::{Context, Result};
@@ -33,9 +33,10 @@ enum Measure {
     Latency,
     Fanout,
     Capacity,
+    Backfill,
 }
 
-const MEASURES: [Measure; 7] = [
+const MEASURES: [Measure; 8] = [
     Measure::Bytes,
     Measure::Engine,
     Measure::Journal,
@@ -43,6 +44,7 @@ const MEASURES: [Measure; 7] = [
     Measure::Latency,
     Measure::Fanout,
     Measure::Capacity,
+    Measure::Backfill,
 ];
 
 impl Measure {
@@ -55,6 +57,7 @@ impl Measure {
             Self::Latency => latency::run(args).await,
             Self::Fanout => fanout::run(args).await,
             Self::Capacity => capacity::run(args).await,
+            Self::Backfill => backfill::run(args).await,
         }
     }
 }

@@ -83,6 +83,11 @@ impl Part {
         Ok(self.ear.flush().await?)
     }
 
+    /// Ends it at once, and waits until it has.
+    pub(super) async fn end(mut self) -> Result<()> {
+        Ok(self.child.kill().await?)
+    }
+
     pub(super) fn id(&self) -> Result<u32> {
         self.child.id().context("a part of the measure has ended")
     }
