@@ -43,6 +43,8 @@ pub struct Viewer {
 pub struct Seen {
     /// Whose.
     pub gateway: String,
+    /// In which stream of it.
+    pub stream: Stream,
     /// When it was captured, by the gateway's clock; microseconds UTC.
     pub captured_us: i64,
     /// When the server gave it away, by the server's clock; microseconds UTC.
@@ -189,6 +191,7 @@ impl Viewer {
         let header = &frame.header;
         self.seen.push(Seen {
             gateway: samples.gateway.clone(),
+            stream: header.stream,
             captured_us: header.captured_at.0,
             given_us,
             late: samples.late,

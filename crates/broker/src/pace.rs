@@ -20,9 +20,9 @@ use tokio::time::{Instant, Sleep, sleep};
 const BYTES_PER_SECOND: u64 = 8 << 20;
 /// What there is at most: a backlog of hours comes at once.
 const BYTES_MAX: u64 = 64 << 20;
-/// What a packet costs beside its bytes: 4,096 of them in a second, for years. A
-/// gateway in real time sends about ten.
-const PACKET_BYTES: u64 = 2 << 10;
+/// What a packet costs beside its bytes: 512 of them in a second, for ever. A
+/// gateway in real time sends about ten, and history comes many frames to a packet.
+const PACKET_BYTES: u64 = 16 << 10;
 
 /// What one gateway has, over all its connections.
 #[derive(Clone, Copy, Debug)]

@@ -144,10 +144,7 @@ impl Server {
         let times = Arc::new(ServerTimes::new(Arc::clone(&clock)));
         let (journal, tail) = open_journal(&setup, &times)?;
         let audit = audit::start(&setup.data, setup.audit_key.as_deref(), &clock)?;
-        let listener = TcpListener::bind(setup.listen)
-            .await
-            .with_context(|| format!("failed to listen on {}", setup.listen))?;
-        let listen = listener.local_addr()?;
+        let (listener, listen) = bind(setup.listen).await?;
         let connections = Connections::default();
         let broker = start_broker(&setup, &connections).await?;
         let acceptors = setup.protection.acceptors();
@@ -215,20 +212,15 @@ impl Server {
         };
         let gate = entrance.gate.audited(audit.clone());
         let options = feed_options(setup.viewers_max, setup.per_address_max, connections);
-        let feed = Feed::new(live.clone(), options)
-            .guarded(gate)
-            .knowing(identities);
+        let feed = Feed::new(live.clone(), options).guarded(gate);
+        let feed = feed.knowing(identities);
         let pages = service_pages(Arc::clone(&stats), quarantine, quarantine_dir).route(
             "/metrics",
             get(move || async move { metrics.scrape().await }),
         );
-        let more = more(
-            &live,
-            setup.access,
-            entrance.found,
-            Arc::clone(audit.counts()),
-        )
-        .merge(feed.service_pages(pages));
+        let found = entrance.found;
+        let more = more(&live, setup.access, found, Arc::clone(audit.counts()))
+            .merge(feed.service_pages(pages));
         let feed = tokio::spawn(feed.serve(listener, setup.protection.viewers, more, async {
             // An error is as good as the word: nobody is left to say it.
             drop(closing.await);
@@ -308,6 +300,13 @@ impl Server {
 /// Ingest's engine time must be the live view's: same start, same clock.
 fn engine_start(live: &Live, clock: &dyn Clock) -> EngineTime {
     EngineTime(live.clock().now().0.saturating_sub(clock.monotonic().0))
+}
+
+async fn bind(at: SocketAddr) -> Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(at).await;
+    let listener = listener.with_context(|| format!("failed to listen on {at}"))?;
+    let listen = listener.local_addr()?;
+    Ok((listener, listen))
 }
 
 /// Waits for the viewers to hang up, and does it for those that do not: one that

@@ -15,7 +15,7 @@ use crate::decode::{Accepted, Input, Refused, decode};
 use crate::ingest::Admits;
 use crate::outgoing::{Echo, Echoes};
 use crate::quarantine::{Quarantine, Quarantined};
-use crate::rate::Rates;
+use crate::rate::{self, Rates};
 use crate::recent::Recent;
 use crate::rejections::{Rejection, Rejections};
 use crate::stats::{Stats, count};
@@ -323,7 +323,9 @@ impl<A, C> Intake<A, C> {
             Ok(Input::Status { .. } | Input::Nothing) => (1, payload.len()),
         };
         if let Some(Ok(gateway)) = gateway {
-            self.rates.spend(&gateway, now.at, frames, bytes);
+            let is_live = topic.ends_with("/live");
+            let weight = if is_live { rate::LIVE } else { 1 };
+            self.rates.spend(&gateway, now.at, (frames, bytes), weight);
         }
         Read::Decoded(decoded)
     }

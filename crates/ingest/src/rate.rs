@@ -2,7 +2,7 @@
 //! take the time of the others.
 //!
 //! Each gateway has a budget that fills as time goes on; a publish costs its bytes,
-//! unpacked, and [`FRAME_BYTES`] for each of its frames. One that comes while there is
+//! unpacked, [`PUBLISH_BYTES`], and [`FRAME_BYTES`] for each of its frames. One that comes while there is
 //! debt is refused unread. Nothing is lost by that: it stays in its spool and comes
 //! again.
 
@@ -17,8 +17,15 @@ use enroute_model::time::EngineTime;
 pub(crate) const BYTES_PER_SECOND: i64 = 8 << 20;
 /// What there is at most: a backlog of six hours with five waveforms comes at once.
 pub(crate) const BYTES_MAX: i64 = 64 << 20;
+/// What a publish costs beside its bytes: 2,048 of them in a second, for ever. A gateway
+/// in real time makes about three, and history comes many frames at once.
+const PUBLISH_BYTES: usize = 4 << 10;
 /// What a frame costs beside its bytes: its record, its order, its receipt.
 const FRAME_BYTES: usize = 256;
+
+/// What is on the live lane costs so many times as much: it comes a moment at a time and
+/// never as a backlog, and stands before the live frames of others.
+pub(crate) const LIVE: usize = 4;
 
 /// Budgets by gateway; those heard of longest ago are forgotten, and begin anew.
 #[derive(Debug)]
@@ -44,15 +51,17 @@ impl Rates {
         budget.bytes > 0
     }
 
-    /// Counts a publish that was read: its frames and their bytes.
+    /// Counts a publish that was read: its frames and their bytes, by the weight of its
+    /// lane.
     pub(crate) fn spend(
         &mut self,
         gateway: &GatewayId,
         now: EngineTime,
-        frames: usize,
-        bytes: usize,
+        (frames, bytes): (usize, usize),
+        weight: usize,
     ) {
         let cost = frames.saturating_mul(FRAME_BYTES).saturating_add(bytes);
+        let cost = cost.saturating_add(PUBLISH_BYTES).saturating_mul(weight);
         let cost = i64::try_from(cost).unwrap_or(i64::MAX);
         if let Some(budget) = self.0.get(gateway) {
             budget.fill(now);
@@ -91,7 +100,7 @@ mod tests {
         for millis in 0..seconds * 1_000 {
             let now = EngineTime(from + millis * 1_000);
             if rates.allows(&gateway("gw-1"), now) {
-                rates.spend(&gateway("gw-1"), now, 0, 1 << 20);
+                rates.spend(&gateway("gw-1"), now, (0, 1 << 20), 1);
                 taken += 1;
             }
         }
@@ -109,9 +118,24 @@ mod tests {
     }
 
     #[test]
+    fn a_flood_of_the_smallest_publishes_is_one_too() {
+        let mut rates = Rates::new(16);
+        let mut taken = 0;
+        for micros in 0..10 * SECOND / 10 {
+            let now = EngineTime(micros * 10);
+            if rates.allows(&gateway("gw-1"), now) {
+                rates.spend(&gateway("gw-1"), now, (1, 50), 1);
+                taken += 1;
+            }
+        }
+        // The whole budget, and what ten seconds add, at some 4,400 bytes each.
+        assert!((34_000..=35_500).contains(&taken), "{taken}");
+    }
+
+    #[test]
     fn another_gateway_does_not_notice() {
         let mut rates = Rates::new(16);
-        rates.spend(&gateway("gw-1"), EngineTime(0), 4_096, 200 << 20);
+        rates.spend(&gateway("gw-1"), EngineTime(0), (4_096, 200 << 20), 1);
         assert!(!rates.allows(&gateway("gw-1"), EngineTime(0)));
         assert!(rates.allows(&gateway("gw-2"), EngineTime(0)));
     }
@@ -127,21 +151,21 @@ mod tests {
             rates.spend(
                 &gateway("gw-1"),
                 EngineTime(0),
-                30 * 3,
-                30 * (5 * 360 + 256),
+                (30 * 3, 30 * (5 * 360 + 256)),
+                1,
             );
         }
         for second in 60..120 {
             let now = EngineTime(second * SECOND);
             assert!(rates.allows(&gateway("gw-1"), now));
-            rates.spend(&gateway("gw-1"), now, 8, 32 * 500 * 2 + 1_000);
+            rates.spend(&gateway("gw-1"), now, (8, 32 * 500 * 2 + 1_000), LIVE);
         }
     }
 
     #[test]
     fn time_that_goes_back_gives_nothing() {
         let mut rates = Rates::new(16);
-        rates.spend(&gateway("gw-1"), EngineTime(5 * SECOND), 0, 65 << 20);
+        rates.spend(&gateway("gw-1"), EngineTime(5 * SECOND), (0, 65 << 20), 1);
         assert!(!rates.allows(&gateway("gw-1"), EngineTime(0)));
         assert!(!rates.allows(&gateway("gw-1"), EngineTime(5 * SECOND)));
         assert!(rates.allows(&gateway("gw-1"), EngineTime(6 * SECOND)));
