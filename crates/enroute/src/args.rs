@@ -547,13 +547,29 @@ impl std::str::FromStr for BrokerUrl {
     }
 }
 
-/// Reads `500ms`, `30s`, `5m`, `1h`; up to a week.
+/// Reads `500ms`, `30s`, `5m`, `1h`, `12h30m`; up to a week.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = text.get(digits.len()..).unwrap_or_default();
-    let number: u64 = digits
+    let (mut millis, mut rest) = part(text)?;
+    while !rest.is_empty() {
+        let (more, behind) = part(rest)?;
+        millis = millis.saturating_add(more);
+        rest = behind;
+    }
+    let duration = Duration::from_millis(millis);
+    if duration.is_zero() || duration > Duration::from_hours(7 * 24) {
+        return Err("must be more than 0 and at most a week".into());
+    }
+    Ok(duration)
+}
+
+/// Milliseconds of the first number with its unit, and what is behind it.
+fn part(text: &str) -> Result<(u64, &str), String> {
+    let end = |text: &str, of: fn(char) -> bool| text.find(of).unwrap_or(text.len());
+    let (number, behind) = text.split_at(end(text, |c| !c.is_ascii_digit()));
+    let (unit, behind) = behind.split_at(end(behind, |c| c.is_ascii_digit()));
+    let number: u64 = number
         .parse()
-        .map_err(|_| "use a whole number and a unit: 500ms, 30s, 5m, 1h".to_owned())?;
+        .map_err(|_| "use whole numbers with units: 500ms, 30s, 5m, 12h30m".to_owned())?;
     let millis = match unit {
         "ms" => 1,
         "s" => 1_000,
@@ -561,11 +577,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         "h" => 3_600_000,
         _ => return Err(format!("unit {unit:?} is not known: use ms, s, m or h")),
     };
-    let duration = Duration::from_millis(number.saturating_mul(millis));
-    if duration.is_zero() || duration > Duration::from_hours(7 * 24) {
-        return Err("must be more than 0 and at most a week".into());
-    }
-    Ok(duration)
+    Ok((number.saturating_mul(millis), behind))
 }
 
 #[cfg(test)]

@@ -106,6 +106,27 @@ fn wrong_arguments_say_what_to_do() {
 }
 
 #[test]
+fn durations_have_one_unit_or_several() {
+    for (text, seconds) in [("90s", 90), ("12h30m", 45_000), ("1h0m5s", 3_605)] {
+        assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
+    }
+    assert_eq!(duration("1s500ms"), Ok(Duration::from_millis(1_500)));
+    for text in [
+        "",
+        "12",
+        "12h30",
+        "h",
+        "12h 30m",
+        "-5s",
+        "0h0m",
+        "169h",
+        "99999999999999999999s",
+    ] {
+        assert!(duration(text).is_err(), "{text}");
+    }
+}
+
+#[test]
 fn every_help_page_has_an_example_and_exit_codes() {
     for command in Cli::command().get_subcommands_mut() {
         let page = command.render_long_help().to_string();

@@ -251,6 +251,7 @@ fn table(recordings: &[v1::Recording], deleted: u64) -> Result<()> {
     }
     let gone = match deleted {
         0 => String::new(),
+        1 => "; 1 was deleted (list --deleted)".to_owned(),
         n => format!("; {n} were deleted (list --deleted)"),
     };
     let bytes = recordings
