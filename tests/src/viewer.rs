@@ -297,22 +297,8 @@ impl Viewer {
         rows.collect()
     }
 
-    /// The first frame that has a hole before it, if there is one.
-    #[must_use]
-    pub fn hole(&self) -> Option<&FrameId> {
-        let mut last: Option<&FrameId> = None;
-        self.frames.keys().find(|id| {
-            let expected = match last {
-                Some(last) if (&last.0, last.1, last.2) == (&id.0, id.1, id.2) => last.3 + 1,
-                _ => 1,
-            };
-            last = Some(id);
-            id.3 != expected
-        })
-    }
-
     fn assert_no_holes(&self) {
-        assert_eq!(self.hole(), None, "there is a hole before it");
+        assert_eq!(hole(self.frames.keys()), None, "there is a hole before it");
     }
 }
 
@@ -350,7 +336,22 @@ pub async fn state(server: &str, transfer: &str) -> TransferState {
         .expect("the transfer")
 }
 
-fn identify(samples: &Samples) -> (FrameId, Frame) {
+/// The first of these frames, in order, that has a hole before it, if there is one.
+pub fn hole<'a>(frames: impl IntoIterator<Item = &'a FrameId>) -> Option<&'a FrameId> {
+    let mut last: Option<&FrameId> = None;
+    frames.into_iter().find(|id| {
+        let expected = match last {
+            Some(last) if (&last.0, last.1, last.2) == (&id.0, id.1, id.2) => last.3 + 1,
+            _ => 1,
+        };
+        last = Some(id);
+        id.3 != expected
+    })
+}
+
+/// A frame as it was given, and which it is.
+#[must_use]
+pub fn identify(samples: &Samples) -> (FrameId, Frame) {
     let frame = decode(&samples.frame).expect("a frame");
     let header = &frame.header;
     let gateway = samples.gateway.clone();

@@ -38,6 +38,11 @@ impl Attack {
         Self(child.unwrap())
     }
 
+    /// Whether somebody still attacks.
+    pub(crate) fn goes_on(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_none()
+    }
+
     /// Ends it; what was done, in lines.
     pub(crate) fn stop(mut self) -> Vec<String> {
         drop(self.0.stdin.take());

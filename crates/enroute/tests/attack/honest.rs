@@ -5,10 +5,10 @@ use enroute_model::ids::Stream;
 use enroute_tests::openmetrics::Metrics;
 use enroute_tests::process::Process;
 use enroute_tests::site::{Site, channel, tls};
-use enroute_tests::viewer::{Viewer, Watching};
+use enroute_tests::viewer::{FrameId, Viewer, Watching, hole, identify};
 use enroute_wire::v1::live_client::LiveClient;
 use enroute_wire::v1::watch_response::Update;
-use enroute_wire::v1::{AlertHistoryRequest, WatchRequest};
+use enroute_wire::v1::{AlertHistoryRequest, HistoryRequest, WatchRequest};
 use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::task::Poll;
@@ -22,8 +22,10 @@ pub(crate) const HONEST: [(&str, &str); 3] = [
     ("amb-13", "t-honest-13"),
     ("amb-14", "t-honest-14"),
 ];
-/// Frames behind the attack after which everything has to be whole.
+/// Frames behind the attack that have to come, too.
 const BEHIND: usize = 5;
+/// Heartbeats within which nothing is missing any more.
+const SETTLED_WITHIN: usize = 120;
 
 /// Everybody who is honest.
 pub(crate) struct Honest {
@@ -80,20 +82,52 @@ impl Honest {
 
     /// Watches all of them for so many heartbeats.
     pub(crate) async fn watch(&mut self, heartbeats: usize) {
-        for_each(&mut self.transfers, |from| {
+        let way = (&self.channel, self.token.as_str());
+        for_each(way, &mut self.transfers, |from| {
             let until = from.heartbeats() + heartbeats;
             move |viewer: &Viewer| viewer.heartbeats() >= until
         })
         .await;
     }
 
-    /// Watches until nothing is missing of what was sent before.
+    /// Watches until nothing is missing in the record of what came before now.
     pub(crate) async fn settle(&mut self) {
-        for_each(&mut self.transfers, |from| {
-            let frames = from.frames().len() + BEHIND;
-            move |viewer: &Viewer| viewer.frames().len() >= frames && viewer.hole().is_none()
-        })
-        .await;
+        let mut wanted = Vec::new();
+        for transfer in &self.transfers {
+            wanted.push(self.recorded(transfer.name).await.len() + BEHIND);
+        }
+        for _ in 0..SETTLED_WITHIN {
+            self.watch(1).await;
+            let mut is_whole = true;
+            for (transfer, wanted) in self.transfers.iter().zip(&wanted) {
+                let frames = self.recorded(transfer.name).await;
+                is_whole &= frames.len() >= *wanted && hole(&frames).is_none();
+            }
+            if is_whole {
+                return;
+            }
+        }
+        panic!("frames of honest gateways are missing");
+    }
+
+    /// Every frame that is recorded of a transfer, each of which must come once.
+    async fn recorded(&self, transfer: &str) -> BTreeSet<FrameId> {
+        let request = HistoryRequest {
+            transfer: transfer.to_owned(),
+            after_position: 0,
+            waveforms: true,
+        };
+        let mut client = LiveClient::new(self.channel.clone());
+        let history = client.history(with(request, &self.token)).await;
+        let mut history = history.unwrap().into_inner();
+        let mut frames = BTreeSet::new();
+        while let Some(response) = history.message().await.unwrap() {
+            for samples in &response.samples {
+                let (id, _) = identify(samples);
+                assert!(frames.insert(id), "a frame is there twice");
+            }
+        }
+        frames
     }
 
     /// Microseconds from capture to the server's stamp of the numbers that came since
@@ -139,14 +173,18 @@ impl Honest {
 
 /// Follows all at once, each until what `until` makes of it.
 async fn for_each<D: Fn(&Viewer) -> bool>(
+    (channel, token): (&Channel, &str),
     transfers: &mut [Transfer],
     until: impl Fn(&Viewer) -> D,
 ) {
     let following = transfers.iter_mut().map(|transfer| {
         let done = until(&transfer.viewer);
         async move {
-            let seen = transfer.viewer.follow(&mut transfer.stream, done).await;
-            assert!(seen, "{}: its stream ended", transfer.name);
+            // Who cannot keep up is cut off, and goes on from its token.
+            while !transfer.viewer.follow(&mut transfer.stream, &done).await {
+                let request = transfer.viewer.request(transfer.name);
+                transfer.stream = open(channel, token, request).await;
+            }
         }
     });
     let mut following: Vec<_> = following.map(Box::pin).collect();

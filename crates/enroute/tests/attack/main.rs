@@ -91,7 +91,7 @@ async fn honest_transfers_go_on(broker: Broker) {
     let mut honest = Honest::start(&site, &address, &viewer).await;
     honest.watch(calm).await;
     let before = honest.latencies();
-    let attack = Attack::start(&site, &address, &viewer);
+    let mut attack = Attack::start(&site, &address, &viewer);
     honest.watch(attacked).await;
     // However slow the attackers are, what is refused is counted.
     let counted = loop {
@@ -99,6 +99,7 @@ async fn honest_transfers_go_on(broker: Broker) {
         if counted.iter().all(|(_, count)| *count > 0.5) {
             break counted;
         }
+        assert!(attack.goes_on(), "the attackers have ended");
         honest.watch(1).await;
     };
     let under = honest.latencies();
