@@ -280,6 +280,7 @@ fn files(seeds: &Seeds) {
         role: Role::Viewer,
         certificate: Some("c".to_owned()),
         break_glass: true,
+        region: Some("CH".to_owned()),
         expires_us: Some(5),
         scope: Scope::default(),
     };

@@ -379,6 +379,7 @@ impl Draft {
         let moment = |s: f64| Some(self.options.starts_at.plus(span(s)));
         let (conditions, concern) = illness(self.course);
         Some(TransferInfo {
+            regions: Vec::new(),
             hospital: stretches.last()?.to.name.clone(),
             legs: stretches
                 .iter()

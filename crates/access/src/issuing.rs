@@ -8,6 +8,7 @@ use crate::keys::{Algorithm, Keys, decoded};
 use crate::role::Role;
 use crate::scope::{NAMES_MAX, Scope};
 use crate::tokens::{Token, TokensError};
+use enroute_model::registry::is_region;
 use enroute_model::time::ServerTime;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -41,6 +42,8 @@ pub struct Issuing {
     pub hospital_claim: Option<String>,
     /// Transfers that the bearer is concerned with.
     pub transfer_claim: Option<String>,
+    /// Where the bearer is; a token without it is where the server is.
+    pub region_claim: Option<String>,
     /// The word in the claim of hospitals that means all transfers.
     pub all: Option<String>,
 }
@@ -119,7 +122,14 @@ impl Issuing {
         let (role, scope) = (self.role(&claims)?, self.scope(&claims)?);
         let rights = (role, self.breaks_glass(&claims));
         let subject = format!("{}\n{subject}", self.issuer);
-        let token = Token::issued(&subject, name, rights, scope, expires, (shown, key));
+        let token = Token::issued(
+            &subject,
+            name,
+            rights,
+            (scope, self.region(&claims)?),
+            expires,
+            (shown, key),
+        );
         token.map(Arc::new).map_err(|error| match error {
             TokensError::Content(_) | TokensError::Full | TokensError::Unknown(_) => {
                 NotTaken::Claim("name, hospitals or transfers")
@@ -146,6 +156,17 @@ impl Issuing {
         match (known.pop_first(), known.is_empty()) {
             (Some(role), true) => Ok(role),
             (Some(_) | None, _) => Err(NotTaken::Role),
+        }
+    }
+
+    fn region(&self, claims: &Map<String, Value>) -> Result<Option<String>, NotTaken> {
+        let Some(claim) = &self.region_claim else {
+            return Ok(None);
+        };
+        match within(claims, claim) {
+            None => Ok(None),
+            Some(Value::String(region)) if is_region(region) => Ok(Some(region.clone())),
+            Some(_) => Err(NotTaken::Claim("one region")),
         }
     }
 

@@ -4,7 +4,7 @@
 //! ([`Issuing`]), of which it knows the public keys ([`Keys`]).
 //!
 //! In an emergency somebody opens one transfer that is not theirs, for a while
-//! ([`Glasses`]).
+//! ([`Glasses`]). A transfer may be seen in some regions, whoever asks ([`Regions`]).
 //!
 //! Pure: no files, no clock, no network, no randomness. What is refused is refused at
 //! the edge, in `feed`; files and the issuer's keys are fetched by the binary. Bounds:
@@ -15,6 +15,7 @@
 mod glass;
 mod issuing;
 mod keys;
+mod regions;
 mod role;
 mod scope;
 mod tokens;
@@ -22,6 +23,7 @@ mod tokens;
 pub use glass::{GLASSES_MAX, Glass, Glasses, NotBroken, OF_ONE_MAX};
 pub use issuing::{ISSUED_BYTES_MAX, Issuing, NotTaken};
 pub use keys::{KEYS_BYTES_MAX, KEYS_KEPT_US, KEYS_MAX, Keys, KeysError};
+pub use regions::Regions;
 pub use role::{Action, Role};
 pub use scope::{NAMES_MAX, Scope};
 pub use tokens::{Refused, SECRET_BYTES, TOKENS_MAX, Token, Tokens, TokensError, Wanted};

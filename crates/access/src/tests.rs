@@ -13,6 +13,7 @@ fn wanted(name: &str, role: Role) -> Wanted {
         role,
         certificate: None,
         break_glass: false,
+        region: None,
         expires_us: None,
         scope: Scope::default(),
     }

@@ -6,6 +6,7 @@
 use crate::keys::{Key, Keys};
 use crate::role::Role;
 use crate::scope::{NAMES_MAX, Scope};
+use enroute_model::registry::{REGION_CHARS_MAX, is_region};
 use enroute_model::time::ServerTime;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -47,6 +48,9 @@ pub struct Token {
     /// Whether its bearer may break the glass in an emergency; a wall never may.
     #[serde(default, skip_serializing_if = "is_false")]
     pub break_glass: bool,
+    /// Where that one is; `None`: where the server is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
     /// Works until then, microseconds UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_us: Option<i64>,
@@ -69,6 +73,8 @@ pub struct Wanted {
     pub certificate: Option<String>,
     /// Whether that one may break the glass.
     pub break_glass: bool,
+    /// Where that one is; `None`: where the server is.
+    pub region: Option<String>,
     /// Microseconds UTC.
     pub expires_us: Option<i64>,
     /// Which transfers.
@@ -176,6 +182,7 @@ impl Tokens {
             hash: hash(&shown),
             certificate: wanted.certificate,
             break_glass: wanted.break_glass,
+            region: wanted.region,
             expires_us: wanted.expires_us,
             scope: wanted.scope,
             key: None,
@@ -239,7 +246,7 @@ impl Token {
         subject: &str,
         name: &str,
         (role, break_glass): (Role, bool),
-        scope: Scope,
+        (scope, region): (Scope, Option<String>),
         expires_us: i64,
         (shown, key): (&str, &Arc<Key>),
     ) -> Result<Self, TokensError> {
@@ -250,6 +257,7 @@ impl Token {
             hash: hash(shown),
             certificate: None,
             break_glass,
+            region,
             expires_us: Some(expires_us),
             scope,
             key: Some(Arc::clone(key)),
@@ -300,6 +308,14 @@ impl Token {
         if self.break_glass && self.role == Role::Wall {
             return Err(format!(
                 "token {id}: a wall breaks no glass: nobody stands behind it"
+            ));
+        }
+        if let Some(region) = &self.region
+            && !is_region(region)
+        {
+            return Err(format!(
+                "token {id}: region {region:?}: give 1 to {REGION_CHARS_MAX} letters, digits and \
+                 hyphens"
             ));
         }
         let named = [("name", &self.name)]

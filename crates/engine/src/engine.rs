@@ -30,7 +30,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// Changes whenever the same records could give other effects; a snapshot of
 /// another version is not restored.
-pub const ENGINE_VERSION: u32 = 9;
+pub const ENGINE_VERSION: u32 = 10;
 
 /// Why a snapshot was not restored; run all records again instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -109,6 +109,7 @@ fn create(file: &Path, wanted: WantedToken) -> Result<()> {
         role: role(wanted.role),
         certificate: wanted.certificate,
         break_glass: wanted.break_glass,
+        region: wanted.region,
         expires_us,
         scope: Scope {
             hospitals: wanted.hospitals,
@@ -140,6 +141,8 @@ fn line(token: &enroute_access::Token) -> String {
     let mut parts: Vec<String> = more
         .map(|(what, name)| format!("; {what} {name}"))
         .collect();
+    let region = token.region.as_ref();
+    parts.extend(region.map(|region| format!("; region {region}")));
     let breaks = token
         .break_glass
         .then(|| "; may break the glass".to_owned());

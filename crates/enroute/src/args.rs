@@ -390,6 +390,10 @@ pub(crate) struct InfoArgs {
     /// The headline, in a few words; must not identify the patient
     #[arg(long, value_name = "TEXT")]
     pub(crate) concern: Option<String>,
+    /// A region where it may be seen, as in CH; may be repeated, and takes the place of what was
+    /// said before. `default`: those that it comes from and goes to
+    #[arg(long = "region", value_name = "REGION")]
+    pub(crate) regions: Vec<String>,
     /// A planned leg, in order of travel; may be repeated:
     /// `vehicle=…,mode=road|air,from=NAME@LAT/LON,to=NAME@LAT/LON[,gateway=…][,departs=TIME][,arrives=TIME]`,
     /// times such as 2026-03-01T14:30Z

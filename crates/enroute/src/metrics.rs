@@ -7,6 +7,7 @@
 //!
 //! Start with [`Page`]; what is written is in `server` and `gateway`.
 
+mod access;
 mod audit;
 pub(crate) mod connections;
 pub(crate) mod gateway;

@@ -18,7 +18,7 @@ use crate::rules::keeper::{self, Keeper};
 use crate::{access, audit, healthz, identities, intake, login, oidc, recordings};
 use anyhow::{Context, Result, anyhow};
 use axum::routing::get;
-use enroute_access::Tokens;
+use enroute_access::{Regions, Tokens};
 use enroute_audit::Audit;
 use enroute_broker::Broker;
 use enroute_engine::StreamReceipt;
@@ -72,6 +72,8 @@ pub(crate) struct Setup {
     pub(crate) protection: Protection,
     /// By what people and programs are known; `None`: nobody is asked.
     pub(crate) access: Option<AccessConfig>,
+    /// Where it is, and who is elsewhere.
+    pub(crate) regions: Regions,
     /// Who the patients are; `None`: it does not know.
     pub(crate) identity: Option<IdentityConfig>,
     /// The key of its audit log.
@@ -105,6 +107,7 @@ impl Setup {
             commit_interval: Duration::from_millis(*config.limits.commit_interval_ms.get_ref()),
             rules: config.rules.dir.as_ref().map(|dir| dir.get_ref().clone()),
             access: config.access.clone(),
+            regions: config.regions(),
             identity: config.identity.clone(),
             audit_key: config.audit.key.clone(),
             keys: keys::of(config.encryption.as_ref())?,
@@ -207,10 +210,11 @@ impl Server {
             audit: Arc::clone(audit.counts()),
             connections: connections.clone(),
             glass: entrance.gate.glass_counts(),
+            rates: entrance.gate.rate_counts(),
             viewers_max: setup.viewers_max,
             publishes_max,
         };
-        let gate = entrance.gate.audited(audit.clone());
+        let gate = entrance.gate.audited(audit.clone()).pinned(setup.regions);
         let options = feed_options(setup.viewers_max, setup.per_address_max, connections);
         let feed = Feed::new(live.clone(), options).guarded(gate);
         let feed = feed.knowing(identities);

@@ -24,6 +24,8 @@ use std::time::Duration;
 
 pub(crate) use simulated::introduce;
 
+/// Takes back what was said of regions.
+const DEFAULT_REGIONS: &str = "default";
 /// No unary call takes longer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
@@ -249,6 +251,10 @@ fn changed(mut info: v1::TransferInfo, given: InfoArgs) -> v1::TransferInfo {
     if let Some(concern) = given.concern {
         info.concern = concern;
     }
+    if !given.regions.is_empty() {
+        info.region = given.regions;
+        info.region.retain(|region| region != DEFAULT_REGIONS);
+    }
     if !given.conditions.is_empty() {
         info.condition = given.conditions;
     }
@@ -354,6 +360,7 @@ fn show_lines(state: &v1::TransferState) -> Vec<String> {
     );
     say("also", state.alias.join(", "));
     say("hospital", info.hospital.clone());
+    say("regions", info.region.join(", "));
     say("concern", info.concern.clone());
     say("conditions", info.condition.join(", "));
     say("patient", words::population(state));

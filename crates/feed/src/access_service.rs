@@ -31,6 +31,7 @@ impl Service for AccessService {
         let token = breaker(&caller)?;
         let reason = reason(&asked.reason)?;
         let state = self.state(&asked.transfer).await?;
+        caller.check_region(&state)?;
         if caller.has_all_under_glass(&state) {
             return Err(Status::failed_precondition(
                 "this transfer is yours: nothing has to be broken",

@@ -2,12 +2,14 @@
 
 use crate::call::Call;
 use crate::gate::Door;
+use crate::rates::Place;
 use enroute_access::{Action, Glass, Role, Scope, Token};
 use enroute_model::ids::TransferId;
-use enroute_model::registry::ViewerRole;
+use enroute_model::registry::{TransferInfo, ViewerRole};
 use enroute_model::state::TransferState;
 use enroute_model::time::EngineTime;
 use enroute_wire::v1;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tonic::{Request, Status};
@@ -25,8 +27,8 @@ pub(crate) enum Concern<'a> {
     Everything,
     /// One transfer.
     Transfer(&'a TransferState),
-    /// A transfer to be made with this id, that goes to this hospital.
-    New(&'a str, &'a TransferId),
+    /// A transfer to be made with this id, of which this is known.
+    New(&'a TransferInfo, &'a TransferId),
 }
 
 /// A transfer of which something goes on for a while, and by which broken glass, if it
@@ -59,12 +61,26 @@ pub(crate) struct Caller {
     token: Option<Arc<Token>>,
     /// What is made here and now.
     call: Arc<Call>,
+    /// Among the streams of its token; free when the last of these is gone.
+    _place: Option<Arc<Place>>,
 }
 
 impl Caller {
     pub(crate) fn new(door: Door, token: Option<Arc<Token>>, call: Call) -> Self {
         let call = Arc::new(call.by(token.as_deref()));
-        Self { door, token, call }
+        Self {
+            door,
+            token,
+            call,
+            _place: None,
+        }
+    }
+
+    pub(crate) fn with_place(self, place: Option<Place>) -> Self {
+        Self {
+            _place: place.map(Arc::new),
+            ..self
+        }
     }
 
     pub(crate) fn call(&self) -> &Call {
@@ -117,8 +133,8 @@ impl Caller {
     /// Refuses a call that may not be, on record, and says nothing of one that may: more
     /// has to be known of it.
     pub(crate) fn check(&self, action: Action, concern: Concern<'_>) -> Result<UnderGlass, Status> {
-        let is_within = self.is_within(concern);
-        if is_within && self.may(action) {
+        let (is_within, is_inside) = (self.is_within(concern), self.is_inside(concern));
+        if is_within && is_inside && self.may(action) {
             return Ok(None);
         }
         if let Some(glass) = self.glass(action, concern) {
@@ -127,8 +143,12 @@ impl Caller {
         if !self.may(action) {
             return Err(self.refused_of(action, concern.id()));
         }
-        let why = "may not do this here: it concerns transfers that are not yours";
-        self.tell_refused(action, concern.id(), why);
+        let why = if is_inside {
+            "may not do this here: it concerns transfers that are not yours".to_owned()
+        } else {
+            self.outside(concern)
+        };
+        self.tell_refused(action, concern.id(), &why);
         Err(Status::permission_denied(why))
     }
 
@@ -140,14 +160,115 @@ impl Caller {
             Concern::Own => true,
             Concern::Everything => scope.is_everything(),
             Concern::Transfer(state) => covers(scope, state),
-            Concern::New(hospital, _) => scope.covers(hospital, []),
+            Concern::New(info, _) => scope.covers(&info.hospital, []),
         }
+    }
+
+    /// In which regions something may be seen; none where nobody is asked for one.
+    fn regions_of<'a>(&'a self, concern: Concern<'a>) -> BTreeSet<&'a str> {
+        let regions = self.door.gate.regions();
+        match concern {
+            Concern::Own => BTreeSet::new(),
+            // All that is here lies in the server's own.
+            Concern::Everything => regions.own.as_deref().into_iter().collect(),
+            Concern::Transfer(state) => {
+                let gateways = state.sources.iter().map(|source| source.gateway.as_str());
+                let info = &state.info;
+                regions.of_transfer(&info.regions, &info.hospital, gateways)
+            }
+            Concern::New(info, _) => regions.of_transfer(&info.regions, &info.hospital, []),
+        }
+    }
+
+    /// Whether the caller is where this may be seen. No broken glass opens a region.
+    pub(crate) fn is_inside(&self, concern: Concern<'_>) -> bool {
+        self.is_in(&self.regions_of(concern))
+    }
+
+    fn is_in(&self, regions: &BTreeSet<&str>) -> bool {
+        regions.is_empty() || self.region().is_some_and(|own| regions.contains(own))
+    }
+
+    /// Where the caller is; `None`: nobody is asked for that here.
+    pub(crate) fn region(&self) -> Option<&str> {
+        let said = self
+            .token
+            .as_ref()
+            .and_then(|token| token.region.as_deref());
+        let regions = self.door.gate.regions();
+        regions
+            .are_asked()
+            .then(|| regions.of_caller(said))
+            .flatten()
+    }
+
+    /// That it may not be seen here, in words.
+    fn outside(&self, concern: Concern<'_>) -> String {
+        let regions: Vec<&str> = self.regions_of(concern).into_iter().collect();
+        let (regions, own) = (regions.join(", "), self.region().unwrap_or("none"));
+        format!("may be seen in the regions {regions} alone, and you are in {own}")
+    }
+
+    /// Refuses, on record, who is not where a transfer may be seen.
+    pub(crate) fn check_region(&self, state: &TransferState) -> Result<(), Status> {
+        let concern = Concern::Transfer(state);
+        if self.is_inside(concern) {
+            return Ok(());
+        }
+        let why = self.outside(concern);
+        self.call.refuse(concern.id(), &why);
+        Err(Status::permission_denied(why))
+    }
+
+    /// Whether what a transfer may be seen in is kept when it becomes a part of another:
+    /// of a list of its own no region may be missing.
+    pub(crate) fn may_join(&self, leg: &TransferState, into: &TransferState) -> Result<(), Status> {
+        let (said, target) = (&leg.info.regions, &into.info);
+        let sources = into.sources.iter().chain(&leg.sources);
+        let gateways = sources.map(|source| source.gateway.as_str());
+        let regions = self.door.gate.regions();
+        let joined = regions.of_transfer(&target.regions, &target.hospital, gateways);
+        let is_kept = said.is_empty() || joined.iter().all(|to| said.iter().any(|own| own == to));
+        if is_kept {
+            return Ok(());
+        }
+        let (own, joined) = (said.join(", "), Vec::from_iter(joined).join(", "));
+        Err(Status::failed_precondition(format!(
+            "{} may be seen in {own} alone, and joined it would be in {joined}: give one of the \
+             two other regions first",
+            leg.transfer
+        )))
+    }
+
+    /// Refuses a list of regions that nobody would be asked for, or that shuts out who
+    /// makes it: nobody here could take it back.
+    pub(crate) fn may_pin<'a>(
+        &'a self,
+        info: &'a TransferInfo,
+        gateways: impl IntoIterator<Item = &'a str>,
+    ) -> Result<(), Status> {
+        let Some(own) = self.region() else {
+            let is_asked = "this server has no region: configure region = \"…\" first";
+            let is_none = info.regions.is_empty();
+            return is_none
+                .then_some(())
+                .ok_or_else(|| Status::failed_precondition(is_asked));
+        };
+        let regions = self.door.gate.regions();
+        let seen = regions.of_transfer(&info.regions, &info.hospital, gateways);
+        if seen.contains(own) {
+            return Ok(());
+        }
+        Err(Status::failed_precondition(format!(
+            "you are in {own}, which is not among the regions {}: you could not change them again",
+            Vec::from_iter(seen).join(", ")
+        )))
     }
 
     /// The broken glass by which this may be done, if one does.
     fn glass(&self, action: Action, concern: Concern<'_>) -> UnderGlass {
         let token = self.token.as_ref().filter(|token| token.break_glass)?;
-        if !action.is_under_glass() {
+        if !action.is_under_glass() || !self.is_inside(concern) {
             return None;
         }
         let (glasses, now) = (self.door.gate.broken().borrow(), self.now());
@@ -207,7 +328,8 @@ impl Caller {
 
     /// Whether a transfer is among those of this caller.
     pub(crate) fn sees(&self, state: &TransferState) -> bool {
-        self.scope().is_none_or(|scope| covers(scope, state))
+        let is_own = self.scope().is_none_or(|scope| covers(scope, state));
+        is_own && self.is_inside(Concern::Transfer(state))
     }
 
     /// Whether a transfer stands in a list for this caller; one that is theirs by a broken
@@ -236,6 +358,23 @@ impl Caller {
             let hospital = info.map_or("", |info| &info.hospital);
             scope.covers(hospital, aliases.iter().map(String::as_str).chain([id]))
         })
+    }
+
+    /// Whether the caller is where a transfer may be seen of which this is known.
+    pub(crate) fn is_inside_named<'a>(
+        &'a self,
+        info: Option<&'a v1::TransferInfo>,
+        gateways: impl IntoIterator<Item = &'a str>,
+    ) -> bool {
+        let regions = self.door.gate.regions();
+        info.is_none_or(|info| {
+            self.is_in(&regions.of_transfer(&info.region, &info.hospital, gateways))
+        })
+    }
+
+    /// Whether nothing that is told has to be left out for this caller.
+    pub(crate) fn is_told_all(&self) -> bool {
+        self.sees_everything() && !self.door.gate.regions().are_asked()
     }
 
     /// Whether all there is concerns this caller.

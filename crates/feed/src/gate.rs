@@ -8,19 +8,21 @@ use crate::call::Call;
 use crate::caller::Caller;
 use crate::glass::{Broken, GlassCounts};
 use crate::issuer::Issuer;
+use crate::rates::{Class, Place, RateCounts, Rates, Whose};
 use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use enroute_access::{Action, Refused, Token, Tokens};
+use enroute_access::{Action, Refused, Regions, Token, Tokens};
 use enroute_audit::Audit;
 use enroute_live::Live;
 use enroute_model::time::{ServerTime, Span};
 use enroute_tls::Came;
 use std::sync::Arc;
-use tokio::sync::watch;
+use std::time::Duration;
+use tokio::sync::{Semaphore, watch};
 use tonic::{Code, Status};
 
 /// Who may come in at a port. One that is open lets everybody do everything.
@@ -29,6 +31,8 @@ pub struct Gate {
     known: Option<Known>,
     audit: Option<Audit>,
     broken: Broken,
+    regions: Arc<Regions>,
+    rates: Rates,
 }
 
 /// By what callers are known.
@@ -54,6 +58,8 @@ impl Gate {
             known: Some(Known { tokens, issuer }),
             audit: None,
             broken: Broken::default(),
+            regions: Arc::default(),
+            rates: Rates::default(),
         }
     }
 
@@ -73,6 +79,23 @@ impl Gate {
         Self { broken, ..self }
     }
 
+    /// Transfers are seen in their regions alone.
+    #[must_use]
+    pub fn pinned(self, regions: Regions) -> Self {
+        let regions = Arc::new(regions);
+        Self { regions, ..self }
+    }
+
+    /// What is counted of callers that ask too much, and of wrong tokens.
+    #[must_use]
+    pub fn rate_counts(&self) -> Arc<RateCounts> {
+        self.rates.counts()
+    }
+
+    pub(crate) fn regions(&self) -> &Regions {
+        &self.regions
+    }
+
     /// What is counted of broken glass.
     #[must_use]
     pub fn glass_counts(&self) -> Arc<GlassCounts> {
@@ -87,8 +110,23 @@ impl Gate {
         self.known.as_ref()
     }
 
-    /// Whose token is shown; `None`: nobody is asked for one.
-    async fn token(&self, shown: &Shown, now: ServerTime) -> Result<Option<Arc<Token>>, Status> {
+    /// Whose token is shown; `None`: nobody is asked for one. What is none is looked up all
+    /// the same, however often it comes, and only its answer waits: behind one address
+    /// may be a whole hospital, whose right tokens must not suffer from a wrong one.
+    async fn token(&self, shown: &Shown, door: &Door) -> Result<Option<Arc<Token>>, Status> {
+        let found = self.find(shown, door.now()).await;
+        if found.is_err() && shown.token.is_some() {
+            let now = door.live.clock().now();
+            if self.rates.is_slowed(shown.address(), now)
+                && let Ok(_waits) = SLOWED.try_acquire()
+            {
+                tokio::time::sleep(WRONG_WAITS).await;
+            }
+        }
+        found
+    }
+
+    async fn find(&self, shown: &Shown, now: ServerTime) -> Result<Option<Arc<Token>>, Status> {
         let Some(known) = &self.known else {
             return Ok(None);
         };
@@ -154,6 +192,18 @@ impl Shown {
         }
     }
 
+    /// Where the connection comes from, without its port.
+    fn address(&self) -> Option<String> {
+        Some(self.came.as_ref()?.from.ip().to_string())
+    }
+
+    /// Who has the budget of a call that shows no token that is asked for.
+    fn whose(&self) -> Whose {
+        let peer = self.certificate().map(|name| Whose::Peer(name.to_owned()));
+        let address = || self.address().map_or(Whose::Others, Whose::Address);
+        peer.unwrap_or_else(address)
+    }
+
     /// The name of the connection's certificate.
     fn certificate(&self) -> Option<&str> {
         self.came.as_ref()?.peer.as_ref()?.name.as_deref()
@@ -170,6 +220,47 @@ pub(crate) struct Door {
 impl Door {
     fn now(&self) -> ServerTime {
         self.live.clock().wall()
+    }
+}
+
+/// Wrong tokens that wait for their answers at a time; further ones have it at once.
+static SLOWED: Semaphore = Semaphore::const_new(256);
+/// How long each waits.
+const WRONG_WAITS: Duration = Duration::from_secs(1);
+
+/// What a call costs, and whether it holds a place among the streams.
+fn class(path: &str) -> (Class, bool) {
+    let (service, method) = path.rsplit_once('/').unwrap_or_default();
+    let is_act = match service {
+        "/enroute.v1.Transfers" => true,
+        "/enroute.v1.Identities" => method != "Get",
+        "/enroute.v1.Access" => method != "ListGlasses",
+        _ => method == "DeleteRecording",
+    };
+    let is_stream = matches!(
+        method,
+        "Watch" | "History" | "AlertHistory" | "Play" | "Backup"
+    );
+    (if is_act { Class::Act } else { Class::Look }, is_stream)
+}
+
+impl Door {
+    /// Whether one more call of this caller goes through; with its place if it is a
+    /// stream by a token. Where no token is asked for, screens behind one address cannot
+    /// be told apart, and streams are bounded together alone.
+    fn within_rates(
+        &self,
+        path: &str,
+        shown: &Shown,
+        token: Option<&Token>,
+    ) -> Result<Option<Place>, String> {
+        let (class, is_stream) = class(path);
+        let of_token = token.map(|token| Whose::Token(token.id.clone()));
+        let whose = of_token.unwrap_or_else(|| shown.whose());
+        let rates = &self.gate.rates;
+        rates.call(whose, class, self.live.clock().now())?;
+        let streams = token.filter(|_| is_stream);
+        streams.map(|token| rates.stream(&token.id)).transpose()
     }
 }
 
@@ -233,13 +324,21 @@ async fn let_in(door: &Door, path: &str, shown: Shown) -> Result<Caller, Status>
     if matches!(needed, Some(Needs::Nothing)) {
         return Ok(Caller::new(door.clone(), None, call));
     }
-    let token = door.gate.token(&shown, door.now()).await;
+    let token = door.gate.token(&shown, door).await;
     let token = token.inspect_err(|status| {
         tracing::info!(path, reason = status.message(), "refused a call");
         call.refuse(None, status.message());
     })?;
     let is_open = door.gate.known.is_none();
+    let place = door.within_rates(path, &shown, token.as_deref());
     let caller = Caller::new(door.clone(), token, call);
+    let caller = match place {
+        Ok(place) => caller.with_place(place),
+        Err(why) => {
+            caller.call().refuse(None, &why);
+            return Err(Status::resource_exhausted(why));
+        }
+    };
     match needed {
         Some(Needs::Nothing | Needs::Token) => Ok(caller),
         Some(Needs::OneOf(actions)) if actions.iter().any(|a| caller.may_somewhere(*a)) => {
@@ -274,7 +373,7 @@ async fn guard_page(State(door): State<Door>, request: Request, next: Next) -> R
     let shown = Shown::by(&request);
     let path = request.uri().path();
     let call = Call::new(door.gate.audit.clone(), path, shown.came.as_ref());
-    match door.gate.token(&shown, door.now()).await {
+    match door.gate.token(&shown, &door).await {
         Err(status) => {
             call.refuse(None, status.message());
             refused(StatusCode::UNAUTHORIZED, status.message())
@@ -299,7 +398,7 @@ async fn who(State(door): State<Door>, request: Request) -> Response {
     let shown = Shown::by(&request);
     let path = request.uri().path();
     let call = Call::new(door.gate.audit.clone(), path, shown.came.as_ref());
-    match door.gate.token(&shown, door.now()).await {
+    match door.gate.token(&shown, &door).await {
         Err(status) => {
             call.refuse(None, status.message());
             (StatusCode::UNAUTHORIZED, status.message().to_owned()).into_response()

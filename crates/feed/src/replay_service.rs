@@ -96,7 +96,11 @@ impl Service for ReplayService {
         let (recording, next) = (self.live.recordings_page(page(asked)?).await)
             .map_err(|error| convert::history(&error))?;
         let mut recording = recording;
-        recording.retain(|one| caller.sees_named(one.info.as_ref(), &one.transfer, &one.alias));
+        recording.retain(|one| {
+            let gateways = one.gateway.iter().map(String::as_str);
+            caller.sees_named(one.info.as_ref(), &one.transfer, &one.alias)
+                && caller.is_inside_named(one.info.as_ref(), gateways)
+        });
         Ok(Response::new(v1::ListRecordingsResponse {
             recording,
             next_page_token: next.map(|next| next.0.to_string()).unwrap_or_default(),

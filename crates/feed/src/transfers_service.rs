@@ -7,6 +7,7 @@ use enroute_access::Action as Allowed;
 use enroute_live::Live;
 use enroute_model::ids::{ShortCode, TransferId};
 use enroute_model::registry::{AlertAction, RegistryAction};
+use enroute_model::state::TransferState;
 use enroute_wire::limits::LABEL_CHARS_MAX;
 use enroute_wire::v1::registry_action::Action;
 use enroute_wire::v1::transfers_server::Transfers as Service;
@@ -39,8 +40,8 @@ impl Service for TransfersService {
         if let Ok(known) = self.live.state(transfer.as_str()).await {
             caller.check(Allowed::Register, Concern::Transfer(&known))?;
         }
-        let new = Concern::New(&info.hospital, &transfer);
-        caller.admit(Allowed::Register, new)?;
+        caller.admit(Allowed::Register, Concern::New(&info, &transfer))?;
+        caller.may_pin(&info, [])?;
         let (put, id) = (RegistryAction::Put(info), &request.action_id);
         let acted = self.live.act(transfer.as_str(), put, id, &actor).await;
         acted.map_err(|error| convert::act(&error))?;
@@ -65,13 +66,21 @@ impl Service for TransfersService {
             registry::action_from(action).map_err(|error| convert::refusal("action", &error))?;
         let known = self.live.state(&request.transfer).await;
         let known = known.map_err(|error| convert::lookup(&error))?;
-        caller.call().is_about(word(&action));
+        let pins =
+            matches!(&action, RegistryAction::Put(info) if info.regions != known.info.regions);
+        let word = if pins {
+            "put, other regions"
+        } else {
+            word(&action)
+        };
+        caller.call().is_about(word);
         let glass = caller.admit(needed(&action), Concern::Transfer(&known))?;
         // Whoever reads the name later reads that as well.
         let actor = match glass {
             Some(_) => format!("{actor} (broke the glass)"),
             None => actor,
         };
+        self.keeps_regions(&caller, &known, &action).await?;
         if let RegistryAction::Alert { action, .. } = &mut action
             && let AlertAction::Shown(role) = action
         {
@@ -89,6 +98,27 @@ impl Service for TransfersService {
 }
 
 impl TransfersService {
+    /// What is said of regions is kept, and can be changed again.
+    async fn keeps_regions(
+        &self,
+        caller: &Caller,
+        known: &TransferState,
+        action: &RegistryAction,
+    ) -> Result<(), Status> {
+        if let RegistryAction::Put(info) = action
+            && info.regions != known.info.regions
+        {
+            let sources = known.sources.iter();
+            return caller.may_pin(info, sources.map(|source| source.gateway.as_str()));
+        }
+        if let RegistryAction::JoinInto(into) = action {
+            let into = self.live.state(into.as_str()).await;
+            let into = into.map_err(|error| convert::lookup(&error))?;
+            return caller.may_join(known, &into);
+        }
+        Ok(())
+    }
+
     /// A transfer to join may be named by its short code as well.
     async fn with_ids(
         &self,

@@ -1,6 +1,6 @@
 //! What of a subscription its caller is told: that of transfers which are theirs.
 
-use crate::caller::{Caller, Named};
+use crate::caller::{Caller, Concern, Named};
 use crate::convert;
 use crate::watching::Response;
 use bytes::Bytes;
@@ -39,7 +39,7 @@ impl View {
     /// When a transfer that was shown is the caller's no longer: what stands on the
     /// screen is to be made anew.
     pub(crate) fn of(&mut self, mut delivery: Delivery) -> Result<Option<Response>, Status> {
-        if !self.caller.sees_everything() && !self.is_told(&mut delivery.update)? {
+        if !self.caller.is_told_all() && !self.is_told(&mut delivery.update)? {
             return Ok(None);
         }
         let is_state = matches!(delivery.update, Update::State(_));
@@ -82,7 +82,8 @@ impl View {
     fn takes(&mut self, state: &TransferState) -> bool {
         let mut ids = state.aliases.iter().chain([&state.transfer]);
         let is_opened = ids.any(|id| self.opened.contains(id.as_str()));
-        let is_own = is_opened || self.caller.sees(state);
+        let is_inside = self.caller.is_inside(Concern::Transfer(state));
+        let is_own = is_inside && (is_opened || self.caller.sees(state));
         if is_own {
             self.ids.insert(state.transfer.clone());
             self.ids.extend(state.aliases.iter().cloned());

@@ -153,6 +153,7 @@ fn of_state(
     let length = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
     let shown = state::transfer_to(state);
     Ok(v1::Recording {
+        gateway: shown.source.iter().map(|s| s.gateway.clone()).collect(),
         transfer: shown.transfer,
         short_code: shown.short_code,
         alias: shown.alias,

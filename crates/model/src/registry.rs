@@ -83,6 +83,20 @@ pub struct TransferInfo {
     pub conditions: Vec<String>,
     /// The headline concern, in a few words; must not identify the patient.
     pub concern: String,
+    /// In which regions it may be seen; none: those that it comes from and goes to.
+    pub regions: Vec<String>,
+}
+
+/// Regions that one transfer can name.
+pub const REGIONS_MAX: usize = 16;
+/// Characters in the name of a region.
+pub const REGION_CHARS_MAX: usize = 32;
+
+/// Whether this is the name of a region: letters, digits and hyphens.
+#[must_use]
+pub fn is_region(name: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    (1..=REGION_CHARS_MAX).contains(&name.len()) && name.chars().all(is_plain)
 }
 
 /// What a person did to a transfer; journalled like everything else.

@@ -10,7 +10,7 @@ use enroute_model::frame::Code;
 use enroute_model::ids::{GatewayId, TransferId};
 use enroute_model::reading::Decimal;
 use enroute_model::registry::{
-    AlertAction, Leg, Mode, Place, RegistryAction, TransferInfo, ViewerRole,
+    AlertAction, Leg, Mode, Place, REGIONS_MAX, RegistryAction, TransferInfo, ViewerRole, is_region,
 };
 use enroute_model::state::LimitsInForce;
 use enroute_model::time::{GatewayTime, ServerTime, Span};
@@ -22,6 +22,11 @@ use enroute_model::time::{GatewayTime, ServerTime, Span};
 pub fn info_from(info: v1::TransferInfo) -> Result<TransferInfo, Refusal> {
     at_most("legs", info.leg.len(), LEGS_MAX)?;
     at_most("conditions", info.condition.len(), CONDITIONS_MAX)?;
+    at_most("regions", info.region.len(), REGIONS_MAX)?;
+    if !info.region.iter().all(|name| is_region(name)) {
+        let what = "a region is named by 1 to 32 letters, digits and hyphens";
+        return Err(Refusal::Invalid(what));
+    }
     let conditions = info
         .condition
         .into_iter()
@@ -36,6 +41,7 @@ pub fn info_from(info: v1::TransferInfo) -> Result<TransferInfo, Refusal> {
         population: info.population.map(population_from).unwrap_or_default(),
         conditions: conditions.collect::<Result<_, _>>()?,
         concern: text("concern", info.concern, TEXT_CHARS_MAX)?,
+        regions: info.region,
     })
 }
 
@@ -48,6 +54,7 @@ pub fn info_to(info: &TransferInfo) -> v1::TransferInfo {
         population: Some(population_to(&info.population)),
         condition: info.conditions.clone(),
         concern: info.concern.clone(),
+        region: info.regions.clone(),
     }
 }
 

@@ -48,6 +48,7 @@ fn info() -> TransferInfo {
         },
         conditions: vec!["sepsis".into()],
         concern: "septic shock on noradrenaline".into(),
+        regions: vec!["KZ".into(), "CN".into()],
     }
 }
 

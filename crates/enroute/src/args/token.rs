@@ -25,7 +25,7 @@ the name of a file; the browser console asks for it.
 A wall sees the board; a viewer also patients; a clinician also acts, replays, and sees
 who a patient is; an operator replays, exports and keeps the registry; an administrator
 keeps the registry, deletes recordings and who a person is, makes backups, and sees no
-patient. Without --hospital and --transfer a token is for all transfers.
+patient on any screen (a backup has all of them). Without --hospital and --transfer a token is for all transfers.
 
 Exit codes: 0 done; 1 something failed, the line says what; 2 wrong arguments.")]
 pub(crate) struct TokenArgs {
@@ -78,6 +78,10 @@ pub(crate) struct WantedToken {
     /// an hour (`enroute glass`); never a wall
     #[arg(long)]
     pub(crate) break_glass: bool,
+    /// Where that one is, as in CH or eu-west: what may not be seen there is refused; without it
+    /// where the server is
+    #[arg(long, value_name = "REGION")]
+    pub(crate) region: Option<String>,
     /// Works for so many days
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=3650))]
     pub(crate) days: Option<u32>,

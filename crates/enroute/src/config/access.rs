@@ -56,6 +56,9 @@ pub(crate) struct OidcConfig {
     /// Which claim names transfers.
     #[serde(default)]
     transfer_claim: Option<String>,
+    /// Which claim says where the bearer is.
+    #[serde(default)]
+    region_claim: Option<String>,
     /// The word in the claim of hospitals that means all transfers.
     #[serde(default)]
     all: Option<Spanned<String>>,
@@ -128,6 +131,7 @@ impl OidcConfig {
                 .map(|word| word.get_ref().clone()),
             hospital_claim: self.hospital_claim.clone(),
             transfer_claim: self.transfer_claim.clone(),
+            region_claim: self.region_claim.clone(),
             all: self.all.as_ref().map(|all| all.get_ref().clone()),
         }
     }

@@ -4,11 +4,14 @@ use super::access::AccessConfig;
 use super::identity::IdentityConfig;
 use super::{Checked, Wrong};
 use crate::args::MQTT_PORT;
+use enroute_access::Regions;
 use enroute_live::Retention;
+use enroute_model::registry::{REGION_CHARS_MAX, is_region};
 use enroute_model::time::Span;
 use enroute_seal::Source;
 use enroute_tls::{ClientFiles, ServerFiles};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use toml::Spanned;
@@ -31,6 +34,12 @@ pub(crate) struct ServerConfig {
     /// A filter as for `--log`, which wins.
     #[serde(default)]
     pub(crate) log: Option<Spanned<String>>,
+    /// Where this server is; without it nobody is asked for a region.
+    #[serde(default)]
+    pub(crate) region: Option<Spanned<String>>,
+    /// Who is elsewhere.
+    #[serde(default)]
+    pub(crate) regions: Option<Spanned<RegionsConfig>>,
     /// By which tokens people and programs are known.
     #[serde(default)]
     pub(crate) access: Option<AccessConfig>,
@@ -111,6 +120,59 @@ pub(crate) struct AuditConfig {
     /// The file that holds the key of its hashes.
     #[serde(default)]
     pub(crate) key: Option<PathBuf>,
+}
+
+/// `[regions]`: by name, which hospitals and gateways are in another one.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RegionsConfig {
+    #[serde(default)]
+    hospitals: BTreeMap<String, Spanned<String>>,
+    #[serde(default)]
+    gateways: BTreeMap<String, Spanned<String>>,
+}
+
+impl ServerConfig {
+    /// What is known of regions.
+    pub(crate) fn regions(&self) -> Regions {
+        let plain = |of: &BTreeMap<String, Spanned<String>>| {
+            let each = of.iter();
+            each.map(|(name, region)| (name.clone(), region.get_ref().clone()))
+                .collect()
+        };
+        let more = self.regions.as_ref().map(Spanned::get_ref);
+        let more = more.cloned().unwrap_or_default();
+        Regions {
+            own: self.region.as_ref().map(|region| region.get_ref().clone()),
+            hospitals: plain(&more.hospitals),
+            gateways: plain(&more.gateways),
+        }
+    }
+
+    fn check_regions(&self) -> Result<(), Wrong> {
+        if let Some(regions) = &self.regions
+            && self.region.is_none()
+        {
+            return Err(Wrong::at(
+                regions.span(),
+                "it is said who is elsewhere, and not where this server is",
+                "add region = \"…\" at the top, before the first [table]",
+            ));
+        }
+        let more = self.regions.iter().flat_map(|regions| {
+            let regions = regions.get_ref();
+            regions.hospitals.values().chain(regions.gateways.values())
+        });
+        let mut all = self.region.iter().chain(more);
+        match all.find(|region| !is_region(region.get_ref())) {
+            Some(region) => Err(Wrong::at(
+                region.span(),
+                format!("{:?} is no name of a region", region.get_ref()),
+                format!("give 1 to {REGION_CHARS_MAX} letters, digits and hyphens"),
+            )),
+            None => Ok(()),
+        }
+    }
 }
 
 /// `[recordings]`. Absent: all are kept.
@@ -419,6 +481,7 @@ impl Checked for ServerConfig {
         if let Some(identity) = &self.identity {
             identity.check(self.access.is_some())?;
         }
+        self.check_regions()?;
         self.broker.check(self)?;
         if let Some(days) = &self.recordings.keep_days {
             within("keep_days", days, 1..=36_500)?;

@@ -333,6 +333,23 @@ fn an_issuer_is_asked_over_tls_and_says_what_everybody_may() {
 }
 
 #[test]
+fn a_server_says_where_it_is_before_it_says_who_is_elsewhere() {
+    let said = |text: &str| server(&format!("data = \"d\"\n{text}"));
+    let elsewhere = "[regions.hospitals]\nParini = \"IT\"\n[regions.gateways]\ngw-1 = \"FR\"";
+    let known = said(&format!("region = \"CH\"\n{elsewhere}"))
+        .unwrap()
+        .regions();
+    assert_eq!(known.own.as_deref(), Some("CH"));
+    assert_eq!(known.hospitals["Parini"], "IT");
+    assert_eq!(known.gateways["gw-1"], "FR");
+    let alone = said(elsewhere).unwrap_err().to_string();
+    assert!(alone.contains("not where this server is"), "{alone}");
+    let wrong = said("region = \"C H\"").unwrap_err().to_string();
+    assert!(wrong.contains("no name of a region"), "{wrong}");
+    assert!(!said("").unwrap().regions().are_asked());
+}
+
+#[test]
 fn who_patients_are_is_kept_only_where_callers_are_known() {
     let identity = "[identity]\ndir = \"who\"\n";
     let access = "data = \"d\"\n[access]\ntokens = \"t.toml\"\n";

@@ -2,7 +2,7 @@
 
 use super::connections::Connections;
 use super::{
-    Page, Write, answer, audit, bytes, flag, number, of_span, seconds, stream_word, things,
+    Page, Write, access, answer, audit, bytes, flag, number, of_span, seconds, stream_word, things,
     transfers,
 };
 use crate::latency::ServerTimes;
@@ -36,6 +36,7 @@ pub(crate) struct ServerMetrics {
     pub(crate) audit: Arc<enroute_audit::Counts>,
     pub(crate) connections: Connections,
     pub(crate) glass: Arc<enroute_feed::GlassCounts>,
+    pub(crate) rates: Arc<enroute_feed::RateCounts>,
     pub(crate) viewers_max: usize,
     /// Publishes that both lanes together may have between reading and PUBACK.
     pub(crate) publishes_max: usize,
@@ -82,7 +83,7 @@ impl Write for ServerScrape {
         self.rule_book(page)?;
         audit::write(page, &self.of.audit, self.of.live.clock().wall().0)?;
         self.of.connections.write(page)?;
-        self.glass(page)?;
+        access::write(page, &self.of.glass, &self.of.rates)?;
         self.viewers(page)?;
         self.queues(page)?;
         self.latency(page)?;
@@ -123,23 +124,6 @@ impl ServerScrape {
                 "1 when the rule book in force names who approved it",
             ),
             flag(book.is_approved.load(Ordering::Relaxed)),
-        )
-    }
-
-    fn glass(&self, page: &mut Page) -> fmt::Result {
-        page.counter(
-            things(
-                "glass_broken",
-                "Times that somebody opened a transfer that is not theirs, in an emergency",
-            ),
-            of(&self.of.glass.broken),
-        )?;
-        page.gauge(
-            things(
-                "glass_open",
-                "Transfers that are open by a broken glass, to each who broke it",
-            ),
-            number(of(&self.of.glass.open)),
         )
     }
 

@@ -116,6 +116,7 @@ fn info(info: &v1::TransferInfo) -> Value {
     };
     json!({
         "hospital": text(&info.hospital),
+        "regions": info.region,
         "concern": text(&info.concern),
         "conditions": info.condition,
         "age_band": word(population.age_band().as_str_name()),

@@ -3,9 +3,9 @@
 
 use axum::routing::get;
 use bytes::{Buf as _, BufMut as _, Bytes};
-use enroute_access::{Role, SECRET_BYTES, Scope, Tokens, Wanted};
+use enroute_access::{Regions, Role, SECRET_BYTES, Scope, Tokens, Wanted};
 use enroute_audit::{Audit, Entry, Key, Log, Outcome, Record, Who};
-use enroute_feed::{Feed, Gate, Identities, Issuer, Options};
+use enroute_feed::{Feed, Gate, Identities, Issuer, Options, RateCounts};
 use enroute_identity::Store;
 use enroute_journal::Journal;
 use enroute_live::Live;
@@ -114,6 +114,19 @@ impl Made {
         );
     }
 
+    /// One who is elsewhere.
+    pub(crate) fn add_in(&mut self, region: &str, name: &'static str, role: Role, breaks: bool) {
+        let wanted = wanted(name, role, Scope::default());
+        self.make(
+            name,
+            Wanted {
+                region: Some(region.to_owned()),
+                break_glass: breaks,
+                ..wanted
+            },
+        );
+    }
+
     fn make(&mut self, name: &'static str, wanted: Wanted) {
         let seed = u8::try_from(self.shown.len()).unwrap();
         let shown = self.tokens.add(wanted, &[seed; SECRET_BYTES]).unwrap();
@@ -127,6 +140,7 @@ fn wanted(name: &str, role: Role, scope: Scope) -> Wanted {
         role,
         certificate: None,
         break_glass: false,
+        region: None,
         expires_us: None,
         scope,
     }
@@ -153,6 +167,7 @@ pub(crate) struct Bench {
     pub(crate) tokens: watch::Sender<Arc<Tokens>>,
     pub(crate) shown: BTreeMap<&'static str, String>,
     pub(crate) audit: Audit,
+    pub(crate) rates: Arc<RateCounts>,
     /// Number of the last record that was asked for.
     seen: AtomicU64,
     _journal: Journal,
@@ -164,11 +179,22 @@ impl Bench {
         Self::with_issuer(made, None).await
     }
 
-    pub(crate) async fn with_issuer(made: Made, issuer: Option<Issuer>) -> Self {
+    /// Of a server that is in a region.
+    pub(crate) async fn pinned(made: Made, regions: Regions) -> Self {
         let dir = TempDir::new().unwrap();
+        let identities = Self::identities(&dir);
+        Self::begin_in(dir, made, None, identities, regions).await
+    }
+
+    fn identities(dir: &TempDir) -> Identities {
         let keys = Keys::parse(&format!("1 {:064x}", 7)).unwrap();
         let store = Store::open(&dir.path().join("identity"), &Arc::new(keys)).unwrap();
-        let identities = Identities::new(Arc::new(store));
+        Identities::new(Arc::new(store))
+    }
+
+    pub(crate) async fn with_issuer(made: Made, issuer: Option<Issuer>) -> Self {
+        let dir = TempDir::new().unwrap();
+        let identities = Self::identities(&dir);
         Self::begin(dir, made, issuer, identities).await
     }
 
@@ -183,6 +209,16 @@ impl Bench {
         made: Made,
         issuer: Option<Issuer>,
         identities: Identities,
+    ) -> Self {
+        Self::begin_in(dir, made, issuer, identities, Regions::default()).await
+    }
+
+    async fn begin_in(
+        dir: TempDir,
+        made: Made,
+        issuer: Option<Issuer>,
+        identities: Identities,
+        regions: Regions,
     ) -> Self {
         let at = dir.path().join("journal");
         let (journal, tail) = Journal::open(&at, enroute_journal::Options::default()).unwrap();
@@ -200,6 +236,8 @@ impl Bench {
         let log = Log::open(&dir.path().join("audit"), Key::none(), START).unwrap();
         let audit = Audit::start(log, Arc::new(HastyClock::default())).unwrap();
         let gate = Gate::new(known, issuer).audited(audit.clone());
+        let gate = gate.pinned(regions);
+        let rates = gate.rate_counts();
         let feed = Feed::new(live.clone(), Options::default()).guarded(gate);
         let feed = feed.knowing(identities);
         let page = |word| axum::Router::new().route(word, get(move || async move { word }));
@@ -215,6 +253,7 @@ impl Bench {
             tokens,
             shown: made.shown,
             audit,
+            rates,
             seen: AtomicU64::new(0),
             _journal: journal,
             dir,
@@ -226,11 +265,17 @@ impl Bench {
     }
 
     pub(crate) async fn assign(&self, id: &str, hospital: &str) {
+        self.pin(id, hospital, &[]).await;
+    }
+
+    pub(crate) async fn pin(&self, id: &str, hospital: &str, regions: &[&str]) {
         let info = TransferInfo {
             hospital: hospital.to_owned(),
+            regions: regions.iter().map(|&name| name.to_owned()).collect(),
             ..TransferInfo::default()
         };
-        let (put, action) = (RegistryAction::Put(info), format!("{id} to {hospital}"));
+        let action = format!("{id} to {hospital} in {}", regions.join(" "));
+        let put = RegistryAction::Put(info);
         let acted = self.live.act(id, put, &action, "dispatch");
         in_time(acted).await.unwrap();
     }

@@ -33,6 +33,7 @@ fn issuing() -> Issuing {
         break_glass: Some("emergency".to_owned()),
         hospital_claim: Some("hospitals".to_owned()),
         transfer_claim: Some("transfers".to_owned()),
+        region_claim: Some("region".to_owned()),
         all: Some("*".to_owned()),
     }
 }

@@ -15,4 +15,6 @@ mod glass;
 mod identities;
 mod issued;
 mod matrix;
+mod rates;
+mod regions;
 mod streams;
