@@ -87,6 +87,7 @@ impl Demo {
         let setup = Setup {
             protection: Protection::default(),
             access: None,
+            regions: enroute_access::Regions::default(),
             audit_key: None,
             listen: args.listen.unwrap_or_else(|| usual(GRPC_PORT)),
             data: data.path().to_owned(),

@@ -170,16 +170,7 @@ impl Server {
         let config = ingest_config(broker.as_ref(), &broker_at, own, engine_start, &journal);
         // Both lanes.
         let publishes_max = config.in_flight_max.saturating_mul(2);
-        let admission = live.admission();
-        let parts = Parts {
-            receipts: receipts.1,
-            commands: commands.1,
-            admits: Admits(Arc::new(move |transfer: &_, gateway: &_, at| {
-                admission.admits(transfer, gateway, at)
-            })),
-            notes: notes.1,
-            handled: live.handled(),
-        };
+        let parts = parts(&live, receipts.1, commands.1, notes.1);
         let stats = Arc::new(enroute_ingest::Stats::default());
         let ingest = Ingest::start(config, journal.appender(), clock, parts, Arc::clone(&stats))?;
         let (close_feed, closing) = oneshot::channel::<()>();
@@ -298,6 +289,24 @@ impl Server {
             broker.shutdown().await;
         }
         Ok(())
+    }
+}
+
+/// What ingest hears from the live view.
+fn parts(
+    live: &Live,
+    receipts: mpsc::Receiver<(GatewayId, Vec<v1::StreamReceipt>)>,
+    commands: mpsc::Receiver<(GatewayId, v1::UseTransfer)>,
+    notes: mpsc::Receiver<(GatewayId, TransferId, v1::Notes)>,
+) -> Parts {
+    let admission = live.admission();
+    let admits = move |transfer: &_, gateway: &_, at| admission.admits(transfer, gateway, at);
+    Parts {
+        receipts,
+        commands,
+        admits: Admits(Arc::new(admits)),
+        notes,
+        handled: live.handled(),
     }
 }
 

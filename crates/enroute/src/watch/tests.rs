@@ -8,9 +8,8 @@ use enroute_model::catalogue::catalogue;
 use enroute_model::time::Span;
 use enroute_wire::v1::watch_response::Update;
 use enroute_wire::{Message, v1};
-use ratatui::Terminal;
-use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use ratatui::{Terminal, backend::TestBackend};
 
 /// 2026-03-01T14:30:00Z.
 const NOON: i64 = 1_772_375_400_000_000;
@@ -154,6 +153,7 @@ fn transfer() -> v1::TransferState {
         short_code: "4K7Q2M".into(),
         info: Some(v1::TransferInfo {
             hospital: "HUG Geneva".into(),
+            region: Vec::new(),
             concern: "septic shock, ventilated".into(),
             condition: vec!["sepsis".into()],
             population: Some(v1::Population {
