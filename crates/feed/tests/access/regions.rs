@@ -199,3 +199,22 @@ async fn without_a_region_of_the_server_none_is_asked_for_and_none_is_said() {
     let status = act(&bench, "there", "tx-a", put("HUG", &["DE"])).await;
     assert_eq!(status.unwrap_err().code(), Code::FailedPrecondition);
 }
+
+#[tokio::test]
+async fn a_broken_glass_opens_nothing_of_what_is_pinned_elsewhere_since() {
+    let bench = pinned().await;
+    let method = "Transfers/Act";
+    let note = "Transfers/Act note_to_crew tx-b";
+    let noted = async |once| {
+        let shown = &bench.shown["breaker"];
+        letter(native(&bench, method, shown, message(note, once)).await)
+    };
+    assert_eq!(noted(1).await, '-');
+    let breaks = message("Access/BreakGlass tx-b", 0);
+    let shown = &bench.shown["breaker"];
+    let broken = native(&bench, "Access/BreakGlass", shown, breaks).await;
+    assert_eq!((broken, noted(2).await), (Code::Ok, 'y'));
+    let pin = put("CHUV", &["CH"]);
+    act(&bench, "here", "tx-b", pin).await.unwrap();
+    assert_eq!(noted(3).await, '-');
+}
