@@ -88,7 +88,7 @@ async fn a_recording_is_deleted_for_good_by_who_says_so() {
         let run = |code, args: &[&str]| ask(&address, code, args, "");
         let listed = run(0, &["recordings", "list"]);
         assert!(
-            listed.contains("0 recordings") && listed.contains("1 were deleted"),
+            listed.contains("0 recordings") && listed.contains("1 was deleted"),
             "{listed}"
         );
         let remembered = run(0, &["recordings", "list", "--deleted", "--json"]);
