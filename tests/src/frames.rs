@@ -40,7 +40,9 @@ pub fn note(epoch: u64, sequence: u64, text: &str) -> Frame {
     frame(epoch, Stream::Events, sequence, body)
 }
 
-fn frame(epoch: u64, stream: Stream, sequence: u64, body: Body) -> Frame {
+/// A frame of an exercise, the first of its gateway's start.
+#[must_use]
+pub fn frame(epoch: u64, stream: Stream, sequence: u64, body: Body) -> Frame {
     let header = Header {
         epoch,
         stream: stream.into(),

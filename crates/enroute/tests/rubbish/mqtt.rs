@@ -5,6 +5,7 @@ use crate::HANG;
 use crate::random::Random;
 use enroute_ingest::check;
 use enroute_mqtt::{Client, Event, Events, Options, Publish, PublishError};
+use enroute_tests::frames;
 use enroute_wire::limits::PUBLISH_BYTES_MAX;
 use enroute_wire::topics::ALL_LIVE;
 use enroute_wire::v1::crew_event::Event as Entered;
@@ -295,20 +296,7 @@ fn batch(frames: &[Frame]) -> Vec<u8> {
 }
 
 fn frame(stream: Stream, sequence: u64, body: Body) -> Frame {
-    let header = Header {
-        epoch: 9,
-        stream: stream.into(),
-        sequence,
-        leg_first: 1,
-        captured_at_us: 1_800_000_000_000_000,
-        boot: 1,
-        exercise: true,
-        ..Header::default()
-    };
-    Frame {
-        header: Some(header),
-        body: Some(body),
-    }
+    frames::frame(9, stream, sequence, body)
 }
 
 fn note(sequence: u64) -> Frame {
