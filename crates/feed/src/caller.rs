@@ -112,6 +112,15 @@ impl Caller {
         self.token.as_ref().map(|token| token.role)
     }
 
+    /// What else was looked at before a call is let through: a refusal is on record.
+    pub(crate) fn on_record(
+        &self,
+        transfer: &str,
+        looked: Result<(), Status>,
+    ) -> Result<(), Status> {
+        looked.inspect_err(|status| self.call.refuse(Some(transfer), status.message()))
+    }
+
     /// Lets a call through or refuses it; either is on record.
     pub(crate) fn admit(&self, action: Action, concern: Concern<'_>) -> Result<UnderGlass, Status> {
         let glass = self.check(action, concern)?;

@@ -40,8 +40,10 @@ impl Service for TransfersService {
         if let Ok(known) = self.live.state(transfer.as_str()).await {
             caller.check(Allowed::Register, Concern::Transfer(&known))?;
         }
-        caller.admit(Allowed::Register, Concern::New(&info, &transfer))?;
-        caller.may_pin(&info, [])?;
+        let concern = Concern::New(&info, &transfer);
+        caller.check(Allowed::Register, concern)?;
+        caller.on_record(transfer.as_str(), caller.may_pin(&info, []))?;
+        caller.admit(Allowed::Register, concern)?;
         let (put, id) = (RegistryAction::Put(info), &request.action_id);
         let acted = self.live.act(transfer.as_str(), put, id, &actor).await;
         acted.map_err(|error| convert::act(&error))?;
@@ -74,13 +76,15 @@ impl Service for TransfersService {
             word(&action)
         };
         caller.call().is_about(word);
+        caller.check(needed(&action), Concern::Transfer(&known))?;
+        let kept = self.keeps_regions(&caller, &known, &action).await;
+        caller.on_record(known.transfer.as_str(), kept)?;
         let glass = caller.admit(needed(&action), Concern::Transfer(&known))?;
         // Whoever reads the name later reads that as well.
         let actor = match glass {
             Some(_) => format!("{actor} (broke the glass)"),
             None => actor,
         };
-        self.keeps_regions(&caller, &known, &action).await?;
         if let RegistryAction::Alert { action, .. } = &mut action
             && let AlertAction::Shown(role) = action
         {

@@ -178,6 +178,10 @@ async fn nobody_shuts_themselves_out_and_a_join_widens_no_list() {
     refused("here", "tx-b", put("CHUV", &["DE"])).await;
     // Back to what it comes from and goes to, which is CH.
     refused("clinician", "tx-b", put("CHUV", &[])).await;
+    let told = bench.told().await;
+    let acts = told.iter().filter(|entry| entry.action == "Transfers/Act");
+    let outcomes: Vec<_> = acts.map(|entry| entry.outcome).collect();
+    assert_eq!(outcomes, [Outcome::Refused; 2], "on record as what it was");
     act(&bench, "here", "tx-a", put("HUG", &["CH"]))
         .await
         .unwrap();
