@@ -345,3 +345,33 @@ fn damage_in_an_older_file_is_told() {
     }
     eprintln!("{count} times damaged, {told} times told, never given out in silence");
 }
+
+#[test]
+fn a_changed_list_of_sections_is_damage() {
+    let dir = place();
+    with_tables(dir.path());
+    let tables = files(dir.path()).into_iter().filter(|path| is_table(path));
+    let whole = tables.filter(|path| {
+        let bytes = fs::read(path).unwrap();
+        bytes[bytes.len() - 38..].starts_with(b"SFA!")
+    });
+    let table = &whole.collect::<Vec<_>>()[0];
+    let bytes = fs::read(table).unwrap();
+    let list = bytes.windows(4).rposition(|mark| mark == b"TOC!").unwrap();
+    // The highest byte of how many there are: the store would make room for them.
+    for at in [list + 7, list + 8, bytes.len() - 39] {
+        let mut changed = bytes.clone();
+        changed[at] ^= 0x40;
+        let damaged = place();
+        copy(dir.path(), damaged.path());
+        let name = table.strip_prefix(dir.path()).unwrap();
+        fs::write(damaged.path().join(name), changed).unwrap();
+        match Journal::open(damaged.path(), options()) {
+            Err(OpenError::Damaged { what, .. }) => {
+                let expected = format!("{}: its sections", name.display());
+                assert!(what.contains(&expected), "{what}");
+            }
+            other => panic!("{} at {at}: {other:?}", name.display()),
+        }
+    }
+}
