@@ -105,8 +105,34 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     reason = "the last word of a command that failed"
 )]
 fn fail(error: &anyhow::Error) -> ExitCode {
-    eprintln!("enroute: {error:#}");
+    eprintln!("enroute: {}", chain(error));
     let wrong = error.downcast_ref::<ConfigError>().is_some()
         || error.downcast_ref::<rules::Refused>().is_some();
     ExitCode::from(if wrong { WRONG } else { FAILED })
+}
+
+/// What failed and why, each cause once: some errors of libraries and of ours say their
+/// cause themselves.
+fn chain(error: &anyhow::Error) -> String {
+    let causes = error.chain().map(ToString::to_string);
+    let told = causes.reduce(|told, cause| {
+        if told.ends_with(&cause) {
+            told
+        } else {
+            format!("{told}: {cause}")
+        }
+    });
+    told.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::chain;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let says_it = anyhow::anyhow!("no room").context("failed to open it: no room");
+        let error = says_it.context("cannot start");
+        assert_eq!(chain(&error), "cannot start: failed to open it: no room");
+    }
 }
