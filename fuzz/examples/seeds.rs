@@ -151,6 +151,11 @@ fn main() {
     let seeds = Seeds(PathBuf::from(place));
     contract(&seeds);
     files(&seeds);
+    settings(&seeds);
+    people(&seeds);
+    seeds.put("audit", "none", &[]);
+    seeds.put("audit", "turned", &[0, 128, 0, 0, 1, 0, 9]);
+    seeds.put("audit", "cut", &[1, 130, 0, 0, 0, 9, 0]);
     for (name, bytes) in [("none", &[][..]), ("turned", &[3, 128, 0, 0, 1, 0, 9])] {
         seeds.put("journal", name, bytes);
         seeds.put("spool", name, bytes);
@@ -307,6 +312,120 @@ fn files(seeds: &Seeds) {
         assert!(frames.advance().unwrap().is_some(), "the seed is read");
         fs::remove_file(file).unwrap();
         seeds.put("mcap", &format!("chunk{compression}"), &bytes);
+    }
+}
+
+fn settings(seeds: &Seeds) {
+    for (kind, name) in [(0_u8, "server"), (1, "gateway")] {
+        let file = format!("{}/../deploy/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+        let text = fs::read_to_string(file).unwrap();
+        // What is said about a setting is no setting; those that are left out are.
+        let lines = text.lines().map(|line| line.trim_start_matches('#'));
+        let settings = lines.filter(|line| line.starts_with('[') || line.contains(" = "));
+        let all: Vec<_> = settings.filter(|line| !line.starts_with(' ')).collect();
+        let put = |what: &str, text: &str| {
+            let bytes = [&[kind], text.as_bytes()].concat();
+            seeds.put("config", &format!("{name}_{what}"), &bytes);
+        };
+        put("all", &all.join("\n"));
+        let in_force = text.lines().filter(|line| !line.starts_with('#'));
+        put("used", &in_force.collect::<Vec<_>>().join("\n"));
+    }
+    let issuer = "data = \"d\"\nregion = \"CH\"\nlisten = \"0.0.0.0:1\"\n[access.oidc]\n\
+                  issuer = \"https://a\"\naudience = \"b\"\nhospital_claim = \"c\"\nall = \"d\"\n\
+                  [access.oidc.roles]\nr = \"viewer\"\n[tls]\ncertificate = \"c\"\nkey = \"k\"\n\
+                  gateways = \"g\"\n[identity]\ndir = \"i\"\nkeys = \"k\"\n[regions.hospitals]\n\
+                  x = \"IT\"\n";
+    seeds.put("config", "issuer", &[&[0], issuer.as_bytes()].concat());
+    let key = "0f".repeat(32);
+    let keys = format!("# keys\n1 {key}\n\n2 {key} # newer\n");
+    seeds.put("keys", "two", keys.as_bytes());
+}
+
+fn people(seeds: &Seeds) {
+    let claims = r#"{"iss":"https://id.example.org","aud":["enroute"],"sub":"7","name":"Dr A",
+        "realm":{"roles":["doctors","emergency"]},"hospitals":["icu"],"transfers":["tx-1"],
+        "region":"CH","iat":1800000000,"nbf":1800000000,"exp":1800003600}"#;
+    let everything = claims.replace("[\"icu\"]", "\"*\"");
+    let set = r#"{"keys":[{"kid":"a","kty":"EC","crv":"P-256","use":"sig","alg":"ES256",
+        "x":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        "y":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"},
+        {"kid":"b","kty":"RSA","n":"AAEB","e":"AQAB","key_ops":["verify"]},
+        {"kid":"c","kty":"OKP","crv":"Ed25519","x":"AAAA"}]}"#;
+    let described = r#"{"issuer":"https://id.example.org","jwks_uri":"https://id.example.org/k",
+        "authorization_endpoint":"https://id.example.org/a","token_endpoint":"http://[::1]:8/t"}"#;
+    for (kind, name, text) in [
+        (0_u8, "keys", set),
+        (1, "description", described),
+        (2, "shown", "eyJhbGciOiJFZERTQSIsImtpZCI6ImsifQ.e30.AAAA"),
+        (3, "claims", claims),
+        (3, "everything", &everything),
+    ] {
+        seeds.put("issued", name, &[&[kind], text.as_bytes()].concat());
+    }
+    let note = r#"{"text":"pale","kind":"drug","value":"oxygen","weight_kg":70.5}"#;
+    for action in ["note", "intervention", "oxygen", "population", "end"] {
+        let form = [&piece(action.as_bytes()), note.as_bytes()].concat();
+        seeds.put("crew", action, &form);
+    }
+    requests(seeds);
+}
+
+fn requests(seeds: &Seeds) {
+    let info = TransferInfo {
+        hospital: "icu".to_owned(),
+        ..TransferInfo::default()
+    };
+    let info = enroute_wire::registry::info_to(&info);
+    let act = v1::ActRequest {
+        transfer: "tx-1".to_owned(),
+        action_id: "a".to_owned(),
+        actor: "Dr A".to_owned(),
+        action: Some(v1::RegistryAction {
+            action: Some(v1::registry_action::Action::Put(info.clone())),
+        }),
+    };
+    let watch = v1::WatchRequest {
+        transfer: vec!["tx-1".to_owned()],
+        samples: true,
+        waveforms: true,
+        ..v1::WatchRequest::default()
+    };
+    let play = v1::PlayRequest {
+        transfer: "tx-1".to_owned(),
+        speed: 10.0,
+        from_us: Some(5),
+        ..v1::PlayRequest::default()
+    };
+    let control = v1::ControlRequest {
+        command: Some(v1::control_request::Command::Speed(2.0)),
+        ..v1::ControlRequest::default()
+    };
+    let person = v1::Person {
+        family_name: "A".to_owned(),
+        birth_date: "1950-02-28".to_owned(),
+        ..v1::Person::default()
+    };
+    let identity = v1::SetIdentityRequest {
+        transfer: "tx-1".to_owned(),
+        person: Some(person),
+        statement: vec![v1::Statement {
+            says: Some(v1::statement::Says::Consent(1)),
+            ..v1::Statement::default()
+        }],
+    };
+    // A resume token: format, incarnation, position, time, one ordinal.
+    let resume = [&[1, 7, 9, 5, 1, 4][..], b"tx-1", &[4]].concat();
+    for (kind, name, bytes) in [
+        (0_u8, "act", act.encode_to_vec()),
+        (1, "info", info.encode_to_vec()),
+        (2, "watch", watch.encode_to_vec()),
+        (3, "play", play.encode_to_vec()),
+        (4, "control", control.encode_to_vec()),
+        (5, "identity", identity.encode_to_vec()),
+        (6, "resume", resume),
+    ] {
+        seeds.put("request", name, &[&[kind], &*bytes].concat());
     }
 }
 

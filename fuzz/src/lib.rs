@@ -22,6 +22,8 @@
 mod contract;
 mod files;
 mod input;
+mod logs;
+mod people;
 mod room;
 mod stores;
 mod texts;
@@ -30,7 +32,7 @@ mod texts;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 21] = [
     ("frame", contract::frame),
     ("batch", contract::batch),
     ("record", contract::record),
@@ -40,12 +42,18 @@ pub const TARGETS: [Target; 15] = [
     ("wfdb_header", files::wfdb_header),
     ("wfdb_record", files::wfdb_record),
     ("mcap", files::mcap),
+    ("config", texts::config),
+    ("keys", texts::keys),
     ("tokens", texts::tokens),
     ("rule_book", texts::rule_book),
+    ("issued", people::issued),
+    ("request", people::request),
+    ("crew", people::crew),
     ("journal", stores::journal),
     ("spool", stores::spool),
     ("spool_notes", stores::spool_notes),
     ("backup", stores::backup),
+    ("audit", logs::audit),
 ];
 
 /// Runs the target of this name.

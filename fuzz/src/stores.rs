@@ -33,7 +33,7 @@ fn options() -> Options {
 }
 
 /// Changes files of a tree as the input says.
-fn damage(tree: &Tree, input: &mut Input<'_>) -> TempDir {
+pub(crate) fn damage(tree: &Tree, input: &mut Input<'_>) -> TempDir {
     let mut tree = tree.clone();
     for _ in 0..CHANGES_MAX {
         if input.is_empty() {

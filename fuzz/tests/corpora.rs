@@ -62,8 +62,8 @@ macro_rules! replayed {
 }
 
 replayed! {
-    frame batch record engine topic receipt wfdb_header wfdb_record mcap tokens rule_book
-    journal spool spool_notes backup
+    frame batch record engine topic receipt wfdb_header wfdb_record mcap config keys
+    tokens rule_book issued request crew journal spool spool_notes backup audit
 }
 
 #[test]

@@ -16,7 +16,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which rooms each room may use; ARCHITECTURE.md has the same table.
-const MAY_USE: [(&str, &[&str]); 21] = [
+const MAY_USE: [(&str, &[&str]); 22] = [
     ("model", &[]),
     ("access", &["model"]),
     ("audit", &["model"]),
@@ -46,12 +46,25 @@ const MAY_USE: [(&str, &[&str]); 21] = [
     ),
     ("export", &["model", "wfdb", "wire"]),
     (
+        "config",
+        &[
+            "access",
+            "gateway",
+            "live",
+            "model",
+            "seal",
+            "simulator",
+            "tls",
+        ],
+    ),
+    (
         "enroute",
         &[
             "access",
             "alert",
             "audit",
             "broker",
+            "config",
             "console",
             "engine",
             "export",

@@ -1,7 +1,7 @@
 //! Who may do what: roles and what each may ([`Role::may`]), which transfers a caller
 //! sees ([`Scope`]), the static tokens by which a server knows its callers
 //! ([`Tokens`]), of which it keeps hashes alone, and those of an `OpenID` Connect issuer
-//! ([`Issuing`]), of which it knows the public keys ([`Keys`]).
+//! ([`Issuing`]), which describes itself ([`Description`]) and of which it knows the public keys ([`Keys`]).
 //!
 //! In an emergency somebody opens one transfer that is not theirs, for a while
 //! ([`Glasses`]). A transfer may be seen in some regions, whoever asks ([`Regions`]).
@@ -12,6 +12,7 @@
 //! [`ISSUED_BYTES_MAX`] bytes of an issued token, [`GLASSES_MAX`] glasses that are broken
 //! at a time. Start with [`Role`].
 
+mod description;
 mod glass;
 mod issuing;
 mod keys;
@@ -20,6 +21,7 @@ mod role;
 mod scope;
 mod tokens;
 
+pub use description::{DESCRIPTION_BYTES_MAX, Description, DescriptionError};
 pub use glass::{GLASSES_MAX, Glass, Glasses, NotBroken, OF_ONE_MAX};
 pub use issuing::{ISSUED_BYTES_MAX, Issuing, NotTaken};
 pub use keys::{KEYS_BYTES_MAX, KEYS_KEPT_US, KEYS_MAX, Keys, KeysError};

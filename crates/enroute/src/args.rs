@@ -22,6 +22,7 @@ pub(crate) use bench::{
 };
 pub(crate) use certs::CertsArgs;
 use clap::{Args, Parser, Subcommand};
+use enroute_config::server::MQTT_PORT;
 pub(crate) use export::{ExportArgs, FormatArg};
 pub(crate) use glass::{GlassAction, GlassArgs};
 pub(crate) use identity::{IdentityAction, IdentityArgs};
@@ -519,9 +520,6 @@ pub(crate) struct BrokerUrl {
     /// TCP port.
     pub(crate) port: u16,
 }
-
-/// The port of MQTT without TLS, as registered with IANA.
-pub(crate) const MQTT_PORT: u16 = 1883;
 
 impl std::str::FromStr for BrokerUrl {
     type Err = String;

@@ -138,3 +138,34 @@ fn every_help_page_has_an_example_and_exit_codes() {
         );
     }
 }
+
+#[test]
+fn the_units_start_what_is_deployed_beside_them() {
+    for (unit, command) in [
+        (
+            "enroute-server.service",
+            "enroute serve --config /etc/enroute/server.toml",
+        ),
+        (
+            "enroute-gateway.service",
+            "enroute gateway --config /etc/enroute/gateway.toml",
+        ),
+    ] {
+        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../deploy")
+            .join(unit);
+        let text = std::fs::read_to_string(file).unwrap();
+        let exec = text
+            .lines()
+            .find_map(|line| line.strip_prefix("ExecStart=/usr/bin/"));
+        assert_eq!(exec, Some(command), "{unit}");
+        assert!(parse(command).is_ok());
+        for hardened in [
+            "DynamicUser=yes",
+            "NoNewPrivileges=yes",
+            "ProtectSystem=strict",
+        ] {
+            assert!(text.contains(hardened), "{unit} lacks {hardened}");
+        }
+    }
+}

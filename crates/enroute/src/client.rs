@@ -118,7 +118,7 @@ pub(crate) fn endpoint(server: &str) -> Result<Address> {
     let is_tls = url.starts_with("https://");
     let mut endpoint = Endpoint::from_shared(url).with_context(form)?;
     let bearer = Bearer(token()?);
-    let is_near = { endpoint.uri().host() }.is_some_and(crate::config::server::is_this_machine);
+    let is_near = { endpoint.uri().host() }.is_some_and(enroute_config::address::is_this_machine);
     if bearer.0.is_some() && !is_tls && !is_near {
         bail!("{server}: a token is shown over TLS only: use https://HOST:PORT");
     }

@@ -4,10 +4,9 @@
 mod counting;
 mod summary;
 
-use crate::args::{DEFAULT_SERVER, DemoArgs, MQTT_PORT};
+use crate::args::{DEFAULT_SERVER, DemoArgs};
 use crate::client::Address;
 use crate::clock::SystemClock;
-use crate::config::server::BrokerAt;
 use crate::fleet::{self, Fleet, Ground, TakenIn, Vehicle};
 use crate::log::{self, Screen};
 use crate::protection::Protection;
@@ -19,6 +18,7 @@ use crate::watch::{json, words};
 use crate::{client, out, stop, watch};
 use anyhow::{Result, bail};
 use counting::Counting;
+use enroute_config::server::{BrokerAt, MQTT_PORT};
 use enroute_model::registry::RegistryAction;
 use enroute_model::state::TransferState;
 use enroute_model::time::{Clock, ServerTime};

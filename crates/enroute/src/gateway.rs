@@ -2,12 +2,12 @@
 
 use crate::args::GatewayArgs;
 use crate::clock::SystemClock;
-use crate::config::gateway::{GatewayFile, SourceConfig};
 use crate::fleet::Simulated;
 use crate::log::{self, Screen};
 use crate::metrics::gateway::pages;
-use crate::{config, out, stop};
+use crate::{out, stop};
 use anyhow::{Context, Result, anyhow, bail};
+use enroute_config::gateway::{GatewayFile, SourceConfig};
 use enroute_gateway::{Gateway, Source, WfdbSource};
 use enroute_model::time::{Clock, ServerTime, Span};
 use enroute_simulator::battery::Battery;
@@ -23,7 +23,7 @@ const PLAYED_DRAIN: Duration = Duration::from_hours(24);
 
 /// Runs the command.
 pub(crate) async fn run(args: GatewayArgs, log: Option<&str>) -> Result<ExitCode> {
-    let file: GatewayFile = config::load(&args.config)?;
+    let file: GatewayFile = enroute_config::load(&args.config)?;
     let filter = file.log.as_ref().map(|log| log.get_ref().as_str());
     log::start(log, filter, None, Screen::Free)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());

@@ -1,8 +1,8 @@
 //! The server's side of who the patients are: the store is opened before any port is,
 //! and follows what becomes of the recordings.
 
-use crate::config::identity::IdentityConfig;
 use anyhow::{Context, Result};
+use enroute_config::identity::IdentityConfig;
 use enroute_feed::Identities;
 use enroute_identity::Store;
 use enroute_live::Live;

@@ -1,9 +1,7 @@
 //! Structured logs to standard error. They never hold patient data (I10): ids,
 //! positions, counts and reasons only.
 
-use crate::config::Wrong;
 use std::io::{self, IsTerminal};
-use toml::Spanned;
 use tracing_subscriber::EnvFilter;
 
 /// What is logged unless told otherwise: our own words, and the libraries' warnings.
@@ -39,16 +37,4 @@ pub(crate) fn start(
         .with_ansi(io::stderr().is_terminal())
         .try_init();
     started.map_err(|error| anyhow::anyhow!("failed to start logging: {error}"))
-}
-
-/// Checks a filter from a file.
-pub(crate) fn check(filter: &Spanned<String>) -> Result<(), Wrong> {
-    match EnvFilter::try_new(filter.get_ref()) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(Wrong::at(
-            filter.span(),
-            format!("log filter {:?} cannot be read: {error}", filter.get_ref()),
-            "use error, warn, info, debug, trace, or such as \"info,enroute_ingest=debug\"",
-        )),
-    }
 }

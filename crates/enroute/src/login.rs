@@ -1,10 +1,10 @@
 //! `/login.json`: what the console has to know before anybody is known to it.
 
-use crate::config::access::{AccessConfig, OidcConfig};
 use crate::oidc::Found;
 use axum::Json;
-use axum::http::Uri;
 use axum::http::header::{CACHE_CONTROL, HeaderName};
+use enroute_config::access::{AccessConfig, OidcConfig};
+use enroute_config::address::origin;
 use serde::Serialize;
 
 /// How one logs in here. Nothing of it is a secret.
@@ -71,15 +71,4 @@ fn by(oidc: &OidcConfig, found: &Found) -> Option<Oidc> {
         scope: oidc.scope.clone(),
         at,
     })
-}
-
-/// Scheme, host and port of an address, as a browser's policy names it.
-pub(crate) fn origin(address: &str) -> Option<String> {
-    let address: Uri = address.parse().ok()?;
-    let host = address.authority()?.as_str();
-    // A policy is a line of words.
-    let is_plain = host
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || b"-.:[]".contains(&b));
-    is_plain.then(|| format!("{}://{host}", address.scheme_str().unwrap_or("https")))
 }

@@ -1,4 +1,4 @@
-//! The enroute binary: arguments, configuration, clock, wiring, signals, shutdown,
+//! The enroute binary: arguments, clock, wiring, signals, shutdown,
 //! and the terminal view. What the commands do is in `args`; start reading at
 //! [`run`].
 //!
@@ -13,7 +13,6 @@ mod bench;
 mod certs;
 mod client;
 mod clock;
-mod config;
 mod demo;
 mod export;
 mod fleet;
@@ -48,7 +47,7 @@ mod watch;
 
 use args::{Cli, Command};
 use clap::Parser;
-use config::ConfigError;
+use enroute_config::ConfigError;
 use std::process::ExitCode;
 
 /// Something failed; the last line said what.

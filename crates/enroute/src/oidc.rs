@@ -5,14 +5,14 @@
 mod budget;
 mod fetch;
 
-use crate::config::access::{OidcConfig, is_protected};
 use anyhow::{Context, Result, bail};
 use axum::http::Uri;
 use budget::Budget;
-use enroute_access::{KEYS_BYTES_MAX, Keys};
+use enroute_access::{DESCRIPTION_BYTES_MAX, Description, KEYS_BYTES_MAX, Keys};
+use enroute_config::access::OidcConfig;
+use enroute_config::address::is_protected;
 use enroute_feed::Issuer;
 use enroute_model::time::{Clock, ServerTime};
-use serde::Deserialize;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -23,21 +23,6 @@ const FETCHED_EVERY: Duration = Duration::from_mins(10);
 const AGAIN_AFTER: Duration = Duration::from_secs(30);
 /// Callers with unknown keys that wait at a time; others are refused.
 const ASKS_MAX: usize = 16;
-/// Bytes of an issuer's description of itself.
-const DESCRIPTION_BYTES_MAX: usize = 64 << 10;
-
-/// What an issuer says of itself (`OpenID` Connect Discovery 1.0, section 3).
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub(crate) struct Description {
-    issuer: String,
-    jwks_uri: String,
-    /// Where people log in.
-    pub(crate) authorization_endpoint: Option<String>,
-    /// Where the console gets its token.
-    pub(crate) token_endpoint: Option<String>,
-    /// Where people log out.
-    pub(crate) end_session_endpoint: Option<String>,
-}
 
 /// How the issuer was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -124,11 +109,7 @@ impl Keeper {
             issuer.trim_end_matches('/')
         );
         let description = self.get(&at, DESCRIPTION_BYTES_MAX).await?;
-        let description: Description = serde_json::from_slice(&description)
-            .with_context(|| format!("{at}: is no description of an issuer"))?;
-        if description.issuer != *issuer {
-            bail!("{at}: describes another issuer, letter by letter");
-        }
+        let description = Description::parse(&description, issuer).context(at)?;
         let at = &description.jwks_uri;
         let keys = self.get(at, KEYS_BYTES_MAX).await?;
         let now = ServerTime(self.clock.wall());

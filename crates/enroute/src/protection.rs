@@ -1,9 +1,9 @@
 //! What the server's certificates protect: who is let in at its ports, what each
 //! gateway may do at the embedded broker, and files that change while it runs.
 
-use crate::config::server::ServerConfig;
 use anyhow::{Context, Result};
 use enroute_broker::{Access, Guard};
+use enroute_config::server::ServerConfig;
 use enroute_model::ids::GatewayId;
 use enroute_mqtt::Connector;
 use enroute_tls::Acceptor;

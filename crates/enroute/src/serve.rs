@@ -2,18 +2,18 @@
 
 use crate::args::ServeArgs;
 use crate::clock::SystemClock;
-use crate::config::server::ServerConfig;
 use crate::log::{self, Screen};
 use crate::server::{Server, Setup};
-use crate::{config, out, stop};
+use crate::{out, stop};
 use anyhow::Result;
+use enroute_config::server::ServerConfig;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Runs the command.
 pub(crate) async fn run(args: ServeArgs, log: Option<&str>) -> Result<ExitCode> {
-    let config: ServerConfig = config::load(&args.config)?;
+    let config: ServerConfig = enroute_config::load(&args.config)?;
     let filter = config.log.as_ref().map(|log| log.get_ref().as_str());
     log::start(log, filter, None, Screen::Free)?;
     if config.allow_unprotected_network {

@@ -5,9 +5,6 @@
 //! without; the disk under the journal is none (I8). Intake first, then
 //! the engines, the streams of viewers, and the journal last.
 
-use crate::config::access::AccessConfig;
-use crate::config::identity::IdentityConfig;
-use crate::config::server::{BrokerAt, ServerConfig};
 use crate::keys;
 use crate::latency::ServerTimes;
 use crate::metrics::connections::Connections;
@@ -21,6 +18,9 @@ use axum::routing::get;
 use enroute_access::{Regions, Tokens};
 use enroute_audit::Audit;
 use enroute_broker::Broker;
+use enroute_config::access::AccessConfig;
+use enroute_config::identity::IdentityConfig;
+use enroute_config::server::{BrokerAt, ServerConfig};
 use enroute_engine::StreamReceipt;
 use enroute_feed::{Feed, Gate, ServeError};
 use enroute_ingest::{Admits, Ingest, Parts, Quarantine};
@@ -526,7 +526,8 @@ fn service_pages(
 fn front(access: Option<&AccessConfig>) -> axum::Router {
     let oidc = access.and_then(|access| access.oidc.as_ref());
     let issuer = oidc.filter(|oidc| oidc.get_ref().client_id.is_some());
-    let issuer = issuer.and_then(|oidc| login::origin(oidc.get_ref().issuer.get_ref()));
+    let issuer =
+        issuer.and_then(|oidc| enroute_config::address::origin(oidc.get_ref().issuer.get_ref()));
     enroute_console::router(issuer.as_deref())
 }
 

@@ -9,7 +9,11 @@ use v1::statement::Says as Said;
 /// Statements in one request.
 const STATEMENTS_MAX: usize = 8;
 
-pub(crate) fn change_from(request: v1::SetIdentityRequest) -> Result<Change, Status> {
+/// What is to be stored.
+///
+/// # Errors
+/// What is wrong with the request.
+pub fn change_from(request: v1::SetIdentityRequest) -> Result<Change, Status> {
     if request.statement.len() > STATEMENTS_MAX {
         return Err(Status::invalid_argument(format!(
             "statement: give at most {STATEMENTS_MAX}"

@@ -41,3 +41,12 @@ pub use issuer::Issuer;
 pub use options::Options;
 pub use rates::RateCounts;
 pub use server::{Feed, ServeError};
+
+/// How requests are read, without a server: for those who send hostile ones.
+#[doc(hidden)]
+pub mod simulation {
+    pub use crate::identity_words::change_from as identity;
+    pub use crate::live_service::checked as watch;
+    pub use crate::replay_service::{checked as play, command_from as command};
+    pub use crate::transfers_service::actor;
+}

@@ -287,7 +287,11 @@ async fn tell(mut history: History, out: Out<v1::HistoryResponse>, options: Opti
     }
 }
 
-fn checked(request: v1::WatchRequest) -> Result<Watch, Status> {
+/// What is to be watched.
+///
+/// # Errors
+/// What is wrong with the request.
+pub fn checked(request: v1::WatchRequest) -> Result<Watch, Status> {
     for transfer in &request.transfer {
         name("transfer", transfer)?;
     }

@@ -262,7 +262,11 @@ fn replayed_to(id: &str, replayed: &Replayed) -> v1::Replayed {
     }
 }
 
-fn checked(request: v1::PlayRequest) -> Result<Play, Status> {
+/// What is to be played.
+///
+/// # Errors
+/// What is wrong with the request.
+pub fn checked(request: v1::PlayRequest) -> Result<Play, Status> {
     name("transfer", &request.transfer)?;
     if request.waveforms && !request.samples {
         return Err(Status::invalid_argument(
@@ -301,7 +305,11 @@ fn order_from(order: v1::ReplayOrder) -> Order {
     }
 }
 
-fn command_from(command: Option<Asked>) -> Result<Command, Status> {
+/// What a playback is told.
+///
+/// # Errors
+/// What is wrong with the request.
+pub fn command_from(command: Option<Asked>) -> Result<Command, Status> {
     let unknown = |what: &str| Status::invalid_argument(format!("{what}: of no known kind"));
     let command = command.ok_or_else(|| Status::invalid_argument("command: give one"))?;
     Ok(match command {

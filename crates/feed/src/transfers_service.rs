@@ -188,7 +188,10 @@ fn word(action: &RegistryAction) -> &'static str {
 }
 
 /// The name is recorded as what it is: a claim.
-pub(crate) fn actor(name: &str) -> Result<String, Status> {
+///
+/// # Errors
+/// When it is too long, or holds what is not shown.
+pub fn actor(name: &str) -> Result<String, Status> {
     let name = name.trim();
     if name.chars().count() > NAME_CHARS_MAX || name.chars().any(char::is_control) {
         return Err(Status::invalid_argument(format!(

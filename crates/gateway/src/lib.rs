@@ -41,6 +41,7 @@ pub use uplink::client_ids;
 /// The pure parts, for simulations: the caller does the I/O.
 #[doc(hidden)]
 pub mod simulation {
+    pub use crate::page::crew_asks;
     pub use crate::spool::{
         Appended, Draft, Heard, Moment, Picked, Spool, Spooled, StreamLife, Unwritten, Wanted, Word,
     };

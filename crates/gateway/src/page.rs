@@ -19,6 +19,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Json, Redirect, Response};
 use axum::routing::{get, post};
+use enroute_model::frame::CrewEvent;
 use enroute_model::ids::GatewayId;
 use pin::{Pin, Shut};
 use std::collections::BTreeMap;
@@ -279,6 +280,17 @@ fn fields_of(body: &[u8]) -> Option<BTreeMap<String, String>> {
         | serde_json::Value::Object(_) => None,
     };
     object.into_iter().map(field).collect()
+}
+
+/// What a form that came as JSON records, if it records something: for those who send
+/// hostile ones. `None`: it is none.
+#[must_use]
+pub fn crew_asks(action: &str, json: &[u8]) -> Option<Result<Option<CrewEvent>, String>> {
+    let asked = actions::parse(action, &fields_of(json)?, Language::En.words());
+    Some(asked.map(|action| match action {
+        actions::Action::Enter(event) => Some(event),
+        actions::Action::Start | actions::Action::ReadNotes => None,
+    }))
 }
 
 #[cfg(test)]

@@ -32,6 +32,13 @@ impl Token {
     pub fn into_bytes(self) -> Bytes {
         self.0
     }
+
+    /// The same one made anew, if it is one: for those who send hostile ones.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn again(&self) -> Option<Self> {
+        Cursor::of(self).map(|cursor| cursor.to_token())
+    }
 }
 
 /// What a token says.

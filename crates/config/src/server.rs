@@ -1,9 +1,9 @@
 //! Configuration of `enroute serve`.
 
-use super::access::AccessConfig;
-use super::identity::IdentityConfig;
-use super::{Checked, Wrong};
-use crate::args::MQTT_PORT;
+use crate::access::AccessConfig;
+use crate::address::is_this_machine;
+use crate::identity::IdentityConfig;
+use crate::{Checked, Wrong};
 use enroute_access::Regions;
 use enroute_live::Retention;
 use enroute_model::registry::{REGION_CHARS_MAX, is_region};
@@ -12,80 +12,83 @@ use enroute_seal::Source;
 use enroute_tls::{ClientFiles, ServerFiles};
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use toml::Spanned;
+
+/// The port of MQTT without TLS, as registered with IANA.
+pub const MQTT_PORT: u16 = 1883;
 
 /// `server.toml`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct ServerConfig {
+pub struct ServerConfig {
     /// Where gRPC, gRPC-Web and HTTP listen.
     #[serde(default = "default_listen")]
-    pub(crate) listen: Spanned<SocketAddr>,
+    pub listen: Spanned<SocketAddr>,
     /// Journal, quarantine, and what else the server keeps.
-    pub(crate) data: Spanned<PathBuf>,
+    pub data: Spanned<PathBuf>,
     /// Off loopback without TLS and certificates all the same (I12).
     #[serde(default)]
-    pub(crate) allow_unprotected_network: bool,
+    pub allow_unprotected_network: bool,
     /// Certificates of this server, and whom it lets in.
     #[serde(default)]
-    pub(crate) tls: Option<Spanned<TlsConfig>>,
+    pub tls: Option<Spanned<TlsConfig>>,
     /// A filter as for `--log`, which wins.
     #[serde(default)]
-    pub(crate) log: Option<Spanned<String>>,
+    pub log: Option<Spanned<String>>,
     /// Where this server is; without it nobody is asked for a region.
     #[serde(default)]
-    pub(crate) region: Option<Spanned<String>>,
+    pub region: Option<Spanned<String>>,
     /// Who is elsewhere.
     #[serde(default)]
-    pub(crate) regions: Option<Spanned<RegionsConfig>>,
+    pub regions: Option<Spanned<RegionsConfig>>,
     /// By which tokens people and programs are known.
     #[serde(default)]
-    pub(crate) access: Option<AccessConfig>,
+    pub access: Option<AccessConfig>,
     /// Who the patients are.
     #[serde(default)]
-    pub(crate) identity: Option<IdentityConfig>,
+    pub identity: Option<IdentityConfig>,
     /// The record of who saw and did what.
     #[serde(default)]
-    pub(crate) audit: AuditConfig,
+    pub audit: AuditConfig,
     /// By which keys the journal is sealed.
     #[serde(default)]
-    pub(crate) encryption: Option<Source>,
+    pub encryption: Option<Source>,
     /// Where the gateways publish.
     #[serde(default)]
-    pub(crate) broker: BrokerConfig,
+    pub broker: BrokerConfig,
     /// By which alerts are raised.
     #[serde(default)]
-    pub(crate) rules: RulesConfig,
+    pub rules: RulesConfig,
     /// How long recordings are kept.
     #[serde(default)]
-    pub(crate) recordings: RecordingsConfig,
+    pub recordings: RecordingsConfig,
     /// Bounds.
     #[serde(default)]
-    pub(crate) limits: LimitsConfig,
+    pub limits: LimitsConfig,
 }
 
 /// `[tls]`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct TlsConfig {
+pub struct TlsConfig {
     /// The server's certificate, PEM, with those between it and its authority.
-    pub(crate) certificate: PathBuf,
+    pub certificate: PathBuf,
     /// That one's private key.
-    pub(crate) key: PathBuf,
+    pub key: PathBuf,
     /// Who signs viewers' certificates; without it a viewer needs none.
     #[serde(default)]
-    pub(crate) viewers: Option<PathBuf>,
+    pub viewers: Option<PathBuf>,
     /// Which of those are revoked.
     #[serde(default)]
-    pub(crate) viewers_revoked: Option<PathBuf>,
+    pub viewers_revoked: Option<PathBuf>,
     /// Who signs the certificates of gateways at the embedded broker.
     #[serde(default)]
-    pub(crate) gateways: Option<PathBuf>,
+    pub gateways: Option<PathBuf>,
     /// Which of those are revoked.
     #[serde(default)]
-    pub(crate) gateways_revoked: Option<PathBuf>,
+    pub gateways_revoked: Option<PathBuf>,
 }
 
 impl TlsConfig {
@@ -100,7 +103,8 @@ impl TlsConfig {
     }
 
     /// Of the port for viewers: gRPC is HTTP/2, and browsers may come with either.
-    pub(crate) fn for_viewers(&self) -> ServerFiles {
+    #[must_use]
+    pub fn for_viewers(&self) -> ServerFiles {
         ServerFiles {
             protocols: vec![b"h2".to_vec(), b"http/1.1".to_vec()],
             ..self.files(self.viewers.as_ref(), self.viewers_revoked.as_ref())
@@ -108,7 +112,8 @@ impl TlsConfig {
     }
 
     /// Of the embedded broker.
-    pub(crate) fn for_gateways(&self) -> ServerFiles {
+    #[must_use]
+    pub fn for_gateways(&self) -> ServerFiles {
         self.files(self.gateways.as_ref(), self.gateways_revoked.as_ref())
     }
 }
@@ -116,16 +121,16 @@ impl TlsConfig {
 /// `[audit]`. Absent: hashes without a key.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct AuditConfig {
+pub struct AuditConfig {
     /// The file that holds the key of its hashes.
     #[serde(default)]
-    pub(crate) key: Option<PathBuf>,
+    pub key: Option<PathBuf>,
 }
 
 /// `[regions]`: by name, which hospitals and gateways are in another one.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct RegionsConfig {
+pub struct RegionsConfig {
     #[serde(default)]
     hospitals: BTreeMap<String, Spanned<String>>,
     #[serde(default)]
@@ -134,7 +139,8 @@ pub(crate) struct RegionsConfig {
 
 impl ServerConfig {
     /// What is known of regions.
-    pub(crate) fn regions(&self) -> Regions {
+    #[must_use]
+    pub fn regions(&self) -> Regions {
         let plain = |of: &BTreeMap<String, Spanned<String>>| {
             let each = of.iter();
             each.map(|(name, region)| (name.clone(), region.get_ref().clone()))
@@ -178,18 +184,19 @@ impl ServerConfig {
 /// `[recordings]`. Absent: all are kept.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct RecordingsConfig {
+pub struct RecordingsConfig {
     /// Days since the last record of a closed transfer.
     #[serde(default)]
-    pub(crate) keep_days: Option<Spanned<u64>>,
+    pub keep_days: Option<Spanned<u64>>,
     /// GiB of all records as they came.
     #[serde(default)]
-    pub(crate) keep_gib: Option<Spanned<u64>>,
+    pub keep_gib: Option<Spanned<u64>>,
 }
 
 impl RecordingsConfig {
     /// What is kept.
-    pub(crate) fn retention(&self) -> Retention {
+    #[must_use]
+    pub fn retention(&self) -> Retention {
         let days = self.keep_days.as_ref().map(|days| *days.get_ref());
         let days = days.and_then(|days| i64::try_from(days).ok());
         Retention {
@@ -202,16 +209,16 @@ impl RecordingsConfig {
 /// `[rules]`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct RulesConfig {
+pub struct RulesConfig {
     /// The rule book: a directory of TOML files. Absent: the built-in one.
     #[serde(default)]
-    pub(crate) dir: Option<Spanned<PathBuf>>,
+    pub dir: Option<Spanned<PathBuf>>,
 }
 
 /// Which broker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum BrokerKind {
+pub enum BrokerKind {
     /// In this process.
     #[default]
     Embedded,
@@ -222,44 +229,44 @@ pub(crate) enum BrokerKind {
 /// `[broker]`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct BrokerConfig {
+pub struct BrokerConfig {
     /// Embedded or external.
     #[serde(default)]
-    pub(crate) kind: BrokerKind,
+    pub kind: BrokerKind,
     /// Embedded: where it listens.
     #[serde(default)]
-    pub(crate) listen: Option<Spanned<SocketAddr>>,
+    pub listen: Option<Spanned<SocketAddr>>,
     /// External: host name or address.
     #[serde(default)]
-    pub(crate) host: Option<Spanned<String>>,
+    pub host: Option<Spanned<String>>,
     /// External: TCP port.
     #[serde(default)]
-    pub(crate) port: Option<Spanned<u16>>,
+    pub port: Option<Spanned<u16>>,
     /// External: MQTT client id of this server; two servers on one broker need two.
     #[serde(default)]
-    pub(crate) client_id: Option<Spanned<String>>,
+    pub client_id: Option<Spanned<String>>,
     /// External: whom to trust, and what to show.
     #[serde(default)]
-    pub(crate) tls: Option<Spanned<ClientFiles>>,
+    pub tls: Option<Spanned<ClientFiles>>,
 }
 
 /// `[limits]`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct LimitsConfig {
+pub struct LimitsConfig {
     /// Viewers at a time; further ones are refused with words.
-    pub(crate) viewers_max: Spanned<usize>,
+    pub viewers_max: Spanned<usize>,
     /// Transfers in memory at a time; frames of further ones are refused.
-    pub(crate) transfers_max: Spanned<usize>,
+    pub transfers_max: Spanned<usize>,
     /// Connections that the embedded broker takes at a time.
-    pub(crate) connections_max: Spanned<usize>,
+    pub connections_max: Spanned<usize>,
     /// Connections from one address at a time, at the embedded broker and at the
     /// server's port; absent: half of all at each.
-    pub(crate) per_address_max: Option<Spanned<usize>>,
+    pub per_address_max: Option<Spanned<usize>>,
     /// Milliseconds that a commit waits for more records to share its sync.
-    pub(crate) commit_interval_ms: Spanned<u64>,
+    pub commit_interval_ms: Spanned<u64>,
     /// Seconds that a shutdown may take before it is cut short.
-    pub(crate) shutdown_s: Spanned<u64>,
+    pub shutdown_s: Spanned<u64>,
 }
 
 impl Default for LimitsConfig {
@@ -277,7 +284,7 @@ impl Default for LimitsConfig {
 
 /// Where a broker is found or made.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum BrokerAt {
+pub enum BrokerAt {
     /// Start the embedded one here.
     Embedded(SocketAddr),
     /// Use this one.
@@ -295,7 +302,8 @@ fn default_listen() -> Spanned<SocketAddr> {
 
 impl BrokerConfig {
     /// Where the broker is.
-    pub(crate) fn at(&self) -> BrokerAt {
+    #[must_use]
+    pub fn at(&self) -> BrokerAt {
         match self.kind {
             BrokerKind::Embedded => BrokerAt::Embedded(self.listen.as_ref().map_or(
                 SocketAddr::from((Ipv4Addr::LOCALHOST, MQTT_PORT)),
@@ -407,7 +415,8 @@ impl ServerConfig {
     }
 
     /// Whether gateways reach the broker with TLS.
-    pub(crate) fn is_broker_tls(&self) -> bool {
+    #[must_use]
+    pub fn is_broker_tls(&self) -> bool {
         match self.broker.kind {
             BrokerKind::Embedded => self.tls.is_some(),
             BrokerKind::External => self.broker.tls.is_some(),
@@ -427,13 +436,7 @@ impl ServerConfig {
     }
 }
 
-/// Whether a host name never leaves this machine.
-pub(crate) fn is_this_machine(host: &str) -> bool {
-    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
-    address.map_or(host == "localhost", |address| address.is_loopback())
-}
-
-pub(super) fn within(
+pub(crate) fn within(
     key: &str,
     value: &Spanned<impl Copy + TryInto<u64>>,
     range: std::ops::RangeInclusive<u64>,
@@ -467,7 +470,7 @@ impl Checked for ServerConfig {
             access.check()?;
         }
         if let Some(log) = &self.log {
-            crate::log::check(log)?;
+            crate::filter::check(log)?;
         }
         if let Some(dir) = &self.rules.dir
             && !dir.get_ref().exists()

@@ -1,9 +1,10 @@
 //! `[access]`: by what people and programs are known.
 
-use super::Wrong;
-use super::server::{is_this_machine, within};
-use axum::http::Uri;
+use crate::Wrong;
+use crate::address::is_protected;
+use crate::server::within;
 use enroute_access::{Issuing, Role};
+use http::Uri;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,38 +13,38 @@ use toml::Spanned;
 /// `[access]`. Absent: nobody is asked who they are.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct AccessConfig {
+pub struct AccessConfig {
     /// The file of tokens.
     #[serde(default)]
-    pub(crate) tokens: Option<PathBuf>,
+    pub tokens: Option<PathBuf>,
     /// After how many minutes a console that nobody touches logs out.
     #[serde(default = "default_idle_minutes")]
-    pub(crate) idle_minutes: Spanned<u64>,
+    pub idle_minutes: Spanned<u64>,
     /// For how many minutes a broken glass opens a transfer.
     #[serde(default = "default_break_glass_minutes")]
-    pub(crate) break_glass_minutes: Spanned<u64>,
+    pub break_glass_minutes: Spanned<u64>,
     /// Who issues tokens beside it.
     #[serde(default)]
-    pub(crate) oidc: Option<Spanned<OidcConfig>>,
+    pub oidc: Option<Spanned<OidcConfig>>,
 }
 
 /// `[access.oidc]`: an issuer of `OpenID` Connect.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct OidcConfig {
+pub struct OidcConfig {
     /// Its name, an address below which its description is found.
-    pub(crate) issuer: Spanned<String>,
+    pub issuer: Spanned<String>,
     /// For whom its tokens are: this server's name there.
-    pub(crate) audience: Spanned<String>,
+    pub audience: Spanned<String>,
     /// The console's name there; without it nobody logs in to the console by it.
     #[serde(default)]
-    pub(crate) client_id: Option<Spanned<String>>,
+    pub client_id: Option<Spanned<String>>,
     /// What the console asks for.
     #[serde(default = "default_scope")]
-    pub(crate) scope: String,
+    pub scope: String,
     /// Who signs its certificate; without it the system's authorities.
     #[serde(default)]
-    pub(crate) authority: Option<PathBuf>,
+    pub authority: Option<PathBuf>,
     /// Which claim says the name.
     #[serde(default = "default_name_claim")]
     name_claim: String,
@@ -89,16 +90,6 @@ fn default_role_claim() -> String {
     "roles".to_owned()
 }
 
-/// Whether somebody may be asked for keys, or sent a password, there: over TLS, or
-/// without leaving this machine.
-pub(crate) fn is_protected(address: &Uri) -> bool {
-    match (address.scheme_str(), address.host()) {
-        (Some("https"), Some(_)) => true,
-        (Some("http"), Some(host)) => is_this_machine(host),
-        _ => false,
-    }
-}
-
 impl AccessConfig {
     pub(crate) fn check(&self) -> Result<(), Wrong> {
         within("idle_minutes", &self.idle_minutes, 1..=720)?;
@@ -116,7 +107,8 @@ impl AccessConfig {
 
 impl OidcConfig {
     /// What is believed of its tokens.
-    pub(crate) fn issuing(&self) -> Issuing {
+    #[must_use]
+    pub fn issuing(&self) -> Issuing {
         let roles = self.roles.iter();
         Issuing {
             issuer: self.issuer.get_ref().clone(),

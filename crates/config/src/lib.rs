@@ -1,10 +1,15 @@
 //! Configuration files: read, checked in full, and explained when wrong. An error
 //! names the file, the line and what to do; nothing is opened before.
+//!
+//! Not here: what is made of it, and the files that it names, which their own rooms read.
+//! A file has at most 1 MiB. Start with [`load`].
 
-pub(crate) mod access;
-pub(crate) mod gateway;
-pub(crate) mod identity;
-pub(crate) mod server;
+pub mod access;
+pub mod address;
+mod filter;
+pub mod gateway;
+pub mod identity;
+pub mod server;
 
 use serde::de::DeserializeOwned;
 use std::fmt;
@@ -14,9 +19,12 @@ use std::path::{Path, PathBuf};
 /// Largest configuration file, in bytes: what is larger is some other file.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
+/// Characters of a line, or of what is wrong with it, that are shown.
+const SHOWN_CHARS_MAX: usize = 400;
+
 /// What is wrong with a configuration, and where.
 #[derive(Debug)]
-pub(crate) struct ConfigError {
+pub struct ConfigError {
     file: PathBuf,
     /// Line and column from 1, and the text of the line.
     place: Option<(usize, usize, String)>,
@@ -45,22 +53,18 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 /// Something that a check found, before the file is known.
-pub(crate) struct Wrong {
+pub struct Wrong {
     /// Bytes of the text that it speaks of.
-    pub(crate) at: Option<Range<usize>>,
+    pub at: Option<Range<usize>>,
     /// What is wrong.
-    pub(crate) message: String,
+    pub message: String,
     /// What to do about it.
-    pub(crate) help: String,
+    pub help: String,
 }
 
 impl Wrong {
     /// A finding at a place of the file.
-    pub(crate) fn at(
-        at: Range<usize>,
-        message: impl Into<String>,
-        help: impl Into<String>,
-    ) -> Self {
+    pub fn at(at: Range<usize>, message: impl Into<String>, help: impl Into<String>) -> Self {
         Self {
             at: Some(at),
             message: message.into(),
@@ -69,7 +73,7 @@ impl Wrong {
     }
 
     /// A finding about something that is not in the file.
-    pub(crate) fn absent(message: impl Into<String>, help: impl Into<String>) -> Self {
+    pub fn absent(message: impl Into<String>, help: impl Into<String>) -> Self {
         Self {
             at: None,
             message: message.into(),
@@ -79,16 +83,22 @@ impl Wrong {
 }
 
 /// A configuration that can be checked beyond its shape.
-pub(crate) trait Checked: DeserializeOwned {
+pub trait Checked: DeserializeOwned {
     /// What the file is called among the examples.
     const EXAMPLE: &'static str;
 
     /// Finds what the shape alone does not show.
+    ///
+    /// # Errors
+    /// The first finding.
     fn check(&self) -> Result<(), Wrong>;
 }
 
 /// Reads and checks a file.
-pub(crate) fn load<C: Checked>(file: &Path) -> Result<C, ConfigError> {
+///
+/// # Errors
+/// What is wrong, where, and what to do.
+pub fn load<C: Checked>(file: &Path) -> Result<C, ConfigError> {
     let unreadable = |message: String| ConfigError {
         file: file.to_owned(),
         place: None,
@@ -113,17 +123,21 @@ pub(crate) fn load<C: Checked>(file: &Path) -> Result<C, ConfigError> {
 }
 
 /// Parses and checks the text of `file`.
-pub(crate) fn parse<C: Checked>(file: &Path, text: &str) -> Result<C, ConfigError> {
+///
+/// # Errors
+/// What is wrong, where, and what to do.
+pub fn parse<C: Checked>(file: &Path, text: &str) -> Result<C, ConfigError> {
     let explain = |wrong: Wrong| ConfigError {
         file: file.to_owned(),
         place: wrong.at.map(|at| place(text, at.start)),
-        message: wrong.message,
+        // A terminal must not obey what stands in a file.
+        message: shown(&wrong.message),
         help: wrong.help,
     };
     let config: C = toml::from_str(text).map_err(|error| {
         explain(Wrong {
             at: error.span(),
-            message: error.message().trim().replace('\n', " "),
+            message: error.message().trim().to_owned(),
             help: format!("correct the line; {} is a commented example", C::EXAMPLE),
         })
     })?;
@@ -138,13 +152,15 @@ fn place(text: &str, at: usize) -> (usize, usize, String) {
     let start = before.rfind('\n').map_or(0, |newline| newline + 1);
     let column = before.get(start..).unwrap_or_default().chars().count() + 1;
     let text = text.get(start..).unwrap_or_default();
-    let shown = text.lines().next().unwrap_or_default().chars().take(120);
-    let shown = shown
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    (line, column, shown)
+    let first = text.lines().next().unwrap_or_default();
+    (line, column, shown(first))
+}
+
+/// Words on one line, of bounded length.
+fn shown(words: &str) -> String {
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    words.chars().take(SHOWN_CHARS_MAX).map(plain).collect()
 }
 
 #[cfg(test)]
-#[path = "config/tests.rs"]
 mod tests;

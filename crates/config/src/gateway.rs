@@ -1,7 +1,7 @@
 //! Configuration of `enroute gateway`.
 
-use super::server::is_this_machine;
-use super::{Checked, Wrong};
+use crate::address::is_this_machine;
+use crate::{Checked, Wrong};
 use enroute_gateway::WfdbConfig;
 use enroute_simulator::course::Course;
 use serde::Deserialize;
@@ -10,53 +10,53 @@ use toml::Spanned;
 /// `gateway.toml`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct GatewayFile {
+pub struct GatewayFile {
     /// A filter as for `--log`, which wins.
     #[serde(default)]
-    pub(crate) log: Option<Spanned<String>>,
+    pub log: Option<Spanned<String>>,
     /// Seconds that a shutdown waits for the server to confirm what is spooled.
     #[serde(default = "default_shutdown_s")]
-    pub(crate) shutdown_s: Spanned<u64>,
+    pub shutdown_s: Spanned<u64>,
     /// To a broker over the network without TLS all the same.
     #[serde(default)]
-    pub(crate) allow_unprotected_network: bool,
+    pub allow_unprotected_network: bool,
     /// The box itself.
-    pub(crate) gateway: Spanned<enroute_gateway::Config>,
+    pub gateway: Spanned<enroute_gateway::Config>,
     /// What it reads; exactly one kind.
-    pub(crate) source: Spanned<SourceConfig>,
+    pub source: Spanned<SourceConfig>,
 }
 
 /// `[source]`: one of its tables.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct SourceConfig {
+pub struct SourceConfig {
     /// `[source.simulator]`.
     #[serde(default)]
-    pub(crate) simulator: Option<Spanned<SimulatorConfig>>,
+    pub simulator: Option<Spanned<SimulatorConfig>>,
     /// `[source.wfdb]`.
     #[serde(default)]
-    pub(crate) wfdb: Option<Spanned<WfdbConfig>>,
+    pub wfdb: Option<Spanned<WfdbConfig>>,
 }
 
 /// `[source.simulator]`: one simulated patient in one vehicle.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct SimulatorConfig {
+pub struct SimulatorConfig {
     /// The same seed gives the same patient.
     #[serde(default = "default_seed")]
-    pub(crate) seed: u64,
+    pub seed: u64,
     /// What happens to the patient; absent: the seed decides.
     #[serde(default)]
-    pub(crate) course: Option<Spanned<String>>,
+    pub course: Option<Spanned<String>>,
     /// Also waveforms.
     #[serde(default = "default_waveforms")]
-    pub(crate) waveforms: bool,
+    pub waveforms: bool,
     /// Minutes from door to door.
     #[serde(default = "default_minutes")]
-    pub(crate) minutes: Spanned<u32>,
+    pub minutes: Spanned<u32>,
     /// How full the box's battery is at the start; absent: the seed decides.
     #[serde(default)]
-    pub(crate) battery_percent: Option<Spanned<u32>>,
+    pub battery_percent: Option<Spanned<u32>>,
 }
 
 fn default_shutdown_s() -> Spanned<u64> {
@@ -77,7 +77,8 @@ fn default_minutes() -> Spanned<u32> {
 
 impl SimulatorConfig {
     /// The course that was named.
-    pub(crate) fn course(&self) -> Option<Course> {
+    #[must_use]
+    pub fn course(&self) -> Option<Course> {
         let word = self.course.as_ref()?.get_ref();
         Course::ALL.into_iter().find(|course| course.word() == word)
     }
@@ -118,7 +119,7 @@ impl Checked for GatewayFile {
 
     fn check(&self) -> Result<(), Wrong> {
         if let Some(log) = &self.log {
-            crate::log::check(log)?;
+            crate::filter::check(log)?;
         }
         if !(1..=3_600).contains(self.shutdown_s.get_ref()) {
             return Err(Wrong::at(

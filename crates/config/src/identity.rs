@@ -1,6 +1,6 @@
 //! `[identity]`: where it is kept who the patients are.
 
-use super::Wrong;
+use crate::Wrong;
 use enroute_seal::Source;
 use serde::Deserialize;
 use std::path::PathBuf;
@@ -9,9 +9,9 @@ use toml::Spanned;
 /// `[identity]`. Absent: this server does not know who the patients are.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct IdentityConfig {
+pub struct IdentityConfig {
     /// A directory of its own.
-    pub(crate) dir: Spanned<PathBuf>,
+    pub dir: Spanned<PathBuf>,
     /// A file of keys.
     #[serde(default)]
     keys: Option<PathBuf>,
@@ -22,7 +22,8 @@ pub(crate) struct IdentityConfig {
 
 impl IdentityConfig {
     /// Where its keys come from.
-    pub(crate) fn source(&self) -> Source {
+    #[must_use]
+    pub fn source(&self) -> Source {
         Source {
             keys: self.keys.clone(),
             command: self.command.clone(),

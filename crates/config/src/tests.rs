@@ -254,36 +254,6 @@ fn the_deployed_gateway_file_is_right_and_its_comments_too() {
 }
 
 #[test]
-fn the_units_start_what_is_deployed_beside_them() {
-    for (unit, command) in [
-        (
-            "enroute-server.service",
-            "enroute serve --config /etc/enroute/server.toml",
-        ),
-        (
-            "enroute-gateway.service",
-            "enroute gateway --config /etc/enroute/gateway.toml",
-        ),
-    ] {
-        let (_, text) = deployed(unit);
-        let exec = text
-            .lines()
-            .find_map(|line| line.strip_prefix("ExecStart=/usr/bin/"));
-        assert_eq!(exec, Some(command), "{unit}");
-        assert!(
-            <crate::args::Cli as clap::Parser>::try_parse_from(command.split_whitespace()).is_ok()
-        );
-        for hardened in [
-            "DynamicUser=yes",
-            "NoNewPrivileges=yes",
-            "ProtectSystem=strict",
-        ] {
-            assert!(text.contains(hardened), "{unit} lacks {hardened}");
-        }
-    }
-}
-
-#[test]
 fn an_issuer_is_asked_over_tls_and_says_what_everybody_may() {
     let with = |oidc: &str, roles: &str| {
         let text = format!("data = \"d\"\n[access.oidc]\n{oidc}\n[access.oidc.roles]\n{roles}");

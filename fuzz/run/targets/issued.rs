@@ -1,0 +1,5 @@
+//! `issued` under libFuzzer.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| enroute_fuzz::run("issued", bytes));

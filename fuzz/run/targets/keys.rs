@@ -1,0 +1,5 @@
+//! `keys` under libFuzzer.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| enroute_fuzz::run("keys", bytes));
