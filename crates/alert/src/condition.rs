@@ -22,6 +22,7 @@ mod answers;
 mod clause;
 mod compile;
 mod machine;
+mod quiet;
 mod repeated;
 pub mod row;
 mod rules;
@@ -35,6 +36,7 @@ use clause::{Answer, Memory, Moment};
 use enroute_model::state::AlertPhase;
 use enroute_model::time::{EngineTime, Span};
 use machine::{Machine, Truth};
+use quiet::{Band, Quiet};
 use serde::{Deserialize, Serialize};
 use window::Window;
 
@@ -74,13 +76,22 @@ impl Channel {
         self.heard_at.is_some()
     }
 
+    fn patience(&self) -> Span {
+        GAP_MAX.max(self.interval.scaled(3, 1))
+    }
+
+    /// The last moment at which a gap is one, if time ends it.
+    fn gap_until(&self) -> Option<EngineTime> {
+        let last = Span(self.patience().0.saturating_sub(1));
+        Some(self.heard_at?.plus(last)).filter(|_| self.value.is_none())
+    }
+
     fn input(&self, now: EngineTime, raw: bool) -> Input {
         match (self.value, self.heard_at) {
             (Some(_), _) if self.doubted && !raw => Input::Gap,
             (Some(value), _) if !self.stopped => Input::Value(value),
             (None, Some(heard_at)) if !self.stopped => {
-                let patience = GAP_MAX.max(self.interval.scaled(3, 1));
-                if now.since(heard_at) < patience {
+                if now.since(heard_at) < self.patience() {
                     Input::Gap
                 } else {
                     Input::Stopped
@@ -126,12 +137,14 @@ pub struct Step {
 }
 
 /// All rules of one source.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Conditions {
     channels: Vec<Channel>,
     windows: Vec<Window>,
     rules: Vec<RuleState>,
     due: Option<EngineTime>,
+    #[serde(skip)]
+    quiet: Quiet,
 }
 
 /// What an asking changed beside alerts.
@@ -202,6 +215,7 @@ impl Conditions {
             windows: rules.windows().iter().map(window).collect(),
             rules: rules.rules().iter().map(rule).collect(),
             due: None,
+            quiet: Quiet::default(),
         }
     }
 
@@ -221,6 +235,11 @@ impl Conditions {
         ) else {
             return;
         };
+        let spoke = state.value.is_some() && !state.stopped && state.interval == interval;
+        let same = spoke && value.is_some_and(|value| self.quiet.is_same(channel, value));
+        if !same {
+            self.quiet.ask(channel, spec.rules);
+        }
         state.value = value;
         state.stopped = false;
         state.interval = interval;
@@ -232,14 +251,17 @@ impl Conditions {
         for place in &spec.windows {
             let bound = rules.windows().get(*place).and_then(|spec| spec.bound);
             let pushed = bound.map_or(value, |bound| f64::from(u8::from(bound.beyond(value))));
-            if let Some(window) = self.windows.get_mut(*place) {
-                window.push(now, pushed);
+            if let Some(window) = self.windows.get_mut(*place)
+                && window.push(now, pushed)
+            {
+                self.quiet.ask(channel, spec.rules);
             }
         }
     }
 
     /// It is no longer fresh.
     pub fn stopped(&mut self, channel: usize) {
+        self.quiet.ask_all();
         if let Some(channel) = self.channels.get_mut(channel) {
             channel.stopped = true;
         }
@@ -248,6 +270,7 @@ impl Conditions {
     /// Nothing is fresh: the source is not heard, or does not speak for the
     /// patient.
     pub fn all_stopped(&mut self) {
+        self.quiet.ask_all();
         for channel in &mut self.channels {
             channel.stopped = true;
         }
@@ -255,6 +278,7 @@ impl Conditions {
 
     /// A clinician said what is usual for this patient.
     pub fn set_baseline(&mut self, channel: usize, baseline: Option<f64>) {
+        self.quiet.ask_all();
         if let Some(channel) = self.channels.get_mut(channel) {
             channel.baseline = baseline;
         }
@@ -262,13 +286,14 @@ impl Conditions {
 
     /// Values that a raised rule doubts.
     pub fn set_doubted(&mut self, channel: usize, doubted: bool) {
+        self.quiet.ask_all();
         if let Some(channel) = self.channels.get_mut(channel) {
             channel.doubted = doubted;
         }
     }
 
-    /// Asks all rules, in the book's order. `marks`: what the transfer is marked
-    /// with; `silent`: the source is not heard.
+    /// Asks all rules that are not quiet, in the book's order. `marks`: what the
+    /// transfer is marked with; `silent`: the source is not heard.
     pub fn ask(
         &mut self,
         rules: &Rules,
@@ -281,12 +306,18 @@ impl Conditions {
         }
         let mut changed = Changed::default();
         self.due = None;
+        self.quiet.begin((marks, silent), now);
+        self.quiet.bands.resize(self.channels.len(), Band::ANY);
         for (place, rule) in rules.rules().iter().enumerate() {
+            if self.quiet.holds(place) {
+                continue;
+            }
             let (earlier, from) = self.rules.split_at_mut(place);
             let Some(state) = from.first_mut() else { break };
             let mut moment = Moment {
                 now,
                 channels: &self.channels,
+                bands: &mut self.quiet.bands,
                 windows: &self.windows,
                 marks,
                 earlier,
@@ -296,9 +327,12 @@ impl Conditions {
                 limit: None,
                 spoke: None,
                 due: None,
+                until: None,
             };
+            let before = (state.machine, state.applies);
             let answer = rule.when.ask(&mut state.memory, &mut moment);
             let (due, limit, spoke) = (moment.due, moment.limit, moment.spoke);
+            let until = moment.until;
             if answer.truth == Truth::Present {
                 state.limit = limit;
             }
@@ -323,6 +357,15 @@ impl Conditions {
                 out(rule, step);
             }
             let next = state.machine.next_timeout(rule.timing);
+            let over = until.is_some_and(|until| until <= now);
+            let waits = over || due.is_some() || next.is_some();
+            if (state.machine, state.applies) != before {
+                // Itself it may remember something else next time, and others may be
+                // made of it.
+                self.quiet.ask_all();
+            } else if !waits && answer.truth != Truth::Present && !raised {
+                self.quiet.add(place, until);
+            }
             self.due = earliest(earliest(self.due, due), next);
         }
         changed
@@ -337,6 +380,7 @@ impl Conditions {
     /// Every rule is over for another reason than its own. The caller ends
     /// their alerts.
     pub fn end(&mut self) {
+        self.quiet.ask_all();
         for state in &mut self.rules {
             state.machine.end();
         }
@@ -345,6 +389,7 @@ impl Conditions {
 
     /// The same for some of them.
     pub fn end_those(&mut self, rules: &Rules, which: impl Fn(&Rule) -> bool) {
+        self.quiet.ask_all();
         for (state, rule) in self.rules.iter_mut().zip(rules.rules()) {
             if which(rule) {
                 state.machine.end();
@@ -377,6 +422,7 @@ impl Conditions {
 
     /// One rule is over for another reason than its own.
     pub fn end_one(&mut self, id: &str) {
+        self.quiet.ask_all();
         if let Some(state) = self.rules.iter_mut().find(|state| state.id == id) {
             state.machine.end();
         }
@@ -384,6 +430,7 @@ impl Conditions {
 
     /// Somebody has looked at a rule's alert.
     pub fn looked_at(&mut self, id: &str) {
+        self.quiet.ask_all();
         if let Some(state) = self.rules.iter_mut().find(|state| state.id == id) {
             state.machine.looked_at();
         }

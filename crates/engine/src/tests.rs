@@ -9,6 +9,7 @@ mod late;
 mod ledger;
 mod notes;
 mod properties;
+mod quiet;
 mod rules;
 mod scores;
 mod technical;

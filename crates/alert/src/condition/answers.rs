@@ -1,14 +1,18 @@
 //! The answers of single clauses, and how several make one.
 
 use super::Input;
-use super::clause::{Answer, Memory, Moment};
+use super::clause::{Answer, Memory, Moment, Swings};
 use super::machine::Truth;
+use super::quiet::Band;
 use super::repeated::Bound;
+use super::window::Window;
 use crate::limit::Side;
 use enroute_model::time::Span;
 
 /// While a sustained breach is raised, its share may be so much less.
 const SHARE_HYSTERESIS: f64 = 0.2;
+/// Nearer to a bound a difference is asked for anew: far above what rounding does.
+const LEFT_MIN: f64 = 1e-6;
 
 pub(super) const TOO_LITTLE: Answer = Answer {
     truth: Truth::Unknown { stopped: true },
@@ -34,10 +38,35 @@ pub(super) fn on(memory: &mut [Memory], place: usize) -> Option<&mut bool> {
     }
 }
 
+/// Two values of which the difference is asked. While they come no nearer to the
+/// bound than by a quarter of what is left, each, it stays on its side.
+pub(super) fn difference(
+    [one, other]: [usize; 2],
+    bound: &Bound,
+    at: &mut Moment,
+) -> Result<(f64, f64), Answer> {
+    let (_, a) = at.first(std::iter::once(one))?;
+    // Without the other one nothing is known, whatever this one is.
+    let (_, b) = at.first(std::iter::once(other))?;
+    let left = ((a - b) - bound.limit) / 4.0;
+    let (of_one, of_other) = if left > LEFT_MIN {
+        (Band::at_least(a - left), Band::at_most(b + left))
+    } else if left < -LEFT_MIN {
+        (Band::at_most(a - left), Band::at_least(b + left))
+    } else {
+        (Band::NONE, Band::NONE)
+    };
+    at.same_within(one, of_one);
+    at.same_within(other, of_other);
+    Ok((a, b))
+}
+
 pub(super) fn sustained(
     (of, share, limit): (&[(usize, usize)], f64, f64),
     at: &mut Moment,
 ) -> Result<Answer, Answer> {
+    // Each value and each second moves it.
+    at.same_until(Some(at.now));
     let (chosen, _) = at.first(of.iter().map(|(channel, _)| *channel))?;
     let (channel, window) = of.get(chosen).ok_or(TOO_LITTLE)?;
     let interval = at.interval(*channel);
@@ -79,6 +108,9 @@ pub(super) fn slope(
         *slope = window.slope_per_min();
     }
     let covered = window.is_covered(at.interval(*channel));
+    // Within a bucket values add to what covers it, and no more.
+    at.same_within(*channel, if covered { Band::ANY } else { Band::NONE });
+    at.same_until(window.until());
     let slope = slope.filter(|_| covered).ok_or(TOO_LITTLE)?;
     let truth = bound.judge(slope, Some(on), at.raised);
     Ok(at.broke(truth, bound.limit))
@@ -94,11 +126,18 @@ pub(super) fn version_of(window: i64, chosen: usize) -> i64 {
 /// Certain as soon as one earlier value proves it; that nothing proves it is
 /// only known when enough came. A person enters when there is something to say.
 pub(super) fn swing(
-    (of, side, by, manual): (&[(usize, usize)], Side, f64, bool),
+    (of, side, by, manual): (&[Swings], Side, f64, bool),
     at: &mut Moment,
 ) -> Result<Answer, Answer> {
-    let (chosen, value) = at.first(of.iter().map(|(channel, _)| *channel))?;
-    let (channel, window) = of.get(chosen).ok_or(TOO_LITTLE)?;
+    let (chosen, value) = at.first(of.iter().map(|swings| swings.channel))?;
+    let Swings {
+        channel,
+        window,
+        from,
+    } = of.get(chosen).ok_or(TOO_LITTLE)?;
+    at.same_within(*channel, Band::NONE);
+    at.same_within(*from, Band::NONE);
+    at.same_until(at.windows.get(*window).and_then(Window::until));
     let covered = manual || {
         let interval = at.interval(*channel);
         at.windows
@@ -123,6 +162,7 @@ pub(super) fn swing(
 
 pub(super) fn usable(of: &[usize], at: &mut Moment) -> Answer {
     match at.first(of.iter().copied()) {
+        // Whatever it says.
         Ok(_) => plain(Truth::Present),
         Err(unknown) if at.silent => unknown,
         Err(_) => plain(Truth::Absent),
@@ -131,20 +171,26 @@ pub(super) fn usable(of: &[usize], at: &mut Moment) -> Answer {
 
 /// That a value is not there is what it says; only of a source that is not
 /// heard at all nothing is known.
-pub(super) fn gone(of: usize, below: Option<f64>, at: &Moment) -> Answer {
+pub(super) fn gone(of: usize, below: Option<f64>, at: &mut Moment) -> Answer {
     let Some(channel) = at.channels.get(of) else {
         return TOO_LITTLE;
     };
     if at.silent {
+        at.same_within(of, Band::NONE);
         return Answer {
             applies: channel.is_seen(),
             ..TOO_LITTLE
         };
     }
-    let gone = match channel.input(at.now, at.raw) {
-        Input::Value(value) => below.is_some_and(|below| value < below),
-        Input::Gap | Input::Stopped => channel.is_seen(),
+    let (gone, same) = match (channel.input(at.now, at.raw), below) {
+        (Input::Value(_), None) => (false, Band::ANY),
+        (Input::Value(value), Some(below)) if value < below => {
+            (true, Band::at_most(below.next_down()))
+        }
+        (Input::Value(_), Some(below)) => (false, Band::at_least(below)),
+        (Input::Gap | Input::Stopped, _) => (channel.is_seen(), Band::NONE),
     };
+    at.same_within(of, same);
     Answer {
         truth: holds(gone),
         applies: channel.is_seen(),
@@ -159,6 +205,7 @@ pub(super) fn measuring(of: usize, (before, after): (Span, Span), at: &mut Momen
         .get(of)
         .and_then(|c| Some((c.heard_at?, c.interval)));
     let Some((heard_at, interval)) = last else {
+        at.same_within(of, Band::NONE);
         return Answer {
             truth: Truth::Absent,
             applies: false,
@@ -176,6 +223,10 @@ pub(super) fn measuring(of: usize, (before, after): (Span, Span), at: &mut Momen
         at.wake(begins);
         at.wake(ends);
     }
+    if at.due.is_none() {
+        // Else it is asked each time: what comes need not say so.
+        at.same_within(of, Band::NONE);
+    }
     let due = cycles && begins <= at.now && at.now < ends;
     plain(holds(at.now < came || due))
 }
@@ -192,6 +243,8 @@ pub(super) fn lately(
     };
     if asked.truth == Truth::Present {
         *last = Some(at.now);
+        // Each asking moves it on.
+        at.same_until(Some(at.now));
     }
     let Some(until) = last
         .map(|last| last.plus(within))

@@ -6,13 +6,14 @@
 //! the unknown ones would say.
 
 use super::answers::{
-    TOO_LITTLE, count, gone, holds, lately, measuring, on, plain, slope, sustained, swing, usable,
-    version_of,
+    TOO_LITTLE, count, difference, gone, holds, lately, measuring, on, plain, slope, sustained,
+    swing, usable, version_of,
 };
 use super::machine::Truth;
+use super::quiet::Band;
 use super::repeated::{Bound, Episodes};
 use super::window::Window;
-use super::{Channel, Input, RuleState};
+use super::{Channel, Input, RuleState, earliest};
 use crate::limit::Side;
 use enroute_model::time::{EngineTime, Span};
 use serde::{Deserialize, Serialize};
@@ -61,7 +62,7 @@ pub(super) enum Clause {
     /// another channel: a score rises for certain when its lower end is above
     /// an earlier upper end.
     Swing {
-        of: Vec<(usize, usize)>,
+        of: Vec<Swings>,
         side: Side,
         by: f64,
         manual: bool,
@@ -104,6 +105,15 @@ pub(super) enum Clause {
     },
 }
 
+/// One value of a [`Clause::Swing`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Swings {
+    pub(super) channel: usize,
+    pub(super) window: usize,
+    /// What fills the window.
+    pub(super) from: usize,
+}
+
 /// What a clause remembers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) enum Memory {
@@ -140,6 +150,8 @@ pub(super) struct Answer {
 pub(super) struct Moment<'a> {
     pub(super) now: EngineTime,
     pub(super) channels: &'a [Channel],
+    /// For each channel, what leaves the answer as it is.
+    pub(super) bands: &'a mut [Band],
     pub(super) windows: &'a [Window],
     pub(super) marks: &'a [String],
     /// Rules before this one.
@@ -156,10 +168,13 @@ pub(super) struct Moment<'a> {
     pub(super) spoke: Option<usize>,
     /// When the answer may become another one though nothing comes.
     pub(super) due: Option<EngineTime>,
+    /// Behind this time it may be another one, for whoever asks then.
+    pub(super) until: Option<EngineTime>,
 }
 
 impl Moment<'_> {
-    /// The first usable value with its place in the list.
+    /// The first usable value with its place in the list. Who asks says which other
+    /// values of that channel give the same answer ([`Moment::same_within`]).
     pub(super) fn first(
         &mut self,
         of: impl Iterator<Item = usize>,
@@ -175,14 +190,30 @@ impl Moment<'_> {
                     self.spoke.get_or_insert(index);
                     return Ok((place, value));
                 }
-                Input::Gap => gap = true,
+                Input::Gap => {
+                    gap = true;
+                    self.same_until(channel.gap_until());
+                }
                 Input::Stopped => {}
             }
+            self.same_within(index, Band::NONE);
         }
         Err(Answer {
             truth: Truth::Unknown { stopped: !gap },
             applies: seen,
         })
+    }
+
+    /// Values of a channel that leave the answer as it is.
+    pub(super) fn same_within(&mut self, channel: usize, band: Band) {
+        if let Some(known) = self.bands.get_mut(channel) {
+            known.narrow(band);
+        }
+    }
+
+    /// A time until which it stays as it is.
+    pub(super) fn same_until(&mut self, until: Option<EngineTime>) {
+        self.until = earliest(self.until, until);
     }
 
     pub(super) fn wake(&mut self, at: EngineTime) {
@@ -219,17 +250,19 @@ impl Clause {
                 bound,
                 memory: place,
             } => {
-                let (_, value) = at.first(of.iter().copied())?;
+                let (chosen, value) = at.first(of.iter().copied())?;
+                if let Some(channel) = of.get(chosen) {
+                    at.same_within(*channel, Band::beside(bound, value));
+                }
                 let truth = bound.judge(value, on(memory, *place), at.raised);
                 at.broke(truth, bound.limit)
             }
             Self::Difference {
-                of: [a, b],
+                of,
                 bound,
                 memory: place,
             } => {
-                let (_, a) = at.first(std::iter::once(*a))?;
-                let (_, b) = at.first(std::iter::once(*b))?;
+                let (a, b) = difference(*of, bound, at)?;
                 let truth = bound.judge(a - b, on(memory, *place), at.raised);
                 at.broke(truth, bound.limit)
             }
@@ -319,6 +352,8 @@ impl Clause {
             *version = now_at;
             *fresh = window.baseline(*part, at.interval(*channel));
         }
+        // It is looked for again each time.
+        at.same_until(fresh.map_or(Some(at.now), |_| window.until()));
         let baseline = declared.or(if at.raised { *held } else { None }).or(*fresh);
         let baseline = baseline.ok_or(TOO_LITTLE)?;
         *held = at.raised.then_some(baseline);
@@ -336,6 +371,13 @@ impl Clause {
             Side::Low => (value <= baseline - by, baseline - by),
             Side::High => (value >= baseline + by, baseline + by),
         };
+        let same = match (side, moved) {
+            (Side::Low, true) => Band::at_most(limit),
+            (Side::Low, false) => Band::at_least(limit.next_up()),
+            (Side::High, true) => Band::at_least(limit),
+            (Side::High, false) => Band::at_most(limit.next_down()),
+        };
+        at.same_within(*channel, same);
         Ok(at.broke(holds(moved), (limit * 10.0).round() / 10.0))
     }
 
@@ -372,7 +414,16 @@ impl Clause {
             at.wake(due);
         }
         match value {
-            Ok(_) => {
+            Ok((chosen, value)) => {
+                let calm = !episodes.is_open();
+                if let Some(channel) = of.get(chosen) {
+                    let same = if calm {
+                        Band::beside(bound, value)
+                    } else {
+                        Band::NONE
+                    };
+                    at.same_within(*channel, same);
+                }
                 let enough = episodes.within(*within, at.now) >= *times;
                 at.broke(holds(enough), bound.limit)
             }

@@ -1,7 +1,8 @@
 //! From the rows of a book to rules that can be asked.
 
-use super::clause::{Clause, Memory};
+use super::clause::{Clause, Memory, Swings};
 use super::machine::Timing;
+use super::quiet::bit;
 use super::repeated::{Bound, Episodes, TIMES_MAX};
 use super::row::{Ask, Level, Row, RowError, Value};
 use super::rules::{ChannelSpec, Quantity, Rule, Rules, WindowSpec};
@@ -96,14 +97,20 @@ impl Rules {
         Ok(())
     }
 
+    /// For the rule that is being added.
     fn channel_or_new(&mut self, of: Quantity) -> usize {
-        self.channel(of).unwrap_or_else(|| {
+        let place = self.channel(of).unwrap_or_else(|| {
             self.channels.push(ChannelSpec {
                 of,
                 windows: Vec::new(),
+                rules: 0,
             });
             self.channels.len() - 1
-        })
+        });
+        if let Some(channel) = self.channels.get_mut(place) {
+            channel.rules |= bit(self.list.len());
+        }
+        place
     }
 }
 
@@ -303,11 +310,17 @@ impl Builder<'_> {
             "from names one value for each of `of`",
         )?;
         let windows = self.windowed(from, seconds(*within_s)?, None)?;
-        let windows = windows.into_iter().map(|(_, window)| window);
         let manual = |id: &String| Ok(vital(id)?.cadence == Cadence::Manual);
         let manual: Vec<bool> = of.iter().map(manual).collect::<Built<_>>()?;
         Ok(Clause::Swing {
-            of: self.channels(of)?.into_iter().zip(windows).collect(),
+            of: { self.channels(of)?.into_iter() }
+                .zip(windows)
+                .map(|(channel, (from, window))| Swings {
+                    channel,
+                    window,
+                    from,
+                })
+                .collect(),
             side,
             by,
             manual: manual.iter().all(|manual| *manual),

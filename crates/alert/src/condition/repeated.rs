@@ -101,6 +101,11 @@ impl Episodes {
         [self.due(lasts), oldest.map(|at| at.plus(span))]
     }
 
+    /// A breach goes on.
+    pub(super) fn is_open(&self) -> bool {
+        self.since.is_some()
+    }
+
     fn due(&self, lasts: Span) -> Option<EngineTime> {
         let waits = !self.counted && !self.blind;
         self.since.filter(|_| waits).map(|since| since.plus(lasts))

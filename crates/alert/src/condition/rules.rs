@@ -26,6 +26,8 @@ pub struct ChannelSpec {
     pub of: Quantity,
     /// Windows that it fills.
     pub(super) windows: Vec<usize>,
+    /// Rules that look at it, a bit for each place.
+    pub(super) rules: u64,
 }
 
 /// One window.

@@ -9,6 +9,7 @@ use std::fmt::Write;
 
 mod book;
 mod machine;
+mod quiet;
 mod timelines;
 
 #[derive(serde::Deserialize)]

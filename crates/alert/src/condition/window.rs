@@ -47,8 +47,9 @@ impl Window {
         }
     }
 
-    /// A usable live value. Engine time never goes back.
-    pub(super) fn push(&mut self, now: EngineTime, value: f64) {
+    /// A usable live value. Engine time never goes back. Says whether it opened a
+    /// bucket.
+    pub(super) fn push(&mut self, now: EngineTime, value: f64) -> bool {
         self.forget(now);
         self.count = self.count.saturating_add(1);
         let length = self.bucket_length();
@@ -58,7 +59,7 @@ impl Window {
             newest.least = newest.least.min(value);
             newest.greatest = newest.greatest.max(value);
             newest.sum += value;
-            return;
+            return false;
         }
         self.points.push_back(Point {
             at: now,
@@ -68,6 +69,12 @@ impl Window {
             sum: value,
             count: 1,
         });
+        true
+    }
+
+    /// Until when it holds what it holds, if nothing comes.
+    pub(super) fn until(&self) -> Option<EngineTime> {
+        self.points.front().map(|oldest| oldest.at.plus(self.span))
     }
 
     /// Drops what is older than the window.
