@@ -18,7 +18,7 @@ mod typed;
 pub(crate) use audit::{AuditAction, AuditArgs, WantedRecords};
 pub(crate) use bench::{
     BenchArgs, BenchKind, BytesArgs, CapacityArgs, CheckArgs, CountArgs, EngineArgs, LoadArgs,
-    MeasureArgs, PartArgs, RecordingsBenchArgs, RestartArgs, ViewersArgs,
+    MeasureArgs, PartArgs, RecordingsBenchArgs, RestartArgs, TableArgs, ViewersArgs,
 };
 pub(crate) use certs::CertsArgs;
 use clap::{Args, Parser, Subcommand};

@@ -9,6 +9,8 @@ mod all;
 mod backfill;
 mod bare;
 mod capacity;
+mod check;
+mod counts;
 mod day;
 mod engine;
 mod fanout;
@@ -25,6 +27,7 @@ mod wire;
 use crate::args::{BenchArgs, BenchKind, PartArgs};
 use crate::clock::SystemClock;
 use crate::log::{self, Screen};
+use all::Measure;
 use anyhow::{Result, anyhow};
 use bytes::Bytes;
 use enroute_journal::{Append, Class};
@@ -69,14 +72,16 @@ pub(crate) async fn run(args: BenchArgs, log: Option<&str>) -> Result<ExitCode> 
         BenchKind::Engine(args) => engine::run(&args)?,
         BenchKind::Bytes(args) => wire::run(&args).await?,
         BenchKind::Recordings(args) => recordings::run(&args).await?,
-        BenchKind::Throughput(args) => flow::run(&args).await?.print(args.json)?,
-        BenchKind::Latency(args) => latency::run(&args).await?.print(args.json)?,
-        BenchKind::Journal(args) => store::run(&args).await?.print(args.json)?,
-        BenchKind::Fanout(args) => fanout::run(&args).await?.print(args.json)?,
-        BenchKind::Backfill(args) => backfill::run(&args).await?.print(args.json)?,
-        BenchKind::Capacity(args) => capacity::run(&args).await?.print(args.json)?,
-        BenchKind::All(args) => all::run(&args).await?,
-        BenchKind::Check(args) => return all::check(&args).await,
+        BenchKind::Counts(args) => all::one(Measure::Counts, &args).await?,
+        BenchKind::Throughput(args) => all::one(Measure::Throughput, &args).await?,
+        BenchKind::Latency(args) => all::one(Measure::Latency, &args).await?,
+        BenchKind::Journal(args) => all::one(Measure::Journal, &args).await?,
+        BenchKind::Fanout(args) => all::one(Measure::Fanout, &args).await?,
+        BenchKind::Backfill(args) => all::one(Measure::Backfill, &args).await?,
+        BenchKind::Capacity(args) => all::one(Measure::Capacity, &args).await?,
+        BenchKind::All(args) => return all::run(&args).await,
+        BenchKind::Check(args) => return check::check(&args).await,
+        BenchKind::Table(args) => check::table(&args)?,
         BenchKind::Part(part) => play(part).await?,
     }
     Ok(ExitCode::SUCCESS)

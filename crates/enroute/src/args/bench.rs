@@ -9,7 +9,8 @@ use std::path::PathBuf;
 #[command(after_long_help = "\
 Examples:
   enroute bench all --short
-  enroute bench check --json
+  enroute bench all --json > run.json && enroute bench table run.json
+  enroute bench check --run run.json
   enroute bench throughput --rounds 7
   enroute bench engine
   enroute bench restart --transfers 1000
@@ -17,7 +18,7 @@ Examples:
   enroute bench recordings --hours 24
   enroute bench bytes --record ../recordings/mimicdb-037/03700181
 
-Exit codes: 0 measured; 1 the disk or the journal failed; 2 wrong arguments.")]
+Exit codes: 0 measured; 1 a measure failed, or a count or size grew; 2 wrong arguments.")]
 pub(crate) struct BenchArgs {
     /// What to measure.
     #[command(subcommand)]
@@ -33,6 +34,8 @@ pub(crate) enum BenchKind {
     Engine(EngineArgs),
     /// Listing, seeking, re-evaluating and exporting one long recording
     Recordings(RecordingsBenchArgs),
+    /// Commits, system calls and encodings, which do not depend on how fast a machine is
+    Counts(MeasureArgs),
     /// Frames a second from publishers to a viewer, and what one costs, beside a bare subscriber
     Throughput(MeasureArgs),
     /// From publish to viewer at 1,000 and 10,000 frames a second, beside the broker alone
@@ -49,6 +52,8 @@ pub(crate) enum BenchKind {
     All(MeasureArgs),
     /// Every measure beside the figures that are stored in the source
     Check(CheckArgs),
+    /// What `bench all --json` wrote, as the table of the README
+    Table(TableArgs),
     #[command(hide = true, subcommand)]
     Part(PartArgs),
     /// Bytes on the wire, beside FHIR, HL7 v2, Sparkplug B and bare integers
@@ -124,17 +129,31 @@ pub(crate) struct MeasureArgs {
     /// A look in seconds: one round of a tenth of the load; no figure to quote
     #[arg(long)]
     pub(crate) short: bool,
-    /// One JSON object for each measure
+    /// One JSON object, at the end
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// What is printed.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct TableArgs {
+    /// What `bench all --json` wrote
+    #[arg(value_name = "FILE")]
+    pub(crate) run: PathBuf,
+    /// As the figures that `bench check` compares with
+    #[arg(long)]
+    pub(crate) stored: bool,
 }
 
 /// What is compared.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct CheckArgs {
-    /// Counts and sizes only, and the engine: what a busy machine can measure in seconds
+    /// Counts and sizes, engine, journal and latency: what a busy machine measures in a minute
     #[arg(long)]
     pub(crate) short: bool,
+    /// What `bench all --json` wrote, instead of measuring now
+    #[arg(long, value_name = "FILE", conflicts_with = "short")]
+    pub(crate) run: Option<PathBuf>,
     /// One JSON object
     #[arg(long)]
     pub(crate) json: bool,

@@ -1,141 +1,213 @@
-//! `enroute bench all` and `enroute bench check`: every measure, one after the other,
-//! and beside the figures that are stored in the source.
+//! `enroute bench all`: every measure, one after the other. One that fails does not keep
+//! the others from being taken.
 
-use super::figures::{Figure, Report, progress};
-use super::{backfill, capacity, engine, fanout, flow, latency, store, wire};
-use crate::args::{CheckArgs, MeasureArgs};
+use super::figures::{Report, progress};
+use super::{backfill, capacity, counts, engine, fanout, flow, latency};
+use super::{recordings, restart, store, us_since, wire};
+use crate::args::MeasureArgs;
+use crate::clock::SystemClock;
 use crate::out;
-use anyhow::{Context, Result};
-use serde::Serialize;
-use std::collections::BTreeMap;
+use anyhow::{Context, Result, anyhow, bail};
+use enroute_model::time::Clock;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
+use tokio::time::timeout;
 
-/// What was measured when it was stored, by the name of the figure: its ratio, or
-/// itself where it has no yardstick.
-const STORED: &str = include_str!("../../bench.toml");
-/// A count or size may be so much more than what is stored, for its rounding there.
-const ROUNDING: f64 = 1.001;
+/// Engine rounds are too short to be fewer.
+const ENGINE_ROUNDS: u16 = 5;
+/// A measure that takes so many times as long as it should has failed.
+const PATIENCE: u64 = 5;
 
-/// Runs them all.
-pub(super) async fn run(args: &MeasureArgs) -> Result<()> {
-    for measure in MEASURES {
-        measure.run(args).await?.print(args.json)?;
-    }
-    Ok(())
+/// What `bench all` gives as JSON.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Run {
+    /// Processors of the machine.
+    pub(super) processors: usize,
+    pub(super) reports: Vec<Report>,
+    pub(super) failed: Vec<Failed>,
 }
 
-#[derive(Clone, Copy)]
-enum Measure {
+/// A measure without figures, and why.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Failed {
+    pub(super) measure: String,
+    pub(super) why: String,
+}
+
+impl Failed {
+    pub(super) fn words(&self) -> String {
+        format!("{} FAILED: {}", self.measure, self.why)
+    }
+}
+
+impl Run {
+    /// What an earlier run wrote.
+    pub(super) fn read(file: &Path) -> Result<Self> {
+        let told = std::fs::read_to_string(file);
+        let told = told.with_context(|| format!("failed to read {}", file.display()))?;
+        let wrong = || format!("{} is not what `bench all --json` writes", file.display());
+        serde_json::from_str(&told).with_context(wrong)
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Measure {
     Bytes,
     Engine,
+    Counts,
     Journal,
     Throughput,
     Latency,
     Fanout,
     Capacity,
+    Recordings,
+    Restart,
     Backfill,
 }
 
-const MEASURES: [Measure; 8] = [
+pub(super) const MEASURES: [Measure; 11] = [
     Measure::Bytes,
     Measure::Engine,
+    Measure::Counts,
     Measure::Journal,
     Measure::Throughput,
     Measure::Latency,
     Measure::Fanout,
     Measure::Capacity,
+    Measure::Recordings,
+    Measure::Restart,
     Measure::Backfill,
 ];
 
 impl Measure {
-    async fn run(self, args: &MeasureArgs) -> Result<Report> {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Bytes => "bytes",
+            Self::Engine => "engine",
+            Self::Counts => "counts",
+            Self::Journal => "journal",
+            Self::Throughput => "throughput",
+            Self::Latency => "latency",
+            Self::Fanout => "fanout",
+            Self::Capacity => "capacity",
+            Self::Recordings => "recordings",
+            Self::Restart => "restart",
+            Self::Backfill => "backfill",
+        }
+    }
+
+    /// How long it takes on two idle cores: beside its rounds, and each of them, seconds.
+    fn lasts(self, args: &MeasureArgs) -> u64 {
+        let (once, round) = match self {
+            Self::Bytes | Self::Engine => (2, 0),
+            Self::Counts => (4, 8),
+            Self::Journal => (0, 4),
+            Self::Throughput => (0, 20),
+            Self::Latency => (0, 22),
+            Self::Fanout => (20, 20),
+            Self::Capacity => (120, 12),
+            Self::Recordings => (35, 1),
+            Self::Restart => (20, 2),
+            Self::Backfill => (140, 28),
+        };
+        if args.short {
+            return (once + round).min(15);
+        }
+        once + round * u64::from(args.rounds)
+    }
+
+    /// Takes it; says first for how long.
+    pub(super) async fn run(self, args: &MeasureArgs) -> Result<Report> {
+        let (word, lasts) = (self.word(), self.lasts(args));
+        progress(format!("{word} takes about {lasts} s"));
+        let clock = SystemClock::new();
+        let began = clock.monotonic();
+        let patience = Duration::from_secs(lasts.max(15) * PATIENCE);
+        let taken = timeout(patience, Box::pin(self.report(args))).await;
+        let late = |_| anyhow!("{word} did not end within {} s", patience.as_secs());
+        let mut report = taken.map_err(late)?.with_context(|| word.to_owned())?;
+        report.took_s = super::seconds(enroute_model::time::Span(us_since(&clock, began)));
+        Ok(report)
+    }
+
+    async fn report(self, args: &MeasureArgs) -> Result<Report> {
         match self {
             Self::Bytes => wire::report().await,
-            Self::Engine => engine::report(args.rounds.max(5)),
+            Self::Engine => engine::report(args.rounds.max(ENGINE_ROUNDS)),
+            Self::Counts => counts::run(args).await,
             Self::Journal => store::run(args).await,
             Self::Throughput => flow::run(args).await,
             Self::Latency => latency::run(args).await,
             Self::Fanout => fanout::run(args).await,
             Self::Capacity => capacity::run(args).await,
+            Self::Recordings => recordings::report(args).await,
+            Self::Restart => restart::report(args).await,
             Self::Backfill => backfill::run(args).await,
         }
     }
 }
 
-/// A figure beside what was stored.
-#[derive(Debug, Serialize)]
-struct Checked {
-    name: String,
-    unit: &'static str,
-    now: f64,
-    stored: Option<f64>,
-    /// A count or size that may not grow.
-    exact: bool,
-    grown: bool,
+/// One measure alone.
+pub(super) async fn one(measure: Measure, args: &MeasureArgs) -> Result<()> {
+    measure.run(args).await?.print(args.json)
 }
 
-impl Checked {
-    fn new(figure: &Figure, stored: &BTreeMap<String, f64>) -> Self {
-        let (now, stored) = (figure.held(), stored.get(&figure.name).copied());
-        let grown = stored.is_some_and(|stored| now > stored * ROUNDING);
-        Self {
-            name: figure.name.clone(),
-            unit: if figure.ratio.is_some() {
-                "x"
-            } else {
-                figure.unit
-            },
-            now,
-            stored,
-            exact: figure.exact,
-            grown: figure.exact && grown,
+/// Runs them all: each table as it is there, or one JSON object of all at the end and the
+/// tables on standard error.
+pub(super) async fn run(args: &MeasureArgs) -> Result<ExitCode> {
+    let run = take(&MEASURES, args, |report| {
+        if args.json {
+            report.lines().iter().for_each(progress);
+            return Ok(());
         }
-    }
-
-    fn line(&self) -> String {
-        let stored = self.stored.map(|stored| format!("{stored:.3}"));
-        let word = if self.grown { "  GREW" } else { "" };
-        let (name, now, unit) = (&self.name, self.now, self.unit);
-        format!(
-            "{name:<40}{now:>12.3}{:>12} {unit}{word}",
-            stored.unwrap_or_default()
-        )
-    }
-}
-
-/// Measures, and prints both. Fails only when a count or a size grew.
-pub(super) async fn check(args: &CheckArgs) -> Result<ExitCode> {
-    let stored: BTreeMap<String, f64> =
-        toml::from_str(STORED).context("the stored figures cannot be read")?;
-    let measures: &[Measure] = if args.short {
-        &[Measure::Bytes, Measure::Engine]
-    } else {
-        &MEASURES
-    };
-    let how = MeasureArgs {
-        rounds: 5,
-        short: args.short,
-        json: args.json,
-    };
-    let mut all = Vec::new();
-    for measure in measures {
-        let report = measure.run(&how).await?;
-        let figures = report.figures.iter();
-        all.extend(figures.map(|figure| Checked::new(figure, &stored)));
-    }
+        report.print(false)
+    })
+    .await?;
     if args.json {
-        out::line(serde_json::to_string(&all)?)?;
-    } else {
-        out::line(format!("{:<40}{:>12}{:>12}", "", "now", "stored"))?;
-        for one in &all {
-            out::line(one.line())?;
+        out::line(serde_json::to_string(&run)?)?;
+    }
+    for failed in &run.failed {
+        progress(failed.words());
+    }
+    Ok(ExitCode::from(u8::from(!run.failed.is_empty())))
+}
+
+/// Takes these, and goes on when one fails.
+pub(super) async fn take(
+    measures: &[Measure],
+    args: &MeasureArgs,
+    mut tell: impl FnMut(&Report) -> Result<()>,
+) -> Result<Run> {
+    let lasts: u64 = measures.iter().map(|measure| measure.lasts(args)).sum();
+    progress(format!(
+        "{} measures take about {} minutes",
+        measures.len(),
+        lasts.div_ceil(60)
+    ));
+    let mut run = Run {
+        processors: std::thread::available_parallelism()?.get(),
+        reports: Vec::new(),
+        failed: Vec::new(),
+    };
+    for measure in measures {
+        match measure.run(args).await {
+            Ok(report) => {
+                tell(&report)?;
+                run.reports.push(report);
+            }
+            Err(error) => {
+                progress(format!("FAILED: {error:#}"));
+                run.failed.push(Failed {
+                    measure: measure.word().to_owned(),
+                    why: format!("{error:#}"),
+                });
+            }
         }
     }
-    let grown = all.iter().filter(|one| one.grown).count();
-    if grown > 0 {
-        progress(format!(
-            "{grown} counts or sizes grew: mend it, or store the new ones and say why"
-        ));
+    if run.reports.is_empty() {
+        bail!("no measure could be taken");
     }
-    Ok(ExitCode::from(u8::from(grown > 0)))
+    Ok(run)
 }

@@ -39,43 +39,51 @@ const TRANSFER: &str = "tx-bench-backfill";
 /// One megabit.
 const BYTES_PER_S: u64 = 125_000;
 const DELAY_MS: u64 = 20;
-/// Of the patient's time, in the spool.
+/// Of the patient's time in the spool: of one round, and of each of the others, as a round
+/// lasts as long as the link makes it.
 const MINUTES: i64 = 360;
+const MINUTES_EACH: i64 = 60;
 /// Emissions written to the spool with one sync.
 const TOGETHER: usize = 4_096;
-/// Each round is as long as the link makes it; more of them say nothing new.
-const ROUNDS_MAX: u16 = 3;
+/// What the link could have carried meanwhile.
+const LINK: &str = "the link";
 
 /// Runs the measure.
 pub(super) async fn run(args: &MeasureArgs) -> Result<Report> {
-    let (rounds, minutes) = if args.short {
-        (1, 5)
+    let (rounds, each, once) = if args.short {
+        (1, 5, None)
     } else {
-        (args.rounds.min(ROUNDS_MAX), MINUTES)
+        (args.rounds, MINUTES_EACH, Some(MINUTES))
     };
-    let (mut used, mut late, mut took) = (Vec::new(), Vec::new(), Vec::new());
+    let mut report = Report::new(
+        "backfill",
+        format!("numerics and waveforms in the spool, over 1 Mbit/s and {DELAY_MS} ms"),
+    );
+    let mut seen = Vec::new();
     for round in 1..=rounds {
-        progress(format!("backfill, round {round} of {rounds}"));
-        let seen = backfill(minutes).await?;
-        took.push(seen.seconds);
-        used.push((seen.bytes, seen.seconds * float(BYTES_PER_S)));
-        late.push(seen.latest_ms);
+        progress(format!("{each} minutes, round {round} of {rounds}"));
+        seen.push(backfill(each).await?);
     }
-    let used = Figure::beside("backfill/link", "bytes", &used);
-    Ok(Report {
-        measure: "backfill",
-        command: "enroute bench backfill".into(),
-        notes: vec![format!(
-            "{rounds} rounds, {minutes} minutes of numerics and waveforms in the spool, over 1 \
-             Mbit/s and {DELAY_MS} ms; yardstick: what the link could carry"
-        )],
-        figures: vec![
-            used.at_least(0.9),
-            Figure::new("backfill/took", "s", took),
-            // A frame of numerics is a second.
-            Figure::new("backfill/present-late", "ms", late).at_most(1_000.0),
-        ],
-    })
+    report.figures.extend(figures(each, &seen));
+    if let Some(minutes) = once {
+        progress(format!("{minutes} minutes, once"));
+        let seen = backfill(minutes).await?;
+        report.figures.extend(figures(minutes, &[seen]));
+    }
+    Ok(report)
+}
+
+fn figures(minutes: i64, seen: &[Seen]) -> [Figure; 3] {
+    let name = |word: &str| format!("backfill/{minutes}-minutes/{word}");
+    let used = |seen: &Seen| (seen.bytes, seen.seconds * float(BYTES_PER_S));
+    let used: Vec<(f64, f64)> = seen.iter().map(used).collect();
+    let all = |of: fn(&Seen) -> f64| seen.iter().map(of).collect();
+    [
+        Figure::beside(name("link"), "bytes", LINK, &used).at_least(0.9),
+        Figure::new(name("took"), "s", all(|seen| seen.seconds)),
+        // A frame of numerics is a second.
+        Figure::new(name("present-late"), "ms", all(|seen| seen.latest_ms)).at_most(1_000.0),
+    ]
 }
 
 /// What a round gave.

@@ -210,9 +210,9 @@ fn values() -> v1::WatchResponse {
 }
 
 /// Opens boards, says `ready` when each has its first message, and answers `count`
-/// with how many messages came since.
+/// with how many messages came since, and how many bytes they have.
 pub(super) async fn viewers(args: &ViewersArgs) -> Result<()> {
-    let seen = Arc::new(AtomicU64::new(0));
+    let seen = Arc::new([AtomicU64::new(0), AtomicU64::new(0)]);
     let mut open = tokio::task::JoinSet::new();
     for _ in 0..args.viewers {
         let url = format!("http://{}", args.server);
@@ -224,8 +224,10 @@ pub(super) async fn viewers(args: &ViewersArgs) -> Result<()> {
         let seen = Arc::clone(&seen);
         open.spawn(async move {
             while let Ok(Some(message)) = stream.message().await {
-                std::hint::black_box(message);
-                seen.fetch_add(1, Ordering::Relaxed);
+                let [messages, bytes] = seen.as_ref();
+                let size = u64::try_from(message.encoded_len()).unwrap_or(0);
+                bytes.fetch_add(size, Ordering::Relaxed);
+                messages.fetch_add(1, Ordering::Relaxed);
             }
         });
     }
@@ -235,7 +237,12 @@ pub(super) async fn viewers(args: &ViewersArgs) -> Result<()> {
         if line != "count" {
             bail!("the viewers were told {line:?}");
         }
-        out::line(format!("count {}", seen.swap(0, Ordering::Relaxed)))?;
+        let [messages, bytes] = seen.as_ref();
+        let (messages, bytes) = (
+            messages.swap(0, Ordering::Relaxed),
+            bytes.swap(0, Ordering::Relaxed),
+        );
+        out::line(format!("count {messages} {bytes}"))?;
     }
     open.shutdown().await;
     Ok(())

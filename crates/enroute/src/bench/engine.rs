@@ -5,10 +5,12 @@
 //! numerics a second, or three waveforms of a second. A record of the journal is
 //! decoded, checked and handled as the live view does it. Yardstick and subject
 //! take turns every few frames; a round's figure is the median of its turns, so
-//! that what else the machine does stays out of it. `crates/engine/tests/allocations.rs` counts what the engine allocates.
+//! that what else the machine does stays out of it. A build that is not optimized also
+//! counts what is allocated.
 
 use super::figures::{Figure, Report, Spread, progress};
-use super::{Vehicle, numerics, vehicles, waveform};
+use super::parts::float;
+use super::{Vehicle, numerics, us_since, vehicles, waveform};
 use crate::args::EngineArgs;
 use crate::clock::SystemClock;
 use crate::out;
@@ -51,7 +53,7 @@ pub(super) fn run(args: &EngineArgs) -> Result<()> {
 
 /// Both kinds of frames as figures.
 pub(super) fn report(rounds: u16) -> Result<Report> {
-    let mut figures = Vec::new();
+    let mut report = Report::new("engine", format!("{rounds} rounds of {FRAMES} frames"));
     for (name, stream, body) in KINDS {
         progress(format!("engine, {name}"));
         let cost = measure(name, stream, body, rounds)?;
@@ -61,20 +63,28 @@ pub(super) fn report(rounds: u16) -> Result<Report> {
         };
         let seen = vec![cost.decode_ns.median + cost.engine_ns.median];
         let figure = Figure {
+            over: Some("prost decode".to_owned()),
             yardstick: Some(cost.prost_ns),
             ratio: Some(cost.ratio),
             ..Figure::new(word, "ns", seen)
         };
-        figures.push(figure.at_most(most));
+        report.figures.push(figure.at_most(most));
+        match cost.allocations {
+            [Some(prost), Some(decode), Some(engine)] => {
+                let name = format!("{word}/allocations");
+                let engine = Figure::new(name, "for each frame", vec![engine]);
+                let name = format!("{word}/allocations-decoding");
+                let pair = [(decode, prost)];
+                let decode = Figure::beside(name, "for each frame", "prost decode", &pair);
+                report.figures.push(engine.at_most(0.0).exact());
+                report.figures.push(decode.exact());
+            }
+            _ => report
+                .notes
+                .push("SKIPPED allocations: counted by a build that is not optimized".into()),
+        }
     }
-    Ok(Report {
-        measure: "engine",
-        command: "enroute bench engine".into(),
-        notes: vec![format!(
-            "{rounds} rounds of {FRAMES} frames, yardstick: prost alone"
-        )],
-        figures,
-    })
+    Ok(report)
 }
 
 type Kind = (&'static str, Stream, fn(i64) -> Body);
@@ -96,6 +106,8 @@ struct Cost {
     ratio: Spread,
     /// Of the engine alone to the yardstick.
     engine_ratio: Spread,
+    /// Of `prost`, of decoding and checks, and of the engine, for each frame.
+    allocations: [Option<f64>; 3],
 }
 
 impl Cost {
@@ -122,11 +134,32 @@ impl Cost {
     }
 }
 
-/// The times of one turn, microseconds.
+/// What one turn took.
 struct Turn {
-    prost: i64,
-    decode: i64,
-    engine: i64,
+    prost: Spent,
+    decode: Spent,
+    engine: Spent,
+}
+
+/// Microseconds, and allocations where this build counts them.
+#[derive(Clone, Copy)]
+struct Spent {
+    us: i64,
+    allocations: Option<u64>,
+}
+
+/// A build that checks itself counts what is allocated; one that is optimized does not
+/// pay for that.
+#[cfg(debug_assertions)]
+fn counted(step: impl FnOnce() -> Result<()>) -> (Result<()>, Option<u64>) {
+    let mut done = Ok(());
+    let counted = allocation_counter::measure(|| done = step());
+    (done, Some(counted.count_total))
+}
+
+#[cfg(not(debug_assertions))]
+fn counted(step: impl FnOnce() -> Result<()>) -> (Result<()>, Option<u64>) {
+    (step(), None)
 }
 
 /// One engine and what it is fed.
@@ -162,13 +195,18 @@ fn measure(name: &'static str, stream: Stream, body: fn(i64) -> Body, rounds: u1
         frames: name,
         bytes: frame.len(),
         rounds: u16::try_from(rounds.len())?,
-        prost_ns: spread(&rounds, |r| per_frame(r.prost)),
-        decode_ns: spread(&rounds, |r| per_frame(r.decode)),
-        engine_ns: spread(&rounds, |r| per_frame(r.engine)),
+        prost_ns: spread(&rounds, |r| per_frame(r.prost.us)),
+        decode_ns: spread(&rounds, |r| per_frame(r.decode.us)),
+        engine_ns: spread(&rounds, |r| per_frame(r.engine.us)),
         ratio: spread(&rounds, |r| {
-            over(r.decode.saturating_add(r.engine), r.prost)
+            over(r.decode.us.saturating_add(r.engine.us), r.prost.us)
         }),
-        engine_ratio: spread(&rounds, |r| over(r.engine, r.prost)),
+        engine_ratio: spread(&rounds, |r| over(r.engine.us, r.prost.us)),
+        allocations: [
+            allocations(&rounds, |turn| turn.prost),
+            allocations(&rounds, |turn| turn.decode),
+            allocations(&rounds, |turn| turn.engine),
+        ],
     })
 }
 
@@ -269,11 +307,16 @@ impl Bench {
         Ok(round)
     }
 
-    /// Microseconds that `step` takes.
-    fn timed(&mut self, step: impl FnOnce(&mut Self) -> Result<()>) -> Result<i64> {
-        let began = self.clock.monotonic();
-        step(self)?;
-        Ok(self.clock.monotonic().0.saturating_sub(began.0))
+    /// What `step` takes.
+    fn timed(&mut self, step: impl FnOnce(&mut Self) -> Result<()>) -> Result<Spent> {
+        let clock = self.clock;
+        let began = clock.monotonic();
+        let (done, allocations) = counted(|| step(self));
+        done?;
+        Ok(Spent {
+            us: us_since(&clock, began),
+            allocations,
+        })
     }
 }
 
@@ -285,6 +328,14 @@ fn per_frame(us: i64) -> f64 {
 #[expect(clippy::cast_precision_loss, reason = "microseconds of a few seconds")]
 fn over(us: i64, yardstick: i64) -> f64 {
     us as f64 / yardstick.max(1) as f64
+}
+
+/// For each frame, over all rounds.
+fn allocations(rounds: &[Vec<Turn>], of: fn(&Turn) -> Spent) -> Option<f64> {
+    let turns = rounds.iter().flatten();
+    let all: Option<u64> = turns.clone().map(|turn| of(turn).allocations).sum();
+    let frames = float(u64::try_from(turns.count() * TURN).ok()?);
+    Some(float(all?) / frames)
 }
 
 fn spread(rounds: &[Vec<Turn>], of: impl Fn(&Turn) -> f64) -> Spread {

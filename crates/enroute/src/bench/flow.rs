@@ -8,7 +8,7 @@
 //! all. Everything shares one machine: publishers, broker, server, viewer.
 
 use super::figures::{Figure, Report, progress};
-use super::parts::{Mosquitto, Part, Server, Through, float, found, until};
+use super::parts::{MOSQUITTO, Mosquitto, Part, Server, Through, float, found, until};
 use super::us_since;
 use crate::args::MeasureArgs;
 use crate::client::RESPONSE_BYTES_MAX;
@@ -19,7 +19,6 @@ use enroute_wire::v1;
 use enroute_wire::v1::live_client::LiveClient;
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Stdio;
 use std::time::Duration;
 use tokio::process::Command;
 use tokio::sync::watch;
@@ -31,8 +30,6 @@ const TRANSFERS: u64 = 200;
 const BURST: u64 = 8_000;
 /// Bursts of a round; a first one that is not counted comes before.
 const BURSTS: u64 = 10;
-/// At which system calls and commits are counted.
-const RATE: u64 = 10_000;
 /// The script of the other pipeline.
 const NODE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/bench/node");
 
@@ -43,61 +40,75 @@ pub(super) struct Flow {
     cpu_us: f64,
 }
 
+/// What the figures are beside.
+const BARE: &str = "bare rumqttc subscriber";
+const NODE_JS: &str = "the same in Node.js";
+
 /// Runs the measure.
 pub(super) async fn run(args: &MeasureArgs) -> Result<Report> {
-    let (rounds, bursts, seconds) = if args.short {
-        (1, 1, 1)
+    let (rounds, bursts) = if args.short {
+        (1, 1)
     } else {
-        (args.rounds, BURSTS, 5)
+        (args.rounds, BURSTS)
     };
-    let mut report = Report {
-        measure: "throughput",
-        command: "enroute bench throughput".into(),
-        notes: vec![format!(
+    let mut report = Report::new(
+        "throughput",
+        format!(
             "{rounds} rounds of {bursts} bursts of {BURST} frames of twelve numerics, one in a \
              publish, of {TRANSFERS} transfers"
-        )],
-        figures: Vec::new(),
-    };
-    for through in [Through::Mosquitto, Through::Embedded] {
-        let word = through.word();
-        let mut pairs = Vec::new();
-        for round in 1..=rounds {
-            progress(format!(
-                "throughput through {word}, round {round} of {rounds}"
-            ));
-            let Some(bare) = bare(through, bursts).await? else {
-                break;
-            };
-            let ours = ours(through, bursts).await?;
-            pairs.push((ours, bare));
-        }
-        if pairs.is_empty() {
-            report.notes.push("SKIPPED: no mosquitto".into());
-            continue;
-        }
-        let of = |pick: fn(&Flow) -> f64| -> Vec<(f64, f64)> {
-            let both = pairs.iter().map(|(ours, bare)| (pick(ours), pick(bare)));
-            both.collect()
-        };
-        let (name, aim) = match through {
-            Through::Mosquitto => ("throughput/mosquitto", 0.9),
-            Through::Embedded => ("throughput/embedded", 0.45),
-        };
-        let rates = Figure::beside(name, "frames/s", &of(|flow| flow.per_second));
-        report.figures.push(rates.at_least(aim));
-        if through == Through::Mosquitto {
-            let of_ours = of(|flow| flow.cpu_us).into_iter().map(|pair| pair.0);
-            let cpu = Figure::new("throughput/processor", "µs/frame", of_ours.collect());
-            report.figures.push(cpu.at_most(12.0));
-            let beside = of(|flow| flow.cpu_us);
-            let beside = Figure::beside("throughput/processor-to-bare", "µs/frame", &beside);
-            report.figures.push(beside);
+        ),
+    );
+    if found("mosquitto", &[MOSQUITTO]).is_some() {
+        through_mosquitto((rounds, bursts), &mut report).await?;
+    } else {
+        report.notes.push("SKIPPED: no mosquitto".into());
+    }
+    let mut pairs = Vec::new();
+    for round in 1..=rounds {
+        progress(format!("the embedded broker, round {round} of {rounds}"));
+        let bare = bare(Through::Embedded, bursts).await?;
+        pairs.push((ours(Through::Embedded, bursts).await?, bare));
+    }
+    let rates = of(&pairs, |flow| flow.per_second);
+    let rates = Figure::beside("throughput/embedded", "frames/s", BARE, &rates);
+    report.figures.push(rates.at_least(0.45));
+    Ok(report)
+}
+
+/// Bare, ours and Node.js take turns.
+async fn through_mosquitto((rounds, bursts): (u16, u64), report: &mut Report) -> Result<()> {
+    let (mut pairs, mut beside_node) = (Vec::new(), Vec::new());
+    for round in 1..=rounds {
+        progress(format!("Mosquitto, round {round} of {rounds}"));
+        let bare = bare(Through::Mosquitto, bursts).await?;
+        let ours = ours(Through::Mosquitto, bursts).await?;
+        pairs.push((ours, bare));
+        if let Some(theirs) = node(bursts).await? {
+            beside_node.push((ours.cpu_us, theirs));
         }
     }
-    node(rounds, bursts, &mut report).await?;
-    counts(seconds, &mut report).await?;
-    Ok(report)
+    let rates = of(&pairs, |flow| flow.per_second);
+    let rates = Figure::beside("throughput/mosquitto", "frames/s", BARE, &rates);
+    let cpu = pairs.iter().map(|(ours, _)| ours.cpu_us).collect();
+    let cpu = Figure::new("throughput/processor", "µs/frame", cpu);
+    let beside = of(&pairs, |flow| flow.cpu_us);
+    let beside = Figure::beside("throughput/processor-to-bare", "µs/frame", BARE, &beside);
+    let figures = [rates.at_least(0.9), cpu.at_most(12.0), beside];
+    report.figures.extend(figures);
+    if beside_node.is_empty() {
+        let note = format!("SKIPPED the Node.js pipeline: run `npm ci` in {NODE}");
+        report.notes.push(note);
+    } else {
+        let name = "throughput/processor-to-node";
+        let beside = Figure::beside(name, "µs/frame", NODE_JS, &beside_node);
+        report.figures.push(beside.at_most(0.5));
+    }
+    Ok(())
+}
+
+fn of(pairs: &[(Flow, Flow)], pick: fn(&Flow) -> f64) -> Vec<(f64, f64)> {
+    let both = pairs.iter().map(|(ours, bare)| (pick(ours), pick(bare)));
+    both.collect()
 }
 
 pub(super) async fn mosquitto(through: Through) -> Result<Option<Mosquitto>> {
@@ -132,21 +143,17 @@ pub(super) async fn counting(mosquitto: Option<&Mosquitto>) -> Result<(Part, Str
     Ok((count, broker))
 }
 
-/// `None`: there is no Mosquitto.
-async fn bare(through: Through, bursts: u64) -> Result<Option<Flow>> {
-    if through == Through::Mosquitto && found("mosquitto", &["/usr/sbin/mosquitto"]).is_none() {
-        return Ok(None);
-    }
+async fn bare(through: Through, bursts: u64) -> Result<Flow> {
     let mosquitto = mosquitto(through).await?;
     let (mut count, broker) = counting(mosquitto.as_ref()).await?;
     let mut load = load(&broker, TRANSFERS).await?;
     let clock = SystemClock::new();
-    let (mut took, mut before) = (0, 0.0);
+    let (mut took, mut before) = (0, count.used()?);
     for burst in 0..=bursts {
         load.tell(&format!("make {BURST}")).await?;
         load.says("made").await?;
         if burst == 1 {
-            before = count.used()?.cpu_us;
+            before = count.used()?;
             took = 0;
         }
         count.tell(&format!("expect {BURST}")).await?;
@@ -156,8 +163,8 @@ async fn bare(through: Through, bursts: u64) -> Result<Option<Flow>> {
         took += us_since(&clock, began);
         load.says("sent").await?;
     }
-    let cpu = count.used()?.cpu_us - before;
-    Ok(Some(flow(bursts, took, cpu)))
+    let cpu = count.used()?.cpu_us_since(&before);
+    Ok(flow(bursts, took, cpu))
 }
 
 fn flow(bursts: u64, took: i64, cpu_us: f64) -> Flow {
@@ -174,12 +181,12 @@ async fn ours(through: Through, bursts: u64) -> Result<Flow> {
     let mut load = load(&server.broker, TRANSFERS).await?;
     let mut viewer = Viewer::open(&server.http).await?;
     let clock = SystemClock::new();
-    let (mut took, mut before) = (0, 0.0);
+    let (mut took, mut before) = (0, server.part.used()?);
     for burst in 0..=bursts {
         load.tell(&format!("make {BURST}")).await?;
         let last = load.says("made").await?.parse()?;
         if burst == 1 {
-            before = server.part.used()?.cpu_us;
+            before = server.part.used()?;
             took = 0;
         }
         let began = clock.monotonic();
@@ -188,7 +195,7 @@ async fn ours(through: Through, bursts: u64) -> Result<Flow> {
         took += us_since(&clock, began);
         load.says("sent").await?;
     }
-    let cpu = server.part.used()?.cpu_us - before;
+    let cpu = server.part.used()?.cpu_us_since(&before);
     let sent = float((bursts + 1) * BURST);
     // None was dropped by the broker.
     until("the last frames", async || {
@@ -196,12 +203,6 @@ async fn ours(through: Through, bursts: u64) -> Result<Flow> {
     })
     .await?;
     Ok(flow(bursts, took, cpu))
-}
-
-impl Server {
-    async fn frames(&self) -> Result<f64> {
-        self.metric("enroute_frames_durable_total").await
-    }
 }
 
 /// A viewer of the board that remembers the newest of each transfer.
@@ -284,113 +285,33 @@ fn values(message: v1::WatchResponse) -> Vec<(String, v1::Value)> {
     }
 }
 
-/// What the same load costs a plain pipeline in JavaScript: subscribe, decode, check
-/// limits, append to a file with a sync for each batch.
-async fn node(rounds: u16, bursts: u64, report: &mut Report) -> Result<()> {
-    let (Some(node), true) = (
-        found("node", &[]),
-        Path::new(NODE).join("node_modules").exists(),
-    ) else {
-        let note = format!("SKIPPED the Node.js pipeline: run `npm ci` in {NODE}");
-        report.notes.push(note);
-        return Ok(());
+/// What a frame of the same load costs a plain pipeline in JavaScript: subscribe, decode,
+/// check limits, append to a file with a sync for each batch. `None`: it is not installed.
+async fn node(bursts: u64) -> Result<Option<f64>> {
+    let installed = Path::new(NODE).join("node_modules").exists();
+    let (Some(node), true) = (found("node", &[]), installed) else {
+        return Ok(None);
     };
-    let mut pairs = Vec::new();
-    for round in 1..=rounds {
-        progress(format!("beside Node.js, round {round} of {rounds}"));
-        let Some(mosquitto) = Mosquitto::start().await? else {
-            return Ok(());
-        };
-        let mut command = Command::new(&node);
-        command.arg(Path::new(NODE).join("pipeline.mjs"));
-        command.arg(format!("mqtt://127.0.0.1:{}", mosquitto.port));
-        let mut pipeline = Part::start(command)?;
-        pipeline.says("ready").await?;
-        let mut load = load(&format!("127.0.0.1:{}", mosquitto.port), TRANSFERS).await?;
-        let mut before = 0.0;
-        for burst in 0..=bursts {
-            load.tell(&format!("make {BURST}")).await?;
-            load.says("made").await?;
-            if burst == 1 {
-                before = pipeline.used()?.cpu_us;
-            }
-            pipeline.tell(&format!("expect {BURST}")).await?;
-            load.tell("go").await?;
-            pipeline.says("done").await?;
-            load.says("sent").await?;
+    let mosquitto = Mosquitto::start().await?.context("no mosquitto")?;
+    let broker = format!("127.0.0.1:{}", mosquitto.port);
+    let mut command = Command::new(&node);
+    command.arg(Path::new(NODE).join("pipeline.mjs"));
+    command.arg(format!("mqtt://{broker}"));
+    let mut pipeline = Part::start(command)?;
+    pipeline.says("ready").await?;
+    let mut load = load(&broker, TRANSFERS).await?;
+    let mut before = pipeline.used()?;
+    for burst in 0..=bursts {
+        load.tell(&format!("make {BURST}")).await?;
+        load.says("made").await?;
+        if burst == 1 {
+            before = pipeline.used()?;
         }
-        let theirs = (pipeline.used()?.cpu_us - before) / float(bursts * BURST);
-        drop((pipeline, load, mosquitto));
-        pairs.push((ours(Through::Mosquitto, bursts).await?.cpu_us, theirs));
+        pipeline.tell(&format!("expect {BURST}")).await?;
+        load.tell("go").await?;
+        pipeline.says("done").await?;
+        load.says("sent").await?;
     }
-    let beside = Figure::beside("throughput/processor-to-node", "µs/frame", &pairs);
-    report.figures.push(beside.at_most(0.5));
-    Ok(())
-}
-
-/// Commits and system calls of the server for each frame, at a steady pace.
-async fn counts(seconds: u64, report: &mut Report) -> Result<()> {
-    progress(format!("commits and system calls at {RATE} frames/s"));
-    let mosquitto = Mosquitto::start().await?;
-    let server = Server::start(mosquitto.as_ref().map(|mosquitto| mosquitto.port)).await?;
-    let mut load = load(&server.broker, TRANSFERS).await?;
-    let _viewer = Viewer::open(&server.http).await?;
-    let commits = "enroute_journal_commit_duration_seconds_count";
-    let paced = format!("pace {RATE} {seconds}");
-    load.tell("pace 1000 1").await?;
-    load.says("sent").await?;
-    let before = (server.metric(commits).await?, server.frames().await?);
-    load.tell(&paced).await?;
-    load.says("sent").await?;
-    let after = (server.metric(commits).await?, server.frames().await?);
-    let each = (after.0 - before.0) / (after.1 - before.1).max(1.0);
-    let each = Figure::new("throughput/commits", "commits/frame", vec![each]);
-    report.figures.push(each.at_most(0.1));
-    let Some(strace) = found("strace", &[]) else {
-        report.notes.push("SKIPPED system calls: no strace".into());
-        return Ok(());
-    };
-    let mut tracing = Command::new(strace);
-    tracing.args(["-c", "-f", "-p", &server.part.id()?.to_string()]);
-    let tracing = tracing
-        .stdin(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    let before = server.frames().await?;
-    load.tell(&paced).await?;
-    load.says("sent").await?;
-    let frames = server.frames().await? - before;
-    let tracer = tracing
-        .id()
-        .context("strace has ended: may this user trace?")?;
-    Command::new("kill")
-        .args(["-INT", &tracer.to_string()])
-        .status()
-        .await?;
-    let told = tracing.wait_with_output().await?;
-    let told = String::from_utf8_lossy(&told.stderr).into_owned();
-    let Some(calls) = calls(&told) else {
-        report
-            .notes
-            .push("SKIPPED system calls: strace may not trace the server".into());
-        return Ok(());
-    };
-    report.notes.push(format!(
-        "system calls: all of all the server's threads while strace counted them, {RATE} frames/s"
-    ));
-    let each = Figure::new(
-        "throughput/calls",
-        "calls/frame",
-        vec![calls / frames.max(1.0)],
-    );
-    report.figures.push(each.at_most(0.5));
-    Ok(())
-}
-
-/// The sum that `strace -c` tells: percent, seconds, microseconds per call, calls.
-fn calls(told: &str) -> Option<f64> {
-    let total = told
-        .lines()
-        .find(|line| line.trim_end().ends_with(" total"))?;
-    total.split_whitespace().nth(3)?.parse().ok()
+    let used = pipeline.used()?.cpu_us_since(&before);
+    Ok(Some(used / float(bursts * BURST)))
 }

@@ -7,8 +7,8 @@
 
 use super::bare::Times;
 use super::figures::{Figure, Report, progress};
-use super::flow::{counting, load, mosquitto};
-use super::parts::{Server, Through, float, found};
+use super::flow::{counting, load};
+use super::parts::{MOSQUITTO, Mosquitto, Server, float, found, until};
 use super::us_since;
 use crate::args::MeasureArgs;
 use crate::client::RESPONSE_BYTES_MAX;
@@ -19,11 +19,14 @@ use enroute_journal::bare::Bare;
 use enroute_model::time::Clock;
 use enroute_wire::v1::live_client::LiveClient;
 use enroute_wire::{Message, v1};
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
 use tonic::transport::Endpoint;
 
 /// As many as a viewer may name.
 const TRANSFERS: u64 = 64;
-const RATES: [u64; 2] = [1_000, 10_000];
+/// Frames a second, and the aim.
+const RATES: [(u64, f64); 2] = [(1_000, 1.5), (10_000, 2.5)];
 /// The journal's commit interval, which is configured and not the machine's.
 const INTERVAL_US: f64 = 3_000.0;
 /// Synced writes of which the 99th percentile is taken.
@@ -31,64 +34,74 @@ const COMMITS: u64 = 300;
 /// Bytes of a record.
 const RECORD: usize = 200;
 
+/// How long after the last sample the rest counts as lost.
+const LOST_AFTER: Duration = Duration::from_secs(5);
+/// What p99 is held against.
+const OVER: &str = "broker alone and one commit";
+
 /// Runs the measure.
 pub(super) async fn run(args: &MeasureArgs) -> Result<Report> {
-    let (rounds, seconds) = if args.short {
-        (1, 1)
-    } else {
-        (args.rounds, 10)
-    };
-    let mut report = Report {
-        measure: "latency",
-        command: "enroute bench latency".into(),
-        notes: vec![format!(
+    let (rounds, seconds) = if args.short { (1, 1) } else { (args.rounds, 4) };
+    let mut report = Report::new(
+        "latency",
+        format!(
             "{rounds} rounds of {seconds} s, frames of twelve numerics of {TRANSFERS} transfers \
              through Mosquitto; yardstick of p99: the broker alone and one commit, each its p99; \
              its ratio leaves out the commit interval of 3 ms"
-        )],
-        figures: Vec::new(),
-    };
-    if found("mosquitto", &["/usr/sbin/mosquitto"]).is_none() {
+        ),
+    );
+    if found("mosquitto", &[MOSQUITTO]).is_none() {
         report.notes.push("SKIPPED: no mosquitto".into());
         return Ok(report);
     }
-    for rate in RATES {
+    for (rate, most) in RATES {
         let mut all = Vec::new();
         for round in 1..=rounds {
             progress(format!(
                 "latency at {rate} frames/s, round {round} of {rounds}"
             ));
-            let alone = alone(rate, seconds).await?;
+            let mosquitto = Mosquitto::start().await?.context("no mosquitto")?;
+            let alone = alone(&mosquitto, rate, seconds).await?;
             let commit = commit(rate)?;
-            let ours = ours(rate, seconds).await?;
+            let ours = ours(&mosquitto, rate, seconds).await?;
             all.push((ours, alone, commit));
         }
-        let per = |at: usize| -> Vec<f64> {
-            let one = all.iter().filter_map(|(ours, _, _)| ours.get(at).copied());
-            one.collect()
+        let word = format!("latency/{rate}");
+        let per = |name: &str, unit: &str, of: fn(&Ours) -> f64| {
+            let seen = all.iter().map(|(ours, _, _)| of(ours)).collect();
+            Figure::new(format!("{word}/{name}"), unit, seen)
         };
-        let most = if rate == 1_000 { 1.5 } else { 2.5 };
         let pairs: Vec<(f64, f64)> = all
             .iter()
-            .map(|([_, p99, _, _], [_, broker, _], commit)| (p99 - INTERVAL_US, broker + commit))
+            .map(|(ours, [_, broker, _], commit)| (ours.p99 - INTERVAL_US, broker + commit))
             .collect();
-        let word = format!("latency/{rate}");
-        let p99 = Figure::beside(format!("{word}/p99-less-interval"), "µs", &pairs);
+        let p99 = Figure::beside(format!("{word}/p99-less-interval"), "µs", OVER, &pairs);
         report.figures.extend([
-            Figure::new(format!("{word}/p50"), "µs", per(0)),
-            Figure::new(format!("{word}/p99"), "µs", per(1)),
-            Figure::new(format!("{word}/p99.9"), "µs", per(2)),
-            Figure::new(format!("{word}/conflated"), "%", per(3)),
             p99.at_most(most),
+            per("p50", "µs", |ours| ours.p50),
+            per("p99", "µs", |ours| ours.p99),
+            per("p99.9", "µs", |ours| ours.p999),
+            per("conflated", "%", |ours| ours.conflated),
+            per("lost", "frames", |ours| ours.lost),
         ]);
     }
     Ok(report)
 }
 
+/// What a viewer of the samples of all transfers saw; times in microseconds.
+struct Ours {
+    p50: f64,
+    p99: f64,
+    p999: f64,
+    /// In a hundred: made room for newer ones because the viewer was behind.
+    conflated: f64,
+    /// Never came, and nobody says why.
+    lost: f64,
+}
+
 /// Through the broker alone: median, 99th, 99.9th percentile.
-async fn alone(rate: u64, seconds: u64) -> Result<[f64; 3]> {
-    let mosquitto = mosquitto(Through::Mosquitto).await?;
-    let (mut count, broker) = counting(mosquitto.as_ref()).await?;
+async fn alone(mosquitto: &Mosquitto, rate: u64, seconds: u64) -> Result<[f64; 3]> {
+    let (mut count, broker) = counting(Some(mosquitto)).await?;
     let mut load = load(&broker, TRANSFERS).await?;
     count.tell(&format!("time {}", rate * seconds)).await?;
     load.tell(&format!("pace {rate} {seconds}")).await?;
@@ -119,20 +132,52 @@ fn commit(rate: u64) -> Result<f64> {
     Ok(times.of(0.99))
 }
 
-/// To a viewer of the samples of all transfers; last, how many in a hundred made room
-/// for newer ones because it was behind.
-async fn ours(rate: u64, seconds: u64) -> Result<[f64; 4]> {
-    let mosquitto = mosquitto(Through::Mosquitto).await?;
-    let server = Server::start(mosquitto.as_ref().map(|mosquitto| mosquitto.port)).await?;
+async fn ours(mosquitto: &Mosquitto, rate: u64, seconds: u64) -> Result<Ours> {
+    let server = Server::start(Some(mosquitto.port)).await?;
     let mut load = load(&server.broker, TRANSFERS).await?;
     // All transfers are there, and every part has run once.
     load.tell("pace 1000 1").await?;
     load.says("sent").await?;
-    super::parts::until("the first second", async || {
-        Ok(server.metric("enroute_frames_durable_total").await? >= 1_000.0)
+    until("the first second", async || {
+        Ok(server.frames().await? >= 1_000.0)
     })
     .await?;
-    let channel = Endpoint::from_shared(format!("http://{}", server.http))?;
+    let mut stream = samples(&server.http).await?;
+    let clock = SystemClock::new();
+    let mut times = Times::new()?;
+    load.tell(&format!("pace {rate} {seconds}")).await?;
+    let all = rate * seconds;
+    let (mut left, mut conflated) = (all, 0);
+    let mut last = Instant::now();
+    while left > conflated {
+        let Ok(message) = timeout_at(last + LOST_AFTER, stream.message()).await else {
+            break;
+        };
+        match message?.context("the stream ended")?.update {
+            Some(v1::watch_response::Update::Samples(sample)) => {
+                let frame = v1::Frame::decode(sample.frame)?;
+                let captured_at = frame.header.context("no header")?.captured_at_us;
+                times.add(clock.wall().saturating_sub(captured_at));
+                left = left.saturating_sub(1);
+                last = Instant::now();
+            }
+            Some(v1::watch_response::Update::Heartbeat(beat)) => conflated = beat.conflated,
+            _ => {}
+        }
+    }
+    let [p50, p99, p999] = times.percentiles();
+    Ok(Ours {
+        p50,
+        p99,
+        p999,
+        conflated: float(conflated.min(left)) / float(all) * 100.0,
+        lost: float(left.saturating_sub(conflated)),
+    })
+}
+
+/// The samples of all transfers, once the first message is there.
+async fn samples(server: &str) -> Result<tonic::Streaming<v1::WatchResponse>> {
+    let channel = Endpoint::from_shared(format!("http://{server}"))?;
     let channel = channel.tcp_nodelay(true).connect().await?;
     let mut client = LiveClient::new(channel).max_decoding_message_size(RESPONSE_BYTES_MAX);
     let request = v1::WatchRequest {
@@ -142,24 +187,5 @@ async fn ours(rate: u64, seconds: u64) -> Result<[f64; 4]> {
     };
     let mut stream = client.watch(request).await?.into_inner();
     stream.message().await?.context("no first message")?;
-    let clock = SystemClock::new();
-    let mut times = Times::new()?;
-    load.tell(&format!("pace {rate} {seconds}")).await?;
-    let (mut left, mut conflated) = (rate * seconds, 0);
-    while left > conflated {
-        let message = stream.message().await?.context("the stream ended")?;
-        match message.update {
-            Some(v1::watch_response::Update::Samples(sample)) => {
-                let frame = v1::Frame::decode(sample.frame)?;
-                let captured_at = frame.header.context("no header")?.captured_at_us;
-                times.add(clock.wall().saturating_sub(captured_at));
-                left = left.saturating_sub(1);
-            }
-            Some(v1::watch_response::Update::Heartbeat(beat)) => conflated = beat.conflated,
-            _ => {}
-        }
-    }
-    let [p50, p99, p999] = times.percentiles();
-    let conflated = float(left) / float(rate * seconds) * 100.0;
-    Ok([p50, p99, p999, conflated])
+    Ok(stream)
 }

@@ -3,6 +3,7 @@
 
 use crate::simulate::Data;
 use anyhow::{Context, Result, anyhow, bail};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -15,10 +16,8 @@ use tokio::time::timeout;
 const STEP_WITHIN: Duration = Duration::from_mins(5);
 /// How often is asked again what has to become so.
 const ASK_EVERY: Duration = Duration::from_millis(20);
-/// The kernel counts processor time in hundredths of a second for programs.
-const TICK_US: u64 = 10_000;
 /// Where Debian puts it, outside the usual path.
-const MOSQUITTO: &str = "/usr/sbin/mosquitto";
+pub(super) const MOSQUITTO: &str = "/usr/sbin/mosquitto";
 /// As it is shipped: its limits are part of what is measured.
 const MOSQUITTO_CONF: &str = include_str!("../../../../deploy/mosquitto.conf");
 
@@ -30,12 +29,24 @@ pub(super) struct Part {
 }
 
 /// What a process has used so far.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Used {
-    /// Processor time of all its threads, in user and kernel.
-    pub(super) cpu_us: f64,
+    /// Processor time of each of its threads, in user and kernel, nanoseconds.
+    threads: BTreeMap<String, u64>,
     /// Resident memory, bytes.
     pub(super) memory: f64,
+}
+
+impl Used {
+    /// Microseconds of processor since then. A thread that has ended since counts
+    /// nothing: those of a server end when they had nothing to do for long.
+    pub(super) fn cpu_us_since(&self, before: &Self) -> f64 {
+        let used = self.threads.iter().map(|(thread, now)| {
+            let then = before.threads.get(thread).copied().unwrap_or(0);
+            now.saturating_sub(then)
+        });
+        float(used.sum()) / 1e3
+    }
 }
 
 impl Part {
@@ -99,18 +110,29 @@ impl Part {
 
 /// What the process of this number (or `self`) has used.
 pub(super) fn used(process: &str) -> Result<Used> {
-    let read = |file: &str| std::fs::read_to_string(format!("/proc/{process}/{file}"));
-    let stat = read("stat")?;
-    // Behind the name, which may hold anything, come state and numbers.
-    let (_, rest) = stat.rsplit_once(')').context("no processor time")?;
-    let numbers = rest.split_whitespace().skip(11).take(2);
-    let ticks: u64 = numbers.filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
-    let status = read("status")?;
+    let process = Path::new("/proc").join(process);
+    let status = std::fs::read_to_string(process.join("status"))?;
     let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let resident = resident.and_then(|line| line.trim().strip_suffix(" kB"));
     let kib: u64 = resident.context("no memory")?.trim().parse()?;
+    let mut threads = BTreeMap::new();
+    for thread in std::fs::read_dir(process.join("task"))? {
+        let thread = thread?;
+        // It may have ended meanwhile. The first number is its time on a processor.
+        if let Ok(told) = std::fs::read_to_string(thread.path().join("schedstat")) {
+            let on = told
+                .split_whitespace()
+                .next()
+                .context("no processor time")?;
+            let name = thread.file_name().to_string_lossy().into_owned();
+            threads.insert(name, on.parse()?);
+        }
+    }
+    if threads.is_empty() {
+        bail!("the system does not tell processor time by thread");
+    }
     Ok(Used {
-        cpu_us: float(ticks.saturating_mul(TICK_US)),
+        threads,
         memory: float(kib.saturating_mul(1_024)),
     })
 }
@@ -128,15 +150,6 @@ pub(super) fn float(number: u64) -> f64 {
 pub(super) enum Through {
     Mosquitto,
     Embedded,
-}
-
-impl Through {
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Self::Mosquitto => "mosquitto",
-            Self::Embedded => "embedded",
-        }
-    }
 }
 
 /// Mosquitto with the shipped configuration, on a free port.
@@ -242,6 +255,11 @@ impl Server {
         })
         .await?;
         Ok(server)
+    }
+
+    /// Frames that are durable.
+    pub(super) async fn frames(&self) -> Result<f64> {
+        self.metric("enroute_frames_durable_total").await
     }
 
     /// One of its metrics, over all labels.

@@ -5,8 +5,9 @@
 //! reading the same records without doing anything with them. Each export runs in a
 //! process of its own, as the system tells the peak of memory per process.
 
+use super::figures::{Figure, Report, progress};
 use super::{day, read_all, seconds};
-use crate::args::{FormatArg, RecordingsBenchArgs};
+use crate::args::{FormatArg, MeasureArgs, RecordingsBenchArgs};
 use crate::clock::SystemClock;
 use crate::export;
 use crate::out;
@@ -16,7 +17,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
 use enroute_journal::{Classes, Journal, Options};
 use enroute_live::replay::{Captures, Command, Order, Play, Speed};
-use enroute_live::{Live, trials};
+use enroute_live::{Live, Trial, trials};
 use enroute_model::ids::{Position, TransferId};
 use enroute_model::time::{Clock, EngineTime, Span};
 use serde::{Deserialize, Serialize};
@@ -45,6 +46,45 @@ pub(super) async fn run(args: &RecordingsBenchArgs) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Reading it and re-evaluating it, in turns, as figures.
+pub(super) async fn report(args: &MeasureArgs) -> Result<Report> {
+    let (rounds, hours) = if args.short {
+        (1, 1)
+    } else {
+        (args.rounds, 24)
+    };
+    let data = Data::at(None, "enroute-bench")?;
+    let dir = journal_dir(data.path());
+    progress(format!("a recording of {hours} h"));
+    day::write(&dir, hours).await?;
+    let (journal, _tail) = Journal::open(&dir, Options::default())?;
+    let watch = Watch(SystemClock::new());
+    let mut seen = Vec::new();
+    for round in 1..=rounds {
+        progress(format!("re-evaluation, round {round} of {rounds}"));
+        let (_, read_s) = watch.time(|| read_records(&journal))?;
+        let (trial, again_s) = watch.time(|| trial(&journal))?;
+        if differences(&trial) > 0 {
+            bail!("alerts differ when the recording is run again");
+        }
+        seen.push((again_s, read_s));
+    }
+    let close = tokio::task::spawn_blocking(move || journal.close());
+    let closed = close.await?;
+    closed.map_err(|failure| anyhow!("{}", failure.reason()))?;
+    let took = seen.iter().map(|round| round.0).collect();
+    let took = Figure::new("recordings/reevaluate", "s", took);
+    let beside = "recordings/reevaluate-to-reading";
+    let beside = Figure::beside(beside, "s", "reading its records", &seen);
+    let mut report = Report::new(
+        "recordings",
+        format!("{rounds} rounds, {hours} h of numerics and four waveforms"),
+    );
+    let figures = [took.at_most(1.0), beside.at_most(3.0)];
+    report.figures.extend(figures);
+    Ok(report)
 }
 
 /// What came out; times in seconds.
@@ -143,16 +183,8 @@ async fn measure(data: &Path) -> Result<Measured> {
     let (bytes, read_files_s) = watch.time(|| read_all(&dir))?;
     let (journal, _tail) = Journal::open(&dir, Options::default())?;
     let (records, read_records_s) = watch.time(|| read_records(&journal))?;
-    let mut trial = None;
-    let ((), reevaluate_s) = watch.time(|| {
-        Ok(trials(&journal, Some(day::TRANSFER), None, |one| {
-            trial = Some(one);
-        })?)
-    })?;
-    let trial = trial.context("the recording is not in this directory")?;
-    let differences = trial.stored.iter().zip(&trial.derived);
-    let differences = differences.filter(|(was, is)| was != is).count();
-    let differences = differences + trial.stored.len().abs_diff(trial.derived.len());
+    let (trial, reevaluate_s) = watch.time(|| trial(&journal))?;
+    let differences = differences(&trial);
     let recorded_s = seconds(trial.to.since(trial.from));
     let close = tokio::task::spawn_blocking(move || journal.close());
     close
@@ -215,6 +247,19 @@ impl Watch {
         let done = what()?;
         Ok((done, self.since(began)))
     }
+}
+
+fn trial(journal: &Journal) -> Result<Trial> {
+    let mut trial = None;
+    trials(journal, Some(day::TRANSFER), None, |one| trial = Some(one))?;
+    trial.context("the recording is not in this directory")
+}
+
+/// Steps of alerts that are not what they were.
+fn differences(trial: &Trial) -> usize {
+    let both = trial.stored.iter().zip(&trial.derived);
+    let changed = both.filter(|(was, is)| was != is).count();
+    changed + trial.stored.len().abs_diff(trial.derived.len())
 }
 
 fn read_records(journal: &Journal) -> Result<u64> {

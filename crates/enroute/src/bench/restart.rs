@@ -7,8 +7,9 @@
 //! in the same second, so that their snapshots fall due together: the tail to be
 //! run again is the longest that the pace allows.
 
+use super::figures::{Figure, Report, progress};
 use super::{START, SetClock, Vehicle, numerics, read_all, seconds, still, vehicles, waveform};
-use crate::args::RestartArgs;
+use crate::args::{MeasureArgs, RestartArgs};
 use crate::clock::SystemClock;
 use crate::out;
 use crate::simulate::Data;
@@ -38,6 +39,42 @@ pub(super) async fn run(args: &RestartArgs) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The same journal opened again and again, as figures.
+pub(super) async fn report(args: &MeasureArgs) -> Result<Report> {
+    let (rounds, transfers, minutes) = if args.short {
+        (1, 100, 1)
+    } else {
+        (args.rounds, 1_000, 9)
+    };
+    let data = Data::at(None, "enroute-bench")?;
+    let journal = data.path().join("journal");
+    let written = RestartArgs {
+        transfers,
+        minutes,
+        waveforms: false,
+        data: None,
+        json: false,
+    };
+    progress(format!("{transfers} transfers for {minutes} minutes"));
+    write(&journal, &written).await?;
+    let mut rounds_seen = Vec::new();
+    for round in 1..=rounds {
+        progress(format!("restart, round {round} of {rounds}"));
+        let measured = measure(&journal).await?;
+        rounds_seen.push((measured.restart_s, measured.read_s));
+    }
+    let took = rounds_seen.iter().map(|round| round.0).collect();
+    let took = Figure::new("restart/took", "s", took).at_most(2.0);
+    let beside = "reading the same files";
+    let beside = Figure::beside("restart/to-reading", "s", beside, &rounds_seen);
+    let mut report = Report::new(
+        "restart",
+        format!("{rounds} rounds, {transfers} active transfers after {minutes} minutes"),
+    );
+    report.figures.extend([took, beside]);
+    Ok(report)
 }
 
 /// What came out.

@@ -31,14 +31,10 @@ pub(super) async fn run(args: &MeasureArgs) -> Result<Report> {
     } else {
         (args.rounds, TURN)
     };
-    let mut report = Report {
-        measure: "journal",
-        command: "enroute bench journal".into(),
-        notes: vec![format!(
-            "{rounds} rounds of {turn} records of {RECORD} bytes, each commit synced"
-        )],
-        figures: Vec::new(),
-    };
+    let mut report = Report::new(
+        "journal",
+        format!("{rounds} rounds of {turn} records of {RECORD} bytes, each commit synced"),
+    );
     for batch in BATCHES {
         let mut pairs = Vec::new();
         for round in 1..=rounds {
@@ -49,7 +45,7 @@ pub(super) async fn run(args: &MeasureArgs) -> Result<Report> {
             pairs.push((ours(batch, turn).await?, bare));
         }
         let name = format!("journal/commits-of-{batch}");
-        let figure = Figure::beside(name, "records/s", &pairs);
+        let figure = Figure::beside(name, "records/s", "the store alone", &pairs);
         report.figures.push(figure.at_least(0.9));
     }
     Ok(report)
