@@ -17,8 +17,10 @@ use tokio::time::timeout;
 
 /// Engine rounds are too short to be fewer.
 const ENGINE_ROUNDS: u16 = 5;
-/// A measure that takes so many times as long as it should has failed.
-const PATIENCE: u64 = 5;
+/// A measure that takes so many times as long as it should, and at least so many seconds,
+/// has failed.
+const PATIENCE: u64 = 3;
+const LEAST_PATIENCE_S: u64 = 240;
 
 /// What `bench all` gives as JSON.
 #[derive(Debug, Serialize, Deserialize)]
@@ -124,7 +126,7 @@ impl Measure {
         progress(format!("{word} takes about {lasts} s"));
         let clock = SystemClock::new();
         let began = clock.monotonic();
-        let patience = Duration::from_secs(lasts.max(15) * PATIENCE);
+        let patience = Duration::from_secs((lasts * PATIENCE).max(LEAST_PATIENCE_S));
         let taken = timeout(patience, Box::pin(self.report(args))).await;
         let late = |_| anyhow!("{word} did not end within {} s", patience.as_secs());
         let mut report = taken.map_err(late)?.with_context(|| word.to_owned())?;

@@ -141,6 +141,10 @@ impl Shape {
         shape.load.says("made").await?;
         shape.load.tell("go").await?;
         shape.load.says("sent").await?;
+        until("the first frame of each", async || {
+            Ok(shape.server.frames().await? >= float(transfers))
+        })
+        .await?;
         Ok(shape)
     }
 
