@@ -20,7 +20,8 @@ pub struct Appender {
 }
 
 /// A batch on its way. Resolves to the position of its last record once all of
-/// it is durable. Batches resolve in the order in which they were queued.
+/// it is durable. Batches resolve in the order in which they were queued, those of one
+/// commit together, in no order that one could rely on.
 /// Dropping it does not take the records back.
 #[derive(Debug)]
 #[must_use = "the records are not durable before this resolves"]

@@ -15,7 +15,7 @@ use crate::journal::Shared;
 use crate::keys;
 use crate::meter::Meter;
 use crate::queue::{Control, Op, Queue, Taken};
-use crate::record::{Append, Stored};
+use crate::record::{Append, Class, Stored};
 use crate::repair::{Repair, Repaired};
 use crate::spaces::Spaces;
 use crate::store::{self, Disk, describe, guarded};
@@ -24,7 +24,7 @@ use crate::vault::Sealing;
 use enroute_model::ids::{Position, TransferId};
 use enroute_model::time::EngineTime;
 use fjall::{Keyspace, OwnedWriteBatch};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
@@ -109,7 +109,7 @@ impl Committer {
             guarded(|| self.store(&spaces, &numbered))
         });
         match stored {
-            Ok(()) => self.durable(numbered),
+            Ok(new) => self.durable(numbered, new),
             Err(failure) => {
                 self.last = before;
                 self.shared.fail(failure);
@@ -119,14 +119,12 @@ impl Committer {
         }
     }
 
-    fn durable(&mut self, numbered: Numbered) {
-        for record in numbered.records() {
-            if !self.known.contains(&record.transfer) {
-                self.known.insert(record.transfer.clone());
-            }
-        }
+    fn durable(&mut self, numbered: Numbered, new: HashSet<TransferId>) {
+        self.known.extend(new);
         self.shared.set_durable(self.last);
-        for (position, done) in numbered.waiters {
+        // From the last to the first: whoever waits for several in order is woken by the
+        // first of them, once, and finds the others done.
+        for (position, done) in numbered.waiters.into_iter().rev() {
             // Whoever no longer waits does not want to know.
             done.send(Ok(position)).ok();
         }
@@ -224,25 +222,26 @@ impl Committer {
         numbered
     }
 
-    /// Makes all of it durable in one batch.
-    fn store(&self, spaces: &Spaces, numbered: &Numbered) -> Result<(), Failure> {
+    /// Makes all of it durable in one batch; gives the transfers whose first records
+    /// are in it.
+    fn store(&self, spaces: &Spaces, numbered: &Numbered) -> Result<HashSet<TransferId>, Failure> {
         let tables = &spaces.tables;
         let sealing = spaces.vault.sealing();
-        let names = numbered.records().map(|record| record.transfer.as_str());
-        sealing.ensure(&mut names.collect::<BTreeSet<_>>().into_iter())?;
-        let mut batch = tables.batch();
+        sealing.ensure_all(numbered.records().map(|record| record.transfer.as_str()))?;
+        let mut batch = tables.batch_of(numbered.records().count());
+        let mut current = Current::default();
         let mut new = HashSet::new();
         for record in numbered.records() {
-            let space = space(spaces, record)?;
-            store::room(&tables.db, [&space])?;
-            insert(&mut batch, &space, &sealing, record)?;
+            let space = current.space(spaces, record)?;
+            insert(&mut batch, space, &sealing, record)?;
             let transfer = &record.transfer;
-            if !self.known.contains(transfer) && new.insert(transfer) {
+            if !self.known.contains(transfer) && !new.contains(transfer) {
                 tables.first_into(&mut batch, transfer, record.position);
+                new.insert(transfer.clone());
             }
         }
         if batch.is_empty() {
-            return Ok(());
+            return Ok(new);
         }
         store::room(&tables.db, tables.in_each_commit())?;
         tables.last_into(&mut batch, self.last, self.last_at);
@@ -253,13 +252,37 @@ impl Committer {
         if let Some(meter) = &self.meter {
             meter.durable(&numbered.items, numbered.bytes);
         }
-        Ok(())
+        Ok(new)
     }
 }
 
-fn space(spaces: &Spaces, record: &Stored) -> Result<Keyspace, Failure> {
-    let space = spaces.slices.space(record.class, record.at);
-    space.map_err(|error| Failure::new(&describe(&error)))
+/// Where the records of a commit go: looked up, and asked for room, where that changes
+/// and not for each record.
+#[derive(Default)]
+struct Current {
+    vitals: Option<(i64, Keyspace)>,
+    waveforms: Option<(i64, Keyspace)>,
+}
+
+impl Current {
+    fn space(&mut self, spaces: &Spaces, record: &Stored) -> Result<&Keyspace, Failure> {
+        let slices = &spaces.slices;
+        let number = slices.number(record.at);
+        let known = match record.class {
+            Class::Vitals => &mut self.vitals,
+            Class::Waveforms => &mut self.waveforms,
+        };
+        let found = known.take().filter(|known| known.0 == number);
+        let found = if let Some(found) = found {
+            found
+        } else {
+            let space = slices.space(record.class, record.at);
+            let space = space.map_err(|error| Failure::new(&describe(&error)))?;
+            store::room(&spaces.tables.db, [&space])?;
+            (number, space)
+        };
+        Ok(&known.insert(found).1)
+    }
 }
 
 fn insert(

@@ -30,7 +30,12 @@ pub(crate) struct Value {
 
 /// What is in front of the checksum.
 pub(crate) fn begin(key: u32, at: EngineTime, received_at: ServerTime) -> Vec<u8> {
-    let mut value = Vec::with_capacity(HEAD_BYTES);
+    with_room(key, at, received_at, 0)
+}
+
+/// [`begin`], with room for the checksum and so many bytes behind it.
+fn with_room(key: u32, at: EngineTime, received_at: ServerTime, payload: usize) -> Vec<u8> {
+    let mut value = Vec::with_capacity(HEAD_BYTES.saturating_add(payload));
     value.put_u8(FORMAT);
     value.put_u32(key);
     value.put_i64(at.0);
@@ -48,8 +53,7 @@ pub(crate) fn checksum(covered: &[u8], payload: &[u8]) -> [u8; CRC_BYTES] {
 
 /// Puts a head in front of `payload`, in clear.
 pub(crate) fn seal(at: EngineTime, received_at: ServerTime, payload: &[u8]) -> Vec<u8> {
-    let mut value = begin(CLEAR, at, received_at);
-    value.reserve(CRC_BYTES.saturating_add(payload.len()));
+    let mut value = with_room(CLEAR, at, received_at, payload.len());
     let crc = checksum(&value, payload);
     value.extend_from_slice(&crc);
     value.extend_from_slice(payload);

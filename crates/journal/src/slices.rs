@@ -65,9 +65,14 @@ impl Slices {
         })
     }
 
+    /// The number of the slice for records at `at`.
+    pub(crate) fn number(&self, at: EngineTime) -> i64 {
+        at.0.div_euclid(self.width_us)
+    }
+
     /// The keyspace for records of `class` at `at`; creates it.
     pub(crate) fn space(&self, class: Class, at: EngineTime) -> fjall::Result<Keyspace> {
-        let number = at.0.div_euclid(self.width_us);
+        let number = self.number(at);
         let mut map = self.map.write().unwrap_or_else(PoisonError::into_inner);
         let slice = map.entry(number).or_insert_with(|| Slice::numbered(number));
         let slot = slice.of(class);
@@ -88,7 +93,7 @@ impl Slices {
     /// a restored store it may be of any slice): the store would give its number to the
     /// next one after a start, and might then take that for the deleted one.
     pub(crate) fn drop_empty(&self, at: EngineTime) -> fjall::Result<()> {
-        let current = at.0.div_euclid(self.width_us);
+        let current = self.number(at);
         let mut map = self.map.write().unwrap_or_else(PoisonError::into_inner);
         let all = map
             .values()

@@ -127,6 +127,11 @@ impl Tables {
         self.db.batch()
     }
 
+    /// The same with room for so many records and what a commit notes beside them.
+    pub(crate) fn batch_of(&self, records: usize) -> OwnedWriteBatch {
+        OwnedWriteBatch::with_capacity(self.db.clone(), records.saturating_add(8))
+    }
+
     /// The keyspaces beside the records that a commit writes.
     pub(crate) fn in_each_commit(&self) -> [&Keyspace; 2] {
         [&self.meta, &self.transfers]

@@ -23,6 +23,7 @@ use enroute_model::ids::Position;
 use enroute_model::time::{EngineTime, ServerTime};
 use enroute_seal::{Keys, Ring};
 use fjall::{Keyspace, OwnedWriteBatch};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -162,6 +163,17 @@ impl Sealing<'_> {
         let ring = self.vault.ring.as_ref();
         let made = ring.map_or(Ok(()), |ring| ring.ensure(names));
         made.map_err(|error| Failure::new(&error))
+    }
+
+    /// [`Sealing::ensure`], each name as often as it comes.
+    pub(crate) fn ensure_all<'a>(
+        &self,
+        names: impl Iterator<Item = &'a str>,
+    ) -> Result<(), Failure> {
+        if self.vault.ring.is_none() {
+            return Ok(());
+        }
+        self.ensure(&mut names.collect::<BTreeSet<_>>().into_iter())
     }
 
     /// A stored value with `payload`, sealed with the key of `name`.
