@@ -463,22 +463,23 @@ impl Shard {
             // Receipts follow a commit, always (I2).
             return self.receipt_due.clear();
         }
-        for (transfer, gateway) in std::mem::take(&mut self.receipt_due) {
-            let Some(slot) = self.core.engines.slots.get(&transfer) else {
-                continue;
-            };
-            let streams = guard(|| slot.engine.receipts(&gateway));
-            let streams = streams.unwrap_or_default().into_iter();
-            let streams = streams.map(|stream| {
-                (
-                    (stream.key.epoch.0, stream.key.stream, stream.first),
-                    stream,
-                )
+        if self.core.now.since(self.receipts_at) < self.options.receipts_every {
+            return;
+        }
+        self.receipts_at = self.core.now;
+        let due = std::mem::take(&mut self.receipt_due).into_iter();
+        let slots = &self.core.engines.slots;
+        let receipts = due.filter_map(|(transfer, gateway)| {
+            let slot = slots.get(&transfer)?;
+            let streams = guard(|| slot.engine.receipts(&gateway)).unwrap_or_default();
+            let streams = streams.into_iter().map(|stream| {
+                let key = (stream.key.epoch.0, stream.key.stream, stream.first);
+                (key, stream)
             });
             let streams: BTreeMap<_, _> = streams.collect();
-            if !streams.is_empty() {
-                self.receipts.put(&gateway, streams);
-            }
-        }
+            (!streams.is_empty()).then_some((gateway, streams))
+        });
+        let receipts: Vec<_> = receipts.collect();
+        self.receipts.put_all(receipts);
     }
 }

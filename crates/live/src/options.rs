@@ -13,6 +13,10 @@ use std::time::Duration;
 pub struct Options {
     /// How often engine time moves when nothing arrives.
     pub tick: Duration,
+    /// Engine time between two looks at what is durable of whom, for receipts: they are
+    /// cumulative, so each look says all that came since the last one. Records and ticks
+    /// look.
+    pub receipts_every: Span,
     /// How often a subscription says that it lives.
     pub heartbeat: Duration,
     /// Requests waiting for the shard; callers wait when full.
@@ -66,6 +70,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             tick: Duration::from_millis(200),
+            receipts_every: Span::from_millis(200),
             heartbeat: Duration::from_secs(1),
             requests_max: 1_024,
             viewers_max: 1_024,

@@ -79,15 +79,27 @@ impl<T: Newest> Outbox<T> {
     }
 
     pub(crate) fn put(&self, gateway: &GatewayId, item: T) {
+        self.put_all([(gateway.clone(), item)]);
+    }
+
+    /// Several at once: their reader is woken once.
+    pub(crate) fn put_all(&self, items: impl IntoIterator<Item = (GatewayId, T)>) {
         let mut waiting = self.lock();
-        if let Some(older) = waiting.newest.get_mut(gateway) {
-            older.replace(item);
-        } else {
-            waiting.newest.insert(gateway.clone(), item);
-            waiting.order.push_back(gateway.clone());
+        let before = waiting.order.len();
+        for (gateway, item) in items {
+            if let Some(older) = waiting.newest.get_mut(&gateway) {
+                older.replace(item);
+            } else {
+                waiting.newest.insert(gateway.clone(), item);
+                waiting.order.push_back(gateway);
+            }
         }
+        let is_news = waiting.order.len() > before;
         drop(waiting);
-        self.changed.notify_one();
+        // Of what only became newer, its reader has been told.
+        if is_news {
+            self.changed.notify_one();
+        }
     }
 
     /// Gateways whose item has not been taken.

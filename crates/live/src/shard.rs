@@ -80,6 +80,8 @@ pub(crate) struct Shard {
     pub(crate) told: BTreeMap<TransferId, Told>,
     /// Gateways that a receipt is due to, by transfer.
     pub(crate) receipt_due: BTreeSet<(TransferId, GatewayId)>,
+    /// When those were last given.
+    pub(crate) receipts_at: EngineTime,
     /// When a gateway was last told to use another id.
     pub(crate) commanded: BTreeMap<GatewayId, EngineTime>,
     /// Transfers of which a crew may have something new to know.
@@ -290,6 +292,7 @@ impl ShardParts {
             notes: self.notes,
             told,
             receipt_due: BTreeSet::new(),
+            receipts_at: EngineTime(i64::MIN),
             commanded: BTreeMap::new(),
             notes_due: BTreeSet::new(),
             noted: BTreeMap::new(),

@@ -73,6 +73,7 @@ pub(crate) fn store() -> enroute_journal::Options {
 pub(crate) fn quiet() -> Options {
     Options {
         tick: Duration::from_secs(1_000_000),
+        receipts_every: Span(0),
         heartbeat: Duration::from_secs(1_000_000),
         snapshot_records: u64::MAX,
         snapshot_every: Span(i64::MAX),
