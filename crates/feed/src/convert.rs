@@ -1,6 +1,6 @@
 //! Updates and errors in the contract's words.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use enroute_journal::ReadError;
 use enroute_live::{
     ActError, DeleteError, Delivery, Ended, HistoryError, LookupError, Sample, Snapshot, Stats,
@@ -42,9 +42,10 @@ pub(crate) fn update(update: &Update) -> Out {
 pub(crate) fn shared(of: &Update, stats: &Stats) -> Option<Bytes> {
     let encoded = || {
         let out = update(of);
-        let mut bytes = BytesMut::with_capacity(out.encoded_len());
+        // A vector takes single bytes, of which a message is made, faster than `BytesMut`.
+        let mut bytes = Vec::with_capacity(out.encoded_len());
         out.encode(&mut bytes);
-        bytes.freeze()
+        Bytes::from(bytes)
     };
     match of {
         Update::State(changed) => Some(changed.words(stats, |_| encoded())),
