@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use enroute_model::ids::{GatewayId, Lane, Stream, TransferId};
 use enroute_wire::limits::{FRAME_BYTES_MAX, FRAMES_MAX, PUBLISH_BYTES_MAX};
-use enroute_wire::topics::Topic;
+use enroute_wire::topics::{Topic, TopicError};
 use enroute_wire::{Message, batch, frame, record, v1};
 
 /// Why a publish was refused.
@@ -58,12 +58,12 @@ pub(crate) enum Input {
 /// # Errors
 /// The first thing that is wrong with it.
 pub fn check(topic: &str, payload: &Bytes) -> Result<(), Refused> {
-    decode(topic, payload).map(drop)
+    decode(Topic::parse(topic), payload).map(drop)
 }
 
 /// Reads a publish and checks every limit.
-pub(crate) fn decode(topic: &str, payload: &Bytes) -> Result<Input, Refused> {
-    let topic = Topic::parse(topic).map_err(|error| Refused::new("topic", error.to_string()))?;
+pub(crate) fn decode(topic: Result<Topic, TopicError>, payload: &Bytes) -> Result<Input, Refused> {
+    let topic = topic.map_err(|error| Refused::new("topic", error.to_string()))?;
     if payload.len() > PUBLISH_BYTES_MAX {
         let detail = format!(
             "publish of {} bytes, at most {PUBLISH_BYTES_MAX}",
@@ -202,7 +202,7 @@ mod tests {
     }
 
     fn decoded(topic: &str, batch: &v1::Batch) -> Result<Input, &'static str> {
-        decode(topic, &batch.encode_to_vec().into()).map_err(|refused| refused.word)
+        decode(Topic::parse(topic), &batch.encode_to_vec().into()).map_err(|refused| refused.word)
     }
 
     #[test]

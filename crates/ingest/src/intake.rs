@@ -23,8 +23,9 @@ use bytes::Bytes;
 use enroute_journal::{Append, Class};
 use enroute_model::ids::{GatewayId, Lane, Stream, TransferId};
 use enroute_model::time::{EngineTime, ServerTime, Span};
-use enroute_wire::{record, topics};
-use std::collections::{BTreeMap, VecDeque};
+use enroute_wire::record;
+use enroute_wire::topics::{self, Topic};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -136,7 +137,9 @@ struct UnderWay<A, C> {
     commit: Option<C>,
     ack: A,
     bytes: usize,
-    frames: BTreeMap<(Stream, Lane), u64>,
+    /// Frames of each stream.
+    frames: [u64; Stream::ALL.len()],
+    /// Of a publish with frames, with its lane.
     echo: Option<(GatewayId, Echo)>,
 }
 
@@ -247,7 +250,7 @@ impl<A, C> Intake<A, C> {
             commit: None,
             ack: incoming.ack,
             bytes,
-            frames: BTreeMap::new(),
+            frames: [0; Stream::ALL.len()],
             echo: None,
         };
         let records = match self.read(&incoming.topic, &incoming.payload, now) {
@@ -284,7 +287,7 @@ impl<A, C> Intake<A, C> {
         match commit {
             Ok(commit) => under_way.commit = commit,
             Err(reason) => {
-                (under_way.frames, under_way.echo) = (BTreeMap::new(), None);
+                (under_way.frames, under_way.echo) = ([0; Stream::ALL.len()], None);
                 let told = shared.rejection(&incoming.topic, reason.word, now);
                 // A record that small is not too large.
                 under_way.commit = told.and_then(|told| submit(vec![told]).ok());
@@ -298,7 +301,7 @@ impl<A, C> Intake<A, C> {
             }
         }
         self.bytes += bytes;
-        self.frames += under_way.frames.values().sum::<u64>();
+        self.frames += under_way.frames.iter().sum::<u64>();
         count(&stats.in_flight);
         self.under_way.push_back(under_way);
         full
@@ -306,13 +309,24 @@ impl<A, C> Intake<A, C> {
 
     /// Reads a publish, unless its gateway is in debt, and counts what it costs.
     fn read(&mut self, topic: &str, payload: &Bytes, now: Moment) -> Read {
-        let gateway = topics::gateway_in(topic).map(GatewayId::new);
-        if let Some(Ok(gateway)) = &gateway
+        let parsed = Topic::parse(topic);
+        let gateway = match &parsed {
+            Ok(
+                Topic::Frames { gateway, .. }
+                | Topic::Notes { gateway, .. }
+                | Topic::Status(gateway)
+                | Topic::Receipt(gateway)
+                | Topic::Command(gateway),
+            ) => Some(gateway.clone()),
+            // Whoever it names pays for it all the same.
+            Err(_) => topics::gateway_in(topic).and_then(|name| GatewayId::new(name).ok()),
+        };
+        if let Some(gateway) = &gateway
             && !self.rates.allows(gateway, now.at)
         {
             return Read::TooFast(gateway.clone());
         }
-        let decoded = decode(topic, payload);
+        let decoded = decode(parsed, payload);
         let (frames, bytes) = match &decoded {
             Ok(Input::Frames { frames, .. }) => {
                 let bytes = frames.iter().map(|frame| frame.payload.len());
@@ -322,7 +336,7 @@ impl<A, C> Intake<A, C> {
             Err(_) => (REFUSED_FRAMES, payload.len()),
             Ok(Input::Status { .. } | Input::Nothing) => (1, payload.len()),
         };
-        if let Some(Ok(gateway)) = gateway {
+        if let Some(gateway) = gateway {
             let is_live = topic.ends_with("/live");
             let weight = if is_live { rate::LIVE } else { 1 };
             self.rates.spend(&gateway, now.at, (frames, bytes), weight);
@@ -345,8 +359,9 @@ impl<A, C> Intake<A, C> {
                 sent_at_us,
                 frames,
             } => {
-                for frame in &frames {
-                    *under_way.frames.entry((frame.stream, lane)).or_default() += 1;
+                for (stream, counted) in Stream::ALL.iter().zip(&mut under_way.frames) {
+                    let of_it = frames.iter().filter(|frame| frame.stream == *stream);
+                    *counted = u64::try_from(of_it.count()).unwrap_or(u64::MAX);
                 }
                 if lane == Lane::Live {
                     self.remember(&gateway, &transfer);
@@ -451,18 +466,19 @@ impl<A, C> Intake<A, C> {
     fn done(&mut self, publish: UnderWay<A, C>, durable: bool) -> A {
         let stats = &self.shared.stats;
         self.bytes = self.bytes.saturating_sub(publish.bytes);
-        let frames = publish.frames.values().sum();
+        let frames = publish.frames.iter().sum();
         self.frames = self.frames.saturating_sub(frames);
         stats.in_flight.fetch_sub(1, Ordering::Relaxed);
         if !durable {
             count(&stats.unrecorded);
-        } else if !publish.frames.is_empty() {
+        } else if frames > 0 {
             count(&stats.commits);
         }
-        for ((stream, lane), frames) in publish.frames.into_iter().filter(|_| durable) {
-            stats.count_frames(stream, lane, frames);
-        }
         if let Some((gateway, echo)) = publish.echo {
+            let counted = Stream::ALL.into_iter().zip(publish.frames);
+            for (stream, frames) in counted.filter(|(_, frames)| durable && *frames > 0) {
+                stats.count_frames(stream, echo.lane, frames);
+            }
             self.shared.echoes.put(gateway, echo);
         }
         publish.ack

@@ -1,7 +1,8 @@
 //! A table with a bound that forgets what was not asked for lately.
 
 use std::borrow::Borrow;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::hash::Hash;
 
 /// At most `max` entries in two generations. What is found or put moves to the
 /// younger one; when that is half of `max`, the older one is forgotten. So an entry
@@ -9,32 +10,34 @@ use std::collections::BTreeMap;
 #[derive(Debug)]
 pub(crate) struct Recent<K, V> {
     half: usize,
-    young: BTreeMap<K, V>,
-    old: BTreeMap<K, V>,
+    young: HashMap<K, V>,
+    old: HashMap<K, V>,
 }
 
-impl<K: Ord, V> Recent<K, V> {
+impl<K: Hash + Eq, V> Recent<K, V> {
     pub(crate) fn new(max: usize) -> Self {
         Self {
             half: (max / 2).max(1),
-            young: BTreeMap::new(),
-            old: BTreeMap::new(),
+            young: HashMap::new(),
+            old: HashMap::new(),
         }
     }
 
     /// The entry, which counts as used.
-    pub(crate) fn get<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
+    pub(crate) fn get<Q: Hash + Eq + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
     where
         K: Borrow<Q>,
     {
-        if let Some((key, value)) = self.old.remove_entry(key) {
+        if !self.old.is_empty()
+            && let Some((key, value)) = self.old.remove_entry(key)
+        {
             self.put(key, value);
         }
         self.young.get_mut(key)
     }
 
     /// The entry, without a claim to stay.
-    pub(crate) fn peek<Q: Ord + ?Sized>(&self, key: &Q) -> Option<&V>
+    pub(crate) fn peek<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
     {
