@@ -463,7 +463,9 @@ impl Shard {
             // Receipts follow a commit, always (I2).
             return self.receipt_due.clear();
         }
-        if self.core.now.since(self.receipts_at) < self.options.receipts_every {
+        let waited = self.core.now.since(self.receipts_at);
+        // Behind a silence the first one is answered at once.
+        if self.receipt_due.is_empty() || waited < self.options.receipts_every {
             return;
         }
         self.receipts_at = self.core.now;

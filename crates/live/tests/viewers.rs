@@ -10,7 +10,7 @@
 )]
 mod common;
 
-use common::{A, B, Bench, action, gw, in_time, next, quiet, tx, until};
+use common::{A, B, Bench, action, in_time, next, quiet, tx, until};
 use enroute_journal::Append;
 use enroute_live::{
     Delivery, Ended, HistoryError, Options, Subscription, Token, Update, Watch, WatchError,
@@ -528,32 +528,6 @@ async fn the_end_of_the_journal_ends_the_subscriptions() {
     in_time(bench.live.shutdown()).await;
     assert_eq!(next(&mut viewer).await, Err(Ended::Stopped));
     assert!(in_time(bench.live.list(true)).await.is_err());
-}
-
-#[tokio::test]
-async fn receipts_follow_each_frame_and_come_again_after_a_restart() {
-    let mut bench = Bench::new(quiet()).await;
-    bench
-        .put(vec![A.hr(1, 0, 80), A.hr(2, 0, 80), A.hr(4, 0, 80)])
-        .await;
-    let (gateway, streams) = in_time(bench.receipts.next()).await.unwrap();
-    assert_eq!(gateway, gw("gw-a"));
-    assert_eq!(
-        (streams[0].through, streams[0].above.as_slice()),
-        (2, [(4, 4)].as_slice())
-    );
-    let mut bench = bench.restart(false, quiet()).await;
-    let (_, again) = in_time(bench.receipts.next()).await.unwrap();
-    assert_eq!(again, streams);
-    // A repetition means that the receipt was lost.
-    bench.put(vec![A.hr(2, 1, 80)]).await;
-    assert_eq!(in_time(bench.receipts.next()).await.unwrap().1, streams);
-    let position = bench.put(vec![A.hr(3, 1, 80)]).await;
-    assert_eq!(position, Position(5));
-    assert_eq!(
-        in_time(bench.receipts.next()).await.unwrap().1[0].through,
-        4
-    );
 }
 
 #[tokio::test]
