@@ -92,6 +92,10 @@ fn gateway(file: &GatewayFile) {
     let config = file.gateway.get_ref();
     let is_near = is_this_machine(&config.broker.host);
     assert!(is_near || config.broker.tls.is_some() || file.allow_unprotected_network);
+    let page = &config.page;
+    let is_page_near = page.listen.is_none_or(|at| at.ip().is_loopback());
+    let is_page_safe = page.tls.is_some() && page.pin.is_some();
+    assert!(is_page_near || is_page_safe || file.allow_unprotected_network);
     assert!(config.spool.bytes_max >= 1 << 20);
     let source = file.source.get_ref();
     assert!(source.simulator.is_some() != source.wfdb.is_some());

@@ -260,3 +260,73 @@ fn words<'a>(claims: &'a Map<String, Value>, path: &str) -> Option<Vec<&'a str>>
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use ring::signature::{Ed25519KeyPair, KeyPair as _};
+    use serde_json::json;
+
+    const NOW: ServerTime = ServerTime(1_800_000_000_000_000);
+
+    fn issuing(region_claim: Option<&str>) -> Issuing {
+        Issuing {
+            issuer: "https://id.example.org".to_owned(),
+            audience: "enroute".to_owned(),
+            name_claim: "name".to_owned(),
+            role_claim: "roles".to_owned(),
+            roles: [("doctors".to_owned(), Role::Clinician)].into(),
+            break_glass: None,
+            hospital_claim: Some("hospitals".to_owned()),
+            transfer_claim: None,
+            region_claim: region_claim.map(str::to_owned),
+            all: None,
+        }
+    }
+
+    /// Where the bearer of a token with this claim is.
+    fn region(issuing: &Issuing, at: &Value) -> Result<Option<String>, NotTaken> {
+        let pair = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap();
+        let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        let x = encode(pair.public_key().as_ref());
+        let set = json!({"keys": [{"kid": "k", "kty": "OKP", "crv": "Ed25519", "x": x}]});
+        let keys = Keys::parse(set.to_string().as_bytes(), NOW).unwrap();
+        let mut claims = json!({
+            "iss": "https://id.example.org", "aud": "enroute", "sub": "7", "name": "Dr A",
+            "roles": "doctors", "hospitals": ["HUG"], "iat": 1_800_000_000, "exp": 1_800_000_300,
+            "at": { "region": at },
+        });
+        if at.is_null() {
+            claims["at"] = json!({});
+        }
+        let header = json!({"alg": "EdDSA", "kid": "k"});
+        let parts = [header, claims].map(|part| encode(part.to_string().as_bytes()));
+        let signed = parts.join(".");
+        let signature = encode(pair.sign(signed.as_bytes()).as_ref());
+        let token = issuing.token(&keys, &format!("{signed}.{signature}"), NOW);
+        token.map(|token| token.region.clone())
+    }
+
+    #[test]
+    fn where_the_bearer_is_stands_in_one_claim_and_nowhere_else() {
+        let asked = issuing(Some("at.region"));
+        assert_eq!(region(&asked, &json!("DE")), Ok(Some("DE".to_owned())));
+        // Who says nothing is where the server is.
+        assert_eq!(region(&asked, &Value::Null), Ok(None));
+        assert_eq!(region(&issuing(None), &json!("DE")), Ok(None));
+        // What is said and is no region lets nobody in, least of all as if it were here.
+        let long = "D".repeat(33);
+        for wrong in [
+            json!(""),
+            json!("D E"),
+            json!(["DE"]),
+            json!(49),
+            json!(long),
+        ] {
+            let refused = region(&asked, &wrong);
+            assert_eq!(refused, Err(NotTaken::Claim("one region")), "{wrong}");
+        }
+    }
+}

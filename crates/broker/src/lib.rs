@@ -213,6 +213,7 @@ impl Broker {
             connections_max: config.limits.connections_max,
             per_address_max: config.limits.per_address_max,
             idle_max: config.limits.idle_max,
+            handshakes: enroute_tls::Pace::default(),
         };
         broker.addr = addr;
         broker.own = Some(gate.own());

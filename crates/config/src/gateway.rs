@@ -182,12 +182,34 @@ fn check_gateway(
             "give the bytes that the spool may take, such as 8_589_934_592 for 8 GiB",
         );
     }
+    check_page(gateway, allow_unprotected_network)
+}
+
+/// I12 on board: who reaches the page from the network reads nothing and acts for nobody
+/// without a PIN that nobody could overhear.
+fn check_page(
+    gateway: &Spanned<enroute_gateway::Config>,
+    allow_unprotected_network: bool,
+) -> Result<(), Wrong> {
+    let page = &gateway.get_ref().page;
+    let wrong = |wrong: &str, help: &str| Err(Wrong::at(gateway.span(), wrong, help));
     let is_pin =
         |pin: &String| (4..=12).contains(&pin.len()) && pin.bytes().all(|b| b.is_ascii_digit());
-    if !config.page.pin.as_ref().is_none_or(is_pin) {
+    if !page.pin.as_ref().is_none_or(is_pin) {
         return wrong(
             "gateway.page.pin is not 4 to 12 digits",
             "give digits in quotes, such as \"4711\"",
+        );
+    }
+    let is_near = page.listen.is_none_or(|at| at.ip().is_loopback());
+    let is_protected = page.tls.is_some() && page.pin.is_some();
+    if !is_near && !is_protected && !allow_unprotected_network {
+        return wrong(
+            "gateway.page.listen can be reached from the network, and there is no TLS or no PIN: \
+             whoever reaches it sees the patient and acts for the crew",
+            "add [gateway.page.tls] with certificate and key (`enroute certs --page` makes them) \
+             and a pin, listen on 127.0.0.1, or set allow_unprotected_network = true on a \
+             network that only trusted people reach",
         );
     }
     Ok(())

@@ -91,6 +91,30 @@ fn a_broker_over_the_network_only_with_tls_or_when_told_so() {
 }
 
 #[test]
+fn the_crews_page_off_loopback_only_with_tls_and_a_pin_or_when_told_so() {
+    let page = |more: &str, listen: &str, page: &str| {
+        gateway(&format!(
+            "{more}[gateway]\nid = \"g\"\n[source.simulator]\n[gateway.page]\n\
+             listen = \"{listen}\"\n{page}"
+        ))
+    };
+    let pin = "pin = \"4711\"\n";
+    let tls = "[gateway.page.tls]\ncertificate = \"p.pem\"\nkey = \"p.key\"\n";
+    let both = format!("{pin}{tls}");
+    for near in ["127.0.0.1:8090", "[::1]:8090"] {
+        assert!(page("", near, "").is_ok(), "{near}");
+    }
+    for far in ["0.0.0.0:8090", "192.168.1.4:8090", "[::]:8090"] {
+        assert!(page("", far, &both).is_ok(), "{far}");
+        for open in ["", pin, tls] {
+            let refused = page("", far, open).unwrap_err().to_string();
+            assert!(refused.contains("no TLS or no PIN"), "{refused}");
+            assert!(page("allow_unprotected_network = true\n", far, open).is_ok());
+        }
+    }
+}
+
+#[test]
 fn a_wrong_server_file_says_where_and_what_to_do() {
     insta::assert_snapshot!(refusals(
         server,
@@ -243,6 +267,11 @@ fn the_deployed_gateway_file_is_right_and_its_comments_too() {
         .pin
         .clone_from(&wfdb.gateway.get_ref().page.pin);
     assert!(default.page.pin.is_some());
+    default
+        .page
+        .tls
+        .clone_from(&wfdb.gateway.get_ref().page.tls);
+    assert!(default.page.tls.is_some());
     let encryption = &wfdb.gateway.get_ref().encryption;
     default.encryption.clone_from(encryption);
     assert!(default.encryption.is_some());

@@ -43,6 +43,10 @@ pub(crate) fn run(args: &CertsArgs) -> Result<ExitCode> {
         }
         say_issued("gateway", &vehicles.issue(gateway, Purpose::Client)?)?;
     }
+    if let Some(name) = args.pages.first() {
+        let purpose = Purpose::Server(args.pages.clone());
+        say_issued("page", &vehicles.issue(name, purpose)?)?;
+    }
     for viewer in &args.viewers {
         say_issued("viewer", &viewers.issue(viewer, Purpose::Client)?)?;
     }

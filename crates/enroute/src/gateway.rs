@@ -33,14 +33,16 @@ pub(crate) async fn run(args: GatewayArgs, log: Option<&str>) -> Result<ExitCode
     let config = file.gateway.into_inner();
     let gateway = Gateway::start_with(config.clone(), source, clock, pages).await?;
     out::line(format!(
-        "gateway {} sends to mqtt://{}:{}, spool in {}",
+        "gateway {} sends to mqtt{}://{}:{}, spool in {}",
         config.id,
+        config.broker.tls.as_ref().map_or("", |_| "s"),
         config.broker.host,
         config.broker.port,
         config.spool.dir.display()
     ))?;
     if let Some(page) = gateway.page_addr() {
-        out::line(format!("the crew's page is at http://{page}/"))?;
+        let secure = config.page.tls.as_ref().map_or("", |_| "s");
+        out::line(format!("the crew's page is at http{secure}://{page}/"))?;
     }
     let asked = tokio::select! {
         () = stop.asked() => true,

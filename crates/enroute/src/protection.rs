@@ -9,11 +9,6 @@ use enroute_mqtt::Connector;
 use enroute_tls::Acceptor;
 use enroute_wire::topics::{self, Topic};
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::time::MissedTickBehavior;
-
-/// How often the files are read again: so long a revoked certificate still works.
-const READ_EVERY: Duration = Duration::from_secs(5);
 
 /// Certificates of one server.
 #[derive(Debug, Default)]
@@ -55,31 +50,6 @@ impl Protection {
             .chain(&self.gateways)
             .cloned()
             .collect()
-    }
-}
-
-/// Reads the files again and again, for as long as the server runs. What is wrong
-/// with them is said when it begins.
-pub(crate) async fn keep(acceptors: Vec<Arc<Acceptor>>) {
-    let mut said = vec![String::new(); acceptors.len()];
-    let mut looks = tokio::time::interval(READ_EVERY);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        looks.tick().await;
-        for (acceptor, said) in acceptors.iter().zip(&mut said) {
-            let wrong = match acceptor.reload() {
-                Ok(0) => String::new(),
-                Ok(ended) => {
-                    tracing::warn!(ended, "ended connections whose certificate is not trusted");
-                    String::new()
-                }
-                Err(error) => error.to_string(),
-            };
-            if !wrong.is_empty() && wrong != *said {
-                tracing::error!(error = wrong, "kept the certificates that were read before");
-            }
-            *said = wrong;
-        }
     }
 }
 

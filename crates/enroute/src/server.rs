@@ -9,7 +9,7 @@ use crate::keys;
 use crate::latency::ServerTimes;
 use crate::metrics::connections::Connections;
 use crate::metrics::server::ServerMetrics;
-use crate::protection::{self, OwnTopics, Protection};
+use crate::protection::{OwnTopics, Protection};
 use crate::reevaluate::journal_dir;
 use crate::rules::keeper::{self, Keeper};
 use crate::{access, audit, healthz, identities, intake, login, oidc, recordings};
@@ -180,7 +180,7 @@ impl Server {
             note_words,
             tokio::spawn(intake::log_refusals(Arc::clone(&stats))),
             tokio::spawn(keeper.run()),
-            tokio::spawn(protection::keep(acceptors)),
+            tokio::spawn(enroute_tls::keep(acceptors)),
             tokio::spawn(keep_tokens(entrance.tokens, audit.clone())),
             tokio::spawn(entrance.issuer),
             tokio::spawn(recordings::keep(

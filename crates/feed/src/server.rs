@@ -187,6 +187,7 @@ impl Feed {
             connections_max: self.options.connections_max,
             per_address_max: self.options.per_address_max,
             idle_max: self.options.idle_max,
+            handshakes: enroute_tls::Pace::default(),
         };
         let counts = Arc::clone(&self.options.connections);
         let connections = enroute_tls::listen(listener, tls, limits, counts);

@@ -2,7 +2,7 @@
 
 use enroute_model::ids::{GatewayId, TransferId};
 use enroute_seal::{Keys, Source};
-use enroute_tls::ClientFiles;
+use enroute_tls::{ClientFiles, ServerFiles};
 use serde::{Deserialize, Deserializer, de};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -210,6 +210,8 @@ pub struct PageConfig {
     /// Where it listens; absent: no page. Whoever reaches it can act for the
     /// crew: keep it on loopback or on the vehicle's own network.
     pub listen: Option<SocketAddr>,
+    /// Over TLS; absent: in clear.
+    pub tls: Option<PageTls>,
     /// Names under which the page may be asked for, beside addresses and
     /// `localhost`; other names are refused, so that no web page elsewhere can
     /// reach this one by a name of its own (DNS rebinding).
@@ -225,9 +227,33 @@ impl Default for PageConfig {
     fn default() -> Self {
         Self {
             listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 8090))),
+            tls: None,
             names: Vec::new(),
             pin: None,
             receiving_within_s: 10,
+        }
+    }
+}
+
+/// What the page shows to a browser, PEM.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PageTls {
+    /// Its certificate, with those between it and its authority.
+    pub certificate: PathBuf,
+    /// That one's private key.
+    pub key: PathBuf,
+}
+
+impl PageTls {
+    /// HTTP/1.1: one tablet needs no more.
+    pub(crate) fn files(&self) -> ServerFiles {
+        ServerFiles {
+            certificate: self.certificate.clone(),
+            key: self.key.clone(),
+            clients: None,
+            revoked: None,
+            protocols: vec![b"http/1.1".to_vec()],
         }
     }
 }

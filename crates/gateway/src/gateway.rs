@@ -17,7 +17,7 @@ use enroute_model::ids::TransferId;
 use enroute_model::time::{Clock, Span};
 use enroute_mqtt::Connector;
 use enroute_seal::KeysError;
-use enroute_tls::TlsError;
+use enroute_tls::{Acceptor, TlsError};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +37,7 @@ pub enum StartError {
     /// The keys under `[gateway.encryption]`.
     #[error("failed to read the keys of the spool: {0}")]
     Keys(#[from] KeysError),
-    /// The certificates under `[broker.tls]`.
+    /// The certificates under `[broker.tls]` or `[page.tls]`.
     #[error("failed to prepare TLS: {0}")]
     Tls(#[from] TlsError),
     /// The crew's page.
@@ -132,6 +132,9 @@ impl Gateway {
             }
             None => None,
         };
+        let page_tls = { config.page.tls.as_ref() }
+            .map(|tls| Acceptor::new(tls.files()).map(Arc::new))
+            .transpose()?;
         let tls = { config.broker.tls.clone() }
             .map(|files| Connector::new(files, &[]).map(Arc::new))
             .transpose()?;
@@ -183,7 +186,7 @@ impl Gateway {
                 within: Span::from_secs(config.page.receiving_within_s.into()),
             });
             let app = page::router(Arc::clone(&desk), &config, more);
-            others.push(Task::spawn(page::serve(listener, app)));
+            others.push(Task::spawn(page::serve(listener, page_tls, app)));
         }
         let pump = pump::run(source, config.speed, Arc::clone(&desk));
         let source = Task::spawn(async move {

@@ -2,7 +2,8 @@
 //!
 //! Shows whether the hospital is receiving and what waits on board; takes what
 //! no monitor measures. Without a PIN whoever reaches the address acts for the
-//! crew. Posts from other sites are refused, and names that are not ours. Bodies are bounded by [`BODY_BYTES_MAX`].
+//! crew. Posts from other sites are refused, and names that are not ours. Bodies are
+//! bounded by [`BODY_BYTES_MAX`], connections by [`CONNECTIONS_MAX`].
 
 mod actions;
 mod html;
@@ -21,16 +22,21 @@ use axum::response::{Html, IntoResponse, Json, Redirect, Response};
 use axum::routing::{get, post};
 use enroute_model::frame::CrewEvent;
 use enroute_model::ids::GatewayId;
+use enroute_tls::{Acceptor, Connection, Limits, listen};
 use pin::{Pin, Shut};
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::future::IntoFuture as _;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use words::{Language, fill};
 
 /// Most bytes of a posted form. The longest note, in a script whose characters
 /// take four bytes, has 12 for each of them.
 const BODY_BYTES_MAX: usize = 32 * 1024;
+/// Connections at a time: some tablets, and what watches over the box.
+const CONNECTIONS_MAX: usize = 64;
 /// Nothing from elsewhere, and no frame around the page.
 const CONTENT_POLICY: &str =
     "default-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
@@ -86,9 +92,46 @@ pub(crate) fn router(desk: Arc<Desk>, config: &Config, more: Router) -> Router {
         .layer(middleware::from_fn_with_state(page, guard))
 }
 
-pub(crate) async fn serve(listener: TcpListener, app: Router) {
-    if let Err(error) = axum::serve(listener, app).await {
-        tracing::error!(%error, "the crew's page stopped");
+/// Serves until it is dropped. Certificates are read again every few seconds.
+pub(crate) async fn serve(listener: TcpListener, tls: Option<Arc<Acceptor>>, app: Router) {
+    let at = listener.local_addr();
+    let acceptors = tls.iter().cloned().collect();
+    let connections = listen(listener, tls, Limits::of(CONNECTIONS_MAX), Arc::default());
+    let Ok(at) = at else { return };
+    let served = axum::serve(Connections { at, connections }, app).into_future();
+    tokio::select! {
+        ended = served => {
+            if let Err(error) = ended {
+                tracing::error!(%error, "the crew's page stopped");
+            }
+        }
+        () = enroute_tls::keep(acceptors) => {}
+    }
+}
+
+/// Connections behind their handshake, as axum takes them.
+struct Connections {
+    at: SocketAddr,
+    connections: mpsc::Receiver<Connection>,
+}
+
+impl axum::serve::Listener for Connections {
+    type Io = Connection;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Connection, SocketAddr) {
+        match self.connections.recv().await {
+            Some(connection) => {
+                let from = connection.from();
+                (connection, from)
+            }
+            // Nobody accepts any more: the runtime goes down.
+            None => std::future::pending().await,
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        Ok(self.at)
     }
 }
 
@@ -198,7 +241,9 @@ async fn enter(
     let typed = fields.get("pin").map_or("", String::as_str);
     match page.pin.enter(typed, page.desk.monotonic()) {
         Ok(token) => {
-            let cookie = format!("{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict");
+            // What a browser got over TLS it never sends in clear.
+            let secure = page.config.tls.as_ref().map_or("", |_| "; Secure");
+            let cookie = format!("{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict{secure}");
             ([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response()
         }
         Err(shut) => {

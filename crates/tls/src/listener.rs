@@ -97,7 +97,14 @@ async fn shake_hands(
     acceptor: &Acceptor,
     place: &mut Place,
 ) -> Option<Connection> {
+    let wait = place.turn(from.ip())?;
     let lost = place.lost.as_mut()?;
+    if !wait.is_zero() {
+        tokio::select! {
+            () = sleep(wait) => {}
+            _ = &mut *lost => return None,
+        }
+    }
     let failed = tokio::select! {
         done = timeout(HANDSHAKE_WITHIN, acceptor.accept(stream, from)) => match done {
             Ok(Ok(connection)) => return Some(connection),

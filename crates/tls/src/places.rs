@@ -8,12 +8,14 @@
 //! of half-open connections pushes out itself. Where nobody is new, who comes is
 //! refused.
 
+use crate::turns::{Pace, Turns};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 /// How much a listener takes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,17 +28,20 @@ pub struct Limits {
     /// A connection on which the other side has taken no byte of ours for so long is
     /// ended; it may take up to twice the time.
     pub idle_max: Duration,
+    /// How often an address may shake hands.
+    pub handshakes: Pace,
 }
 
 impl Limits {
-    /// So many connections, half of them from one address at the most, and two minutes
-    /// without a word.
+    /// So many connections, half of them from one address at the most, two minutes
+    /// without a word, and the usual pace of handshakes.
     #[must_use]
     pub fn of(connections_max: usize) -> Self {
         Self {
             connections_max,
             per_address_max: connections_max.div_ceil(2),
             idle_max: Duration::from_mins(2),
+            handshakes: Pace::default(),
         }
     }
 }
@@ -54,6 +59,10 @@ pub struct Counts {
     pub refused_address: AtomicU64,
     /// That gave up their place to one that came later.
     pub gave_way: AtomicU64,
+    /// That had to wait for their handshake, because their address had many.
+    pub handshakes_waited: AtomicU64,
+    /// That would have waited for it too long.
+    pub refused_pace: AtomicU64,
     /// Whose handshake failed or took too long.
     pub handshake_failed: AtomicU64,
     /// That were ended because they had taken nothing for too long.
@@ -71,6 +80,7 @@ pub(crate) struct Places {
     limits: Limits,
     pub(crate) counts: Arc<Counts>,
     table: Mutex<Table>,
+    turns: Mutex<Turns>,
 }
 
 #[derive(Debug, Default)]
@@ -95,11 +105,11 @@ pub(crate) struct Place {
 
 impl Places {
     pub(crate) fn new(limits: Limits, counts: Arc<Counts>) -> Arc<Self> {
-        let table = Mutex::default();
         Arc::new(Self {
             limits,
             counts,
-            table,
+            table: Mutex::default(),
+            turns: Mutex::default(),
         })
     }
 
@@ -128,6 +138,28 @@ impl Places {
             number,
             lost: Some(lost),
         })
+    }
+
+    /// How long one from there has to wait before it shakes hands; `None`: too long.
+    /// Either is counted.
+    pub(crate) fn turn(&self, from: IpAddr) -> Option<Duration> {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let pace = &self.limits.handshakes;
+        let Some(wait) = turns.take(pace, network(from), Instant::now()) else {
+            let times = Counts::add(&self.counts.refused_pace);
+            // A flood must not fill the log.
+            if times.is_power_of_two() {
+                tracing::warn!(
+                    times,
+                    "refused connections: too many handshakes of an address"
+                );
+            }
+            return None;
+        };
+        if !wait.is_zero() {
+            Counts::add(&self.counts.handshakes_waited);
+        }
+        Some(wait)
     }
 
     fn make_room(&self, table: &mut Table, oldest: Option<u64>, refused: &AtomicU64) -> Option<()> {
@@ -216,6 +248,11 @@ impl Place {
     pub(crate) fn idle_max(&self) -> Duration {
         self.of.idle_max()
     }
+
+    /// As [`Places::turn`].
+    pub(crate) fn turn(&self, from: IpAddr) -> Option<Duration> {
+        self.of.turn(from)
+    }
 }
 
 impl Drop for Place {
@@ -246,6 +283,7 @@ mod tests {
             connections_max,
             per_address_max,
             idle_max: Duration::from_mins(1),
+            handshakes: Pace::default(),
         };
         Places::new(limits, Arc::default())
     }

@@ -2,7 +2,7 @@
 
 use crate::authority::{Authority, AuthorityError, Issued, Purpose};
 use crate::{
-    Acceptor, ClientFiles, Connection, Connector, Counts, Limits, ServerFiles, dial, listen,
+    Acceptor, ClientFiles, Connection, Connector, Counts, Limits, Pace, ServerFiles, dial, listen,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -356,4 +356,43 @@ fn what_cannot_be_read_is_named() {
     };
     let error = Acceptor::new(swapped).unwrap_err().to_string();
     assert!(error.contains("holds no certificate"), "{error}");
+}
+
+#[tokio::test]
+async fn an_address_that_shakes_hands_too_often_waits_or_is_closed_before_it_costs_anything() {
+    let site = Site::new();
+    let acceptor = site.acceptor();
+    let gateway = site.vehicles.issue("amb-12", Purpose::Client).unwrap();
+    let client = site.client(Some(&gateway));
+    let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+    let paced = |wait_max| Limits {
+        handshakes: Pace {
+            at_once: 2,
+            each: Duration::from_hours(1),
+            wait_max,
+        },
+        ..Limits::of(8)
+    };
+    let mut closing = serve_within(&acceptor, paced(Duration::ZERO)).await;
+    for _ in 0..2 {
+        assert!(is_let_in(&client, &mut closing).await);
+    }
+    let mut third = silent(1, &closing).await;
+    // It says nothing, so it is not answered: it is closed.
+    assert_eq!(third.read(&mut [0; 1]).await.unwrap_or(0), 0);
+    assert_eq!(count(&closing.counts.refused_pace), 1);
+    assert_eq!(count(&closing.counts.handshake_failed), 0);
+    let mut waiting = serve_within(&acceptor, paced(Duration::from_hours(9))).await;
+    for _ in 0..2 {
+        assert!(is_let_in(&client, &mut waiting).await);
+    }
+    let third = silent(1, &waiting).await;
+    while count(&waiting.counts.handshakes_waited) == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(count(&waiting.counts.refused_pace), 0);
+    drop(third);
+    // Another address has its own turn.
+    let other = silent(2, &waiting).await;
+    assert!(client.over("localhost", other).await.is_ok());
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 /// Make certificates for a server, gateways and viewers.
 ///
 /// Three authorities are made below DIR if they are not there: hospital signs servers,
-/// vehicles signs gateways, viewers signs people's programs and browsers. Each keeps its
+/// vehicles signs gateways and their crew's pages, viewers signs people's programs and browsers. Each keeps its
 /// key beside it in clear: for development, and for a small site on a machine that
 /// nobody else uses. A hospital's own authority takes their place with the same kinds
 /// of files.
@@ -15,11 +15,12 @@ use std::path::PathBuf;
 Examples:
   enroute certs /etc/enroute/certs --server icu.example.org --server 10.0.0.5 \\
       --gateway amb-12 --gateway heli-3 --viewer wall-1
+  enroute certs /etc/enroute/certs --page amb-12.local --page 192.168.1.4
   enroute certs /etc/enroute/certs --revoke vehicles/amb-12
 
 The server's certificate is for all the names given with --server, and its file bears
 the first; with it comes vehicles/enroute-server, which it shows to an external broker. A gateway's name is the id in its configuration: under another id it is
-refused. A server that runs takes a revocation within seconds and ends what is
+refused. The names given with --page are one certificate's too. A server that runs takes a revocation within seconds and ends what is
 connected with it.
 
 Exit codes: 0 done; 1 something failed, the line says what.")]
@@ -32,6 +33,9 @@ pub(crate) struct CertsArgs {
     /// Id of a gateway; may be repeated
     #[arg(long = "gateway", value_name = "ID")]
     pub(crate) gateways: Vec<String>,
+    /// Host name or address of a crew's page; may be repeated
+    #[arg(long = "page", value_name = "HOST")]
+    pub(crate) pages: Vec<String>,
     /// Name of a viewer; may be repeated
     #[arg(long = "viewer", value_name = "NAME")]
     pub(crate) viewers: Vec<String>,

@@ -41,6 +41,14 @@ impl Connections {
             ),
             &self.refused(&ports),
         )?;
+        let waited = ports.map(|(port, counts)| ([("port", port)], of(&counts.handshakes_waited)));
+        page.counters(
+            things(
+                "handshakes_waited",
+                "Connections that waited for their handshake because their address had many",
+            ),
+            &waited,
+        )?;
         page.counter(
             things(
                 "broker_refused",
@@ -66,6 +74,7 @@ impl Connections {
                 ("full", of(&counts.refused_full)),
                 ("address", of(&counts.refused_address)),
                 ("gave_way", of(&counts.gave_way)),
+                ("pace", of(&counts.refused_pace)),
                 ("handshake", of(&counts.handshake_failed)),
                 ("idle", of(&counts.idle)),
             ]

@@ -8,12 +8,14 @@
 use super::actions::{Action, parse};
 use super::html::escape;
 use super::*;
+use crate::config::PageTls;
 use crate::desk::Item;
 use crate::spool::{Spool, Spooled};
 use crate::stats::Stats;
 use enroute_model::frame::{Body, CrewEvent, LinkReport};
 use enroute_model::ids::TransferId;
 use enroute_model::time::{Clock, Span};
+use enroute_tls::authority::{Authority, Purpose};
 use enroute_wire::{Message, v1};
 use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -44,10 +46,15 @@ async fn start() -> Box {
 }
 
 async fn start_with(pin: Option<&str>) -> Box {
+    start_over(pin, None).await
+}
+
+async fn start_over(pin: Option<&str>, tls: Option<PageTls>) -> Box {
     let dir = tempfile::tempdir().unwrap();
     let mut config = Config::new(GatewayId::new("gw-1").unwrap());
     config.spool.dir = dir.path().to_owned();
     config.page.pin = pin.map(ToOwned::to_owned);
+    config.page.tls.clone_from(&tls);
     config.page.names = vec!["crew.example".to_owned()];
     let spool = Spool::open(&config.spool, None).unwrap();
     let (sender, recorded) = mpsc::channel(64);
@@ -62,6 +69,7 @@ async fn start_with(pin: Option<&str>) -> Box {
     let addr = listener.local_addr().unwrap();
     tokio::spawn(serve(
         listener,
+        tls.map(|tls| Arc::new(Acceptor::new(tls.files()).unwrap())),
         router(Arc::clone(&desk), &config, Router::new()),
     ));
     Box {
@@ -459,4 +467,88 @@ fn text_is_escaped() {
         escape("<a href=\"x\">'&"),
         "&lt;a href=&quot;x&quot;&gt;&#39;&amp;"
     );
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "certificates are checked against the wall clock"
+)]
+fn now() -> std::time::SystemTime {
+    std::time::SystemTime::now()
+}
+
+/// An authority, and what it makes for a page.
+fn certified(dir: &std::path::Path) -> (Authority, PageTls) {
+    let authority = Authority::open(dir, "vehicles", now()).unwrap();
+    let names = vec!["localhost".to_owned()];
+    let issued = authority.issue("page", Purpose::Server(names)).unwrap();
+    let tls = PageTls {
+        certificate: issued.certificate,
+        key: issued.key,
+    };
+    (authority, tls)
+}
+
+#[tokio::test]
+async fn over_tls_the_page_is_shown_to_who_knows_its_authority_and_in_clear_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (authority, tls) = certified(dir.path());
+    let page = start_over(Some("4711"), Some(tls)).await;
+    let port = page.addr.port();
+    let ca = authority.certificate();
+    let ask = async |request: &str| {
+        let mut stream = enroute_tls::dial("localhost", port, Some(&ca))
+            .await
+            .unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    };
+    let entered = "POST /pin HTTP/1.1\r\nHost: localhost\r\nOrigin: https://localhost\r\n\
+                   Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 8\r\n\
+                   Connection: close\r\n\r\npin=4711";
+    let entered = ask(entered).await;
+    let cookie = entered
+        .lines()
+        .find_map(|line| line.strip_prefix("set-cookie: "))
+        .unwrap();
+    assert!(cookie.contains("; Secure"), "{cookie}");
+    let cookie = cookie.split(';').next().unwrap();
+    let look = format!(
+        "GET / HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie}\r\nConnection: close\r\n\r\n"
+    );
+    assert!(ask(&look).await.starts_with("HTTP/1.1 200 "));
+    let stranger = tempfile::tempdir().unwrap();
+    let (stranger, _) = certified(stranger.path());
+    let refused = enroute_tls::dial("localhost", port, Some(&stranger.certificate())).await;
+    assert!(refused.is_err());
+    let mut clear = TcpStream::connect(page.addr).await.unwrap();
+    let request = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    clear.write_all(request).await.unwrap();
+    let mut answer = Vec::new();
+    // It may be cut off before all of it is read.
+    drop(clear.read_to_end(&mut answer).await);
+    assert!(!answer.starts_with(b"HTTP/"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_certificate_that_was_renewed_is_shown_without_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let (authority, tls) = certified(dir.path());
+    let page = start_over(None, Some(tls.clone())).await;
+    let ca = authority.certificate();
+    let shown = async || {
+        let dialled = enroute_tls::dial("localhost", page.addr.port(), Some(&ca)).await;
+        // Between the two files they do not go together, and what was read before stays.
+        let dialled = dialled.unwrap();
+        let chain = dialled.get_ref().1.peer_certificates().unwrap();
+        chain[0].to_vec()
+    };
+    let first = shown().await;
+    let names = vec!["localhost".to_owned()];
+    let renewed = authority.issue("renewed", Purpose::Server(names)).unwrap();
+    std::fs::rename(renewed.key, tls.key).unwrap();
+    std::fs::rename(renewed.certificate, tls.certificate).unwrap();
+    while shown().await == first {}
 }
