@@ -210,7 +210,4 @@ pub(crate) struct CapacityArgs {
     /// Seconds of the patients' time before it is measured
     #[arg(long)]
     pub(crate) before: u16,
-    /// Seconds of the patients' time that are measured
-    #[arg(long)]
-    pub(crate) seconds: u16,
 }

@@ -100,6 +100,8 @@ impl Times {
 /// Sends the same values to every viewer of its board, at a pace.
 struct Bell(tokio::sync::broadcast::Sender<v1::WatchResponse>);
 
+/// Values with limits.
+const LIMITED: usize = 4;
 /// Messages that a slow viewer may be behind.
 const BEHIND: usize = 1_024;
 
@@ -180,7 +182,8 @@ pub(super) async fn stream() -> Result<()> {
     Ok(())
 }
 
-/// What a viewer of the board gets of a frame of twelve numerics.
+/// What a viewer of the board gets of a frame of twelve numerics, and as many bytes: some
+/// of them have limits.
 fn values() -> v1::WatchResponse {
     let value = v1::Value {
         code: 149_530,
@@ -191,11 +194,14 @@ fn values() -> v1::WatchResponse {
         measured_at_us: Some(super::START),
         interval_ms: 1_000,
         slope_per_min: Some(0.5),
+        ..v1::Value::default()
+    };
+    let limited = v1::Value {
         crit_low: Some(40.0),
         warn_low: Some(50.0),
         warn_high: Some(120.0),
         crit_high: Some(140.0),
-        ..v1::Value::default()
+        ..value.clone()
     };
     v1::WatchResponse {
         server_time_us: super::START,
@@ -203,7 +209,7 @@ fn values() -> v1::WatchResponse {
         update: Some(v1::watch_response::Update::Values(v1::Values {
             transfer: "tx-bench-0".into(),
             gateway: "gw-bench-0".into(),
-            value: vec![value; 12],
+            value: [vec![limited; LIMITED], vec![value; 12 - LIMITED]].concat(),
         })),
         ..v1::WatchResponse::default()
     }
