@@ -198,7 +198,11 @@ impl Server {
                 .map(|(first, last)| v1::Range { first, last })
                 .collect(),
         };
-        let sent_at = self.arrivals.last().map_or(0, |a| a.sent_at_us);
+        let stated = self.arrivals.iter().rev().map(|a| a.sent_at_us);
+        let sent_at = stated
+            .into_iter()
+            .find(|sent_at| *sent_at != 0)
+            .unwrap_or(0);
         let receipt = v1::Receipt {
             journal: self.journal,
             stream: durable.iter().map(part).collect(),

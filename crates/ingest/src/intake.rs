@@ -368,14 +368,13 @@ impl<A, C> Intake<A, C> {
                 }
                 self.shared.rejections.read(&gateway, &transfer);
                 let received_at_us = received_at.0;
-                under_way.echo = Some((
-                    gateway,
-                    Echo {
-                        lane,
-                        sent_at_us,
-                        received_at_us,
-                    },
-                ));
+                let echo = Echo {
+                    lane,
+                    sent_at_us,
+                    received_at_us,
+                };
+                // Waveforms alone do not state it.
+                under_way.echo = (sent_at_us != 0).then_some((gateway, echo));
                 let append = |frame: Accepted| Append {
                     class: class_of(frame.stream),
                     transfer: transfer.clone(),

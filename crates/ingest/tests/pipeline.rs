@@ -345,6 +345,14 @@ async fn a_receipt_echoes_the_newest_batch_and_the_newest_wins() {
         .await
         .unwrap();
     until(|| load(&stats.commits) == 1).await;
+    // One that does not state when it was sent is no answer to anything.
+    let silent = v1::Batch {
+        frame: vec![note(2)],
+        ..v1::Batch::default()
+    };
+    let publish = Publish::new(LIVE, silent.encode_to_vec(), 1);
+    client.publish(publish).await.unwrap();
+    until(|| load(&stats.commits) == 2).await;
     for through in 1..=5 {
         parts
             .receipts

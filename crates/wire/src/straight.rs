@@ -132,6 +132,8 @@ fn waveform(bytes: &[u8]) -> Option<Waveform> {
             (10, Field::Bytes(content)) if waveform.missing.is_empty() => {
                 waveform.missing = numbers(Run(content))?;
             }
+            (11, Field::Number(number)) => waveform.whole_rate_hz = low32(number),
+            (12, Field::Number(number)) => waveform.whole_gain = zigzag32(low32(number)),
             _ => return None,
         }
     }

@@ -26,20 +26,21 @@ pub(crate) fn waveform_from_samples(
     waveform: v1::Waveform,
     samples: Vec<Option<i32>>,
 ) -> Result<Waveform, Refusal> {
-    if !(waveform.rate_hz > 0.0 && waveform.rate_hz <= RATE_HZ_MAX) {
+    let (rate_hz, gain) = (waveform.samples_per_second(), waveform.steps_per_unit());
+    if !(rate_hz > 0.0 && rate_hz <= RATE_HZ_MAX) {
         return Err(Refusal::Invalid(
             "rate_hz must be above 0 and at most 100,000",
         ));
     }
-    if !waveform.gain.is_finite() || waveform.gain.abs() < f64::MIN_POSITIVE {
+    if !gain.is_finite() || gain.abs() < f64::MIN_POSITIVE {
         return Err(Refusal::Invalid("gain must be finite and not 0"));
     }
     let known = catalogue().waveform(Code(waveform.code)).is_some();
     Ok(Waveform {
         metric: metric(waveform.code, waveform.label, known)?,
         unit: text("unit", waveform.unit, LABEL_CHARS_MAX)?,
-        rate_hz: waveform.rate_hz,
-        gain: waveform.gain,
+        rate_hz,
+        gain,
         baseline: waveform.baseline,
         first_sample: waveform.first_sample,
         start_offset: Span(i64::from(waveform.start_offset_us)),
@@ -72,18 +73,52 @@ pub(crate) fn fill_missing(samples: &mut [Option<i32>], missing: &[u32]) -> Resu
 
 pub(crate) fn waveform_to(waveform: &Waveform) -> v1::Waveform {
     let (delta, missing) = samples_to(&waveform.samples);
+    let whole_rate = whole(waveform.rate_hz).and_then(|rate| u32::try_from(rate).ok());
+    let whole_gain = whole(waveform.gain);
     v1::Waveform {
         code: waveform.metric.code.0,
         label: waveform.metric.label.clone(),
         unit: waveform.unit.clone(),
-        rate_hz: waveform.rate_hz,
-        gain: waveform.gain,
+        rate_hz: whole_rate.map_or(waveform.rate_hz, |_| 0.0),
+        gain: whole_gain.map_or(waveform.gain, |_| 0.0),
+        whole_rate_hz: whole_rate.unwrap_or(0),
+        whole_gain: whole_gain.unwrap_or(0),
         baseline: waveform.baseline,
         first_sample: waveform.first_sample,
         start_offset_us: i32::try_from(waveform.start_offset.0).unwrap_or(i32::MAX),
         delta,
         missing,
     }
+}
+
+impl v1::Waveform {
+    /// Its rate, in whichever form it is given.
+    #[must_use]
+    pub fn samples_per_second(&self) -> f64 {
+        match self.whole_rate_hz {
+            0 => self.rate_hz,
+            whole => f64::from(whole),
+        }
+    }
+
+    /// Its gain, in whichever form it is given.
+    #[must_use]
+    pub fn steps_per_unit(&self) -> f64 {
+        match self.whole_gain {
+            0 => self.gain,
+            whole => f64::from(whole),
+        }
+    }
+}
+
+/// A number that is whole, and not 0.
+fn whole(number: f64) -> Option<i32> {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "what does not come back the same is not taken"
+    )]
+    let cut = number as i32;
+    (cut != 0 && f64::from(cut).to_bits() == number.to_bits()).then_some(cut)
 }
 
 /// Steps wrap at 32 bits on both ends, so that every sample comes back exactly.

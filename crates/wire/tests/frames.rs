@@ -226,6 +226,12 @@ fn waveforms_beyond_their_limits_are_refused() {
             "invalid_value"
         );
     }
+    let whole_rate_hz = 100_001;
+    let fast = v1::Waveform {
+        whole_rate_hz,
+        ..good.clone()
+    };
+    assert_eq!(refuse(fast), "invalid_value");
     for missing in [
         vec![0],
         vec![0, 4],

@@ -145,7 +145,7 @@ impl Costs {
             frames: frames.len(),
             numbers,
             frame: frames.iter().map(Bytes::len).sum(),
-            live: frames.iter().map(|f| live(f.clone())).sum(),
+            live: frames.iter().map(|f| live(stream, f.clone())).sum(),
             history: history(&frames)?,
             at_rest: at_rest(stream, &frames).await?,
             fhir: count(peers::fhir),
@@ -227,10 +227,14 @@ fn frame(stream: Stream, sequence: u64, body: Body) -> Bytes {
     enroute_wire::frame::encode(&Frame { header, body }).into()
 }
 
-/// The payload of the publish that carries this frame.
-fn live(frame: Bytes) -> usize {
+/// The payload of the publish that carries this frame. One of waveforms alone does
+/// not state when it was sent.
+fn live(stream: Stream, frame: Bytes) -> usize {
     let batch = v1::Batch {
-        sent_at_us: super::START,
+        sent_at_us: match stream {
+            Stream::Waveforms => 0,
+            Stream::Events | Stream::Numerics => super::START,
+        },
         frame: vec![frame],
         ..v1::Batch::default()
     };

@@ -114,10 +114,11 @@ struct Run {
 
 impl Run {
     fn of(waveform: &v1::Waveform, captured_at_us: i64) -> Option<Self> {
-        let usable = waveform.rate_hz.is_finite()
-            && waveform.rate_hz > 0.0
-            && waveform.gain.is_finite()
-            && waveform.gain.abs() > 0.0
+        let (rate_hz, gain) = (waveform.samples_per_second(), waveform.steps_per_unit());
+        let usable = rate_hz.is_finite()
+            && rate_hz > 0.0
+            && gain.is_finite()
+            && gain.abs() > 0.0
             && !waveform.delta.is_empty();
         if !usable {
             return None;
@@ -128,7 +129,7 @@ impl Run {
             sample = sample.saturating_add(i64::from(*delta));
             let steps = i32::try_from(sample).ok()?;
             let from_zero = f64::from(steps) - f64::from(waveform.baseline);
-            values.push(Some(from_zero / waveform.gain));
+            values.push(Some(from_zero / gain));
         }
         for run in waveform.missing.chunks_exact(2) {
             if let [start, length] = run {
@@ -141,7 +142,7 @@ impl Run {
         }
         Some(Self {
             start_us: captured_at_us.saturating_add(i64::from(waveform.start_offset_us)),
-            step_us: 1e6 / waveform.rate_hz,
+            step_us: 1e6 / rate_hz,
             unit: waveform.unit.clone(),
             values,
         })

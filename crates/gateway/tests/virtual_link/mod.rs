@@ -423,7 +423,19 @@ impl World {
             Lane::Live => batch.frame,
             Lane::History => enroute_wire::batch::open(&batch.compressed).unwrap(),
         };
-        self.newest_batch = batch.sent_at_us;
+        let waves = |bytes: &Bytes| {
+            let header = frame::decode_header(bytes).unwrap();
+            header.stream == Stream::Waveforms
+        };
+        let states = sent.lane == Lane::History || !frames.iter().all(waves);
+        assert_eq!(
+            batch.sent_at_us != 0,
+            states,
+            "waveforms alone state no time"
+        );
+        if states {
+            self.newest_batch = batch.sent_at_us;
+        }
         for bytes in frames {
             let header = frame::decode_header(&bytes).unwrap();
             let life = (header.epoch, header.stream);

@@ -35,7 +35,8 @@ fn waveforms() -> impl Strategy<Value = v1::Waveforms> {
     let rate = prop_oneof![4 => Just(250.0), 1 => any::<f64>()];
     let step = prop_oneof![8 => -70..70_i32, 1 => any::<i32>()];
     let missing = prop_oneof![3 => Just(vec![]), 1 => Just(vec![1, 2]), 1 => vec(0..9_u32, 0..5)];
-    let numbers = (any::<i32>(), any::<u64>(), any::<i32>());
+    let whole = prop_oneof![2 => Just((0, 0)), 2 => Just((360, 200)), 1 => any::<(u32, i32)>()];
+    let numbers = (any::<i32>(), any::<u64>(), any::<i32>(), whole);
     let runs = (vec(step, 0..40), missing);
     let one = (
         code,
@@ -58,6 +59,8 @@ fn waveforms() -> impl Strategy<Value = v1::Waveforms> {
             start_offset_us: numbers.2,
             delta,
             missing,
+            whole_rate_hz: numbers.3.0,
+            whole_gain: numbers.3.1,
         },
     );
     vec(one, 0..4).prop_map(|waveform| v1::Waveforms { waveform })

@@ -40,7 +40,9 @@ export function runsOf(gateway: string, frame: Frame): Run[] {
 }
 
 function run(gateway: string, waveform: Waveform, captured: number): Run | null {
-  const { rateHz, gain, baseline, delta, missing, code, label } = waveform;
+  const { baseline, delta, missing, code, label } = waveform;
+  // Whole numbers stand in fields of their own.
+  const [rateHz, gain] = [waveform.wholeRateHz || waveform.rateHz, waveform.wholeGain || waveform.gain];
   const usable = Number.isFinite(rateHz) && rateHz > 0 && Number.isFinite(gain) && gain !== 0 && delta.length > 0;
   if (!usable) return null;
   const values = new Float64Array(delta.length);

@@ -68,6 +68,15 @@ describe("runs", () => {
     expect(start).toBe(START);
   });
 
+  test("whole rates and gains stand in fields of their own", () => {
+    const frame = create(FrameSchema, {
+      header: {},
+      body: { case: "waveforms", value: { waveform: [{ code: 1, wholeRateHz: 360, wholeGain: -200, delta: [100] }] } },
+    });
+    const [run] = runsOf("gw", frame);
+    expect([run?.step, run?.values[0]]).toEqual([1000 / 360, -0.5]);
+  });
+
   test("deltas wrap in 32 bits and rubbish draws nothing", () => {
     const wrapped = create(FrameSchema, {
       header: {},

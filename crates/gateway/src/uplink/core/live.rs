@@ -82,9 +82,11 @@ impl Core {
             let these: Vec<Spooled> = these;
             rest = others;
             let numbers = these.iter().map(|f| (f.life, f.sequence)).collect();
+            // Of waveforms alone it would be one byte in fifty.
+            let stated = these.iter().any(|f| f.life.1 != Stream::Waveforms);
             let batch = v1::Batch {
                 frame: these.into_iter().map(|f| f.payload).collect(),
-                sent_at_us: now.wall.0,
+                sent_at_us: if stated { now.wall.0 } else { 0 },
                 ..v1::Batch::default()
             };
             self.publish(now, Lane::Live, transfer, &batch, numbers, out);
