@@ -142,18 +142,29 @@ fn waveform(bytes: &[u8]) -> Option<Waveform> {
     waveform_from_samples(waveform, samples).ok()
 }
 
-/// Each the sum of the steps up to it, in a list that is made once, of its size.
-fn samples(mut steps: Run) -> Option<Vec<Option<i32>>> {
+/// Each the sum of the steps up to it, in a list that is made once, of its size. Byte
+/// by byte, because a step has one or two and they are most of all that is decoded.
+fn samples(steps: Run) -> Option<Vec<Option<i32>>> {
     let count = steps.count();
     if count > SAMPLES_MAX {
         return None;
     }
     let (mut samples, mut last) = (Vec::with_capacity(count), 0_i32);
-    while !steps.is_empty() {
-        last = last.wrapping_add(zigzag32(low32(steps.varint()?)));
-        samples.push(Some(last));
+    let (mut number, mut shift) = (0_u64, 0_u32);
+    for byte in steps.0 {
+        number |= u64::from(byte & 0x7f) << shift;
+        if *byte < 0x80 {
+            last = last.wrapping_add(zigzag32(low32(number)));
+            samples.push(Some(last));
+            (number, shift) = (0, 0);
+        } else if shift < 56 {
+            shift += 7;
+        } else {
+            // Numbers of ten bytes are the general way's.
+            return None;
+        }
     }
-    Some(samples)
+    (shift == 0).then_some(samples)
 }
 
 fn numbers(mut run: Run) -> Option<Vec<u32>> {
