@@ -32,6 +32,7 @@ use serde::{Deserialize, Serialize};
 use slots::Slots;
 use std::collections::BTreeMap;
 use technical::Technical;
+use values::RATES_COUNT;
 
 /// Link reports come at least this often, so a source that sends them is
 /// expected to be heard at this interval (contract: `LinkReport`).
@@ -79,6 +80,9 @@ pub(crate) struct Source {
     pub(crate) conditions: Conditions,
     clocks: Clocks,
     pub(crate) values: Slots<Slot>,
+    /// Where rates of several sensors are among so many values.
+    #[serde(skip)]
+    rates: (usize, [Option<usize>; RATES_COUNT]),
     device_alarms: Vec<HeldAlarm>,
     pub(crate) technical: Technical,
     late: Late,
@@ -112,6 +116,7 @@ impl Source {
             conditions: Conditions::default(),
             clocks: Clocks::default(),
             values: Slots::default(),
+            rates: (0, [None; RATES_COUNT]),
             device_alarms: Vec::new(),
             technical: Technical::default(),
             late: Late::default(),

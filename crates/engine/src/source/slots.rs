@@ -31,6 +31,19 @@ impl<T> Slots<T> {
         self.list.len()
     }
 
+    /// Where it is, until the next one is inserted.
+    pub(crate) fn place_of(&self, metric: &Metric) -> Option<usize> {
+        self.place(metric).ok()
+    }
+
+    pub(crate) fn at(&self, place: usize) -> Option<&T> {
+        self.list.get(place).map(|(_, slot)| slot)
+    }
+
+    pub(crate) fn at_mut(&mut self, place: usize) -> Option<&mut T> {
+        self.list.get_mut(place).map(|(_, slot)| slot)
+    }
+
     fn place(&self, metric: &Metric) -> Result<usize, usize> {
         self.list.binary_search_by(|(known, _)| known.cmp(metric))
     }

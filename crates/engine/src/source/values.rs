@@ -17,27 +17,22 @@ use enroute_model::time::{EngineTime, Span};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-/// Measurements of what others measure better, with those, the best one first:
-/// the heart rate by the ECG, the arterial line, the pleth. The order matters:
-/// what is ended or spoken for here is looked at by those behind.
-static DOUBLES: LazyLock<Vec<(Metric, Vec<Metric>)>> = LazyLock::new(|| {
-    let metric = |id: &str| {
-        Some(Metric {
-            code: catalogue().vital_by_id(id)?.code,
-            label: String::new(),
-        })
-    };
-    let row = |(id, better): (&str, &[&str])| {
-        let better = better.iter().copied().filter_map(metric).collect();
-        Some((metric(id)?, better))
-    };
-    let table: [(&str, &[&str]); 3] = [
-        ("abp_pr", &["hr"]),
-        ("pr", &["hr", "abp_pr"]),
-        ("rr_imp", &["rr_co2"]),
-    ];
-    table.into_iter().filter_map(row).collect()
+/// What several sensors measure: the heart rate by the ECG, the arterial line and the
+/// pleth, breaths by capnography and impedance.
+static RATES: LazyLock<[Metric; RATES_COUNT]> = LazyLock::new(|| {
+    ["hr", "abp_pr", "pr", "rr_co2", "rr_imp"].map(|id| Metric {
+        code: catalogue()
+            .vital_by_id(id)
+            .map_or(Code(0), |vital| vital.code),
+        label: String::new(),
+    })
 });
+pub(super) const RATES_COUNT: usize = 5;
+
+/// Each that others measure better, with those, the best one first, by their places in
+/// [`RATES`]. The order matters: what is ended or spoken for here is looked at by those
+/// behind.
+const DOUBLES: [(usize, &[usize]); 3] = [(1, &[0]), (2, &[0, 1]), (4, &[3])];
 
 impl Source {
     /// Measured quantities of one frame. Late ones fill trends only (I11).
@@ -149,20 +144,29 @@ impl Source {
     /// thing has no usable value; ends it as soon as that one has.
     fn doubles(&mut self, ctx: &mut Ctx) -> Option<EngineTime> {
         let mut due = None;
-        for (other, better) in DOUBLES.iter() {
-            let Some(slot) = self.values.get(other) else {
+        // A value is never taken out: with as many as before all are where they were.
+        if self.rates.0 != self.values.len() {
+            let places = RATES.each_ref().map(|rate| self.values.place_of(rate));
+            self.rates = (self.values.len(), places);
+        }
+        let (_, places) = self.rates;
+        let place_of = |rate: usize| places.get(rate).copied().flatten();
+        for (other, better) in DOUBLES {
+            let Some((place, other)) = place_of(other).zip(RATES.get(other)) else {
                 continue;
             };
-            // Live and of this very record.
-            let came_now = slot.heard_at == ctx.at && !slot.origin.late;
-            let mut better = better.iter().filter_map(|better| self.values.get(better));
-            let covered = better.any(|slot| slot.usable().is_some());
-            let Some(slot) = self.values.get_mut(other) else {
+            let mut better = better.iter().filter_map(|better| place_of(*better));
+            let covered = better.any(|place| {
+                let slot = self.values.at(place);
+                slot.is_some_and(|slot| slot.usable().is_some())
+            });
+            let Some(slot) = self.values.at_mut(place) else {
                 continue;
             };
             if covered {
                 end(other, slot, ctx);
-            } else if came_now {
+            } else if slot.heard_at == ctx.at && !slot.origin.late {
+                // Live and of this very record.
                 let value = slot.as_came();
                 evaluate(other, (slot, value), ctx);
                 due = earliest(due, slot.next_timeout());
