@@ -387,9 +387,14 @@ async fn an_address_that_shakes_hands_too_often_waits_or_is_closed_before_it_cos
         assert!(is_let_in(&client, &mut waiting).await);
     }
     let third = silent(1, &waiting).await;
-    while count(&waiting.counts.handshakes_waited) == 0 {
-        tokio::task::yield_now().await;
-    }
+    let waits = async {
+        while count(&waiting.counts.handshakes_waited) == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), waits)
+        .await
+        .unwrap();
     assert_eq!(count(&waiting.counts.refused_pace), 0);
     drop(third);
     // Another address has its own turn.
