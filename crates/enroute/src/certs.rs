@@ -6,7 +6,7 @@ use crate::out;
 use anyhow::{Context, Result, bail};
 use enroute_model::ids::GatewayId;
 use enroute_model::time::Clock;
-use enroute_tls::authority::{Authority, Issued, Purpose};
+use enroute_tls::authority::{Authority, AuthorityError, Issued, Purpose};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -33,8 +33,12 @@ pub(crate) fn run(args: &CertsArgs) -> Result<ExitCode> {
     if let Some(name) = args.servers.first() {
         let purpose = Purpose::Server(args.servers.clone());
         say_issued("server", &hospital.issue(name, purpose)?)?;
-        let at_broker = vehicles.issue(AT_BROKER, Purpose::Client)?;
-        say_issued("at broker", &at_broker)?;
+        match vehicles.issue(AT_BROKER, Purpose::Client) {
+            Ok(at_broker) => say_issued("at broker", &at_broker)?,
+            // It came with an earlier one.
+            Err(AuthorityError::Exists(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
     for gateway in &args.gateways {
         GatewayId::new(gateway).with_context(|| format!("--gateway {gateway}"))?;

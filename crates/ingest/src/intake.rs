@@ -139,7 +139,9 @@ struct UnderWay<A, C> {
     bytes: usize,
     /// Frames of each stream.
     frames: [u64; Stream::ALL.len()],
-    /// Of a publish with frames, with its lane.
+    /// Theirs.
+    lane: Lane,
+    /// Of a publish with frames that says when it was sent.
     echo: Option<(GatewayId, Echo)>,
 }
 
@@ -251,6 +253,7 @@ impl<A, C> Intake<A, C> {
             ack: incoming.ack,
             bytes,
             frames: [0; Stream::ALL.len()],
+            lane: Lane::Live,
             echo: None,
         };
         let records = match self.read(&incoming.topic, &incoming.payload, now) {
@@ -363,6 +366,7 @@ impl<A, C> Intake<A, C> {
                     let of_it = frames.iter().filter(|frame| frame.stream == *stream);
                     *counted = u64::try_from(of_it.count()).unwrap_or(u64::MAX);
                 }
+                under_way.lane = lane;
                 if lane == Lane::Live {
                     self.remember(&gateway, &transfer);
                 }
@@ -473,11 +477,11 @@ impl<A, C> Intake<A, C> {
         } else if frames > 0 {
             count(&stats.commits);
         }
+        let counted = Stream::ALL.into_iter().zip(publish.frames);
+        for (stream, frames) in counted.filter(|(_, frames)| durable && *frames > 0) {
+            stats.count_frames(stream, publish.lane, frames);
+        }
         if let Some((gateway, echo)) = publish.echo {
-            let counted = Stream::ALL.into_iter().zip(publish.frames);
-            for (stream, frames) in counted.filter(|(_, frames)| durable && *frames > 0) {
-                stats.count_frames(stream, echo.lane, frames);
-            }
             self.shared.echoes.put(gateway, echo);
         }
         publish.ack

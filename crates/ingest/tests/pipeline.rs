@@ -57,6 +57,23 @@ async fn a_puback_follows_the_commit() {
 }
 
 #[tokio::test]
+async fn frames_count_though_nobody_says_when_they_were_sent() {
+    let mut bench = Bench::new(None).await;
+    let (ingest, stats, _parts) = bench.start(bench.config()).await;
+    let (client, _events) = bench.client("gw", &[]).await;
+    let batch = v1::Batch {
+        frame: vec![note(1)],
+        ..v1::Batch::default()
+    };
+    let publish = Publish::new(LIVE, batch.encode_to_vec(), 1);
+    client.publish(publish).await.unwrap();
+    assert_eq!(bench.sequence().await, 1);
+    until(|| load(&stats.in_flight) == 0).await;
+    assert_eq!(stats.frames(Stream::Events, Lane::Live), 1);
+    hang_guard(ingest.stop()).await;
+}
+
+#[tokio::test]
 async fn history_waits_for_the_engines_and_live_does_not() {
     let mut bench = Bench::new(None).await;
     bench.handled.send_replace(Position(0));

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 /// Make certificates for a server, gateways and viewers.
 ///
 /// Three authorities are made below DIR if they are not there: hospital signs servers,
-/// vehicles signs gateways and their crew's pages, viewers signs people's programs and browsers. Each keeps its
-/// key beside it in clear: for development, and for a small site on a machine that
-/// nobody else uses. A hospital's own authority takes their place with the same kinds
-/// of files.
+/// vehicles signs gateways and their crew's pages, viewers signs people's programs and
+/// browsers. Each keeps its key beside it in clear: for development, and for a small
+/// site on a machine that nobody else uses. A hospital's own authority takes their
+/// place with the same kinds of files.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -19,9 +19,10 @@ Examples:
   enroute certs /etc/enroute/certs --revoke vehicles/amb-12
 
 The server's certificate is for all the names given with --server, and its file bears
-the first; with it comes vehicles/enroute-server, which it shows to an external broker. A gateway's name is the id in its configuration: under another id it is
-refused. The names given with --page are one certificate's too. A server that runs takes a revocation within seconds and ends what is
-connected with it.
+the first; with the first server's comes vehicles/enroute-server, which servers show
+to an external broker. A gateway's name is the id in its configuration: under another
+id it is refused. The names given with --page are one certificate's too. A server that
+runs takes a revocation within seconds and ends what is connected with it.
 
 Exit codes: 0 done; 1 something failed, the line says what.")]
 pub(crate) struct CertsArgs {
