@@ -12,6 +12,7 @@ use enroute_wire::v1::{
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tonic::Streaming;
+use tonic::transport::{Channel, Endpoint};
 
 /// A hang guard, not a measure.
 const HANG: Duration = Duration::from_mins(2);
@@ -304,7 +305,13 @@ impl Viewer {
 
 /// All recorded samples of a transfer, each of which must come once.
 pub async fn history(server: &str, transfer: &str) -> BTreeMap<FrameId, Frame> {
-    let mut client = LiveClient::connect(server.to_owned()).await.unwrap();
+    let endpoint = Endpoint::from_shared(server.to_owned()).unwrap();
+    history_over(endpoint.connect().await.unwrap(), transfer).await
+}
+
+/// The same over a connection that somebody made.
+pub async fn history_over(server: Channel, transfer: &str) -> BTreeMap<FrameId, Frame> {
+    let mut client = LiveClient::new(server);
     let request = HistoryRequest {
         transfer: transfer.to_owned(),
         after_position: 0,

@@ -3,6 +3,7 @@
 
 mod audit;
 mod bench;
+mod broker;
 mod certs;
 mod export;
 mod glass;
@@ -20,9 +21,9 @@ pub(crate) use bench::{
     BenchArgs, BenchKind, BytesArgs, CapacityArgs, CheckArgs, CountArgs, EngineArgs, LoadArgs,
     MeasureArgs, PartArgs, RecordingsBenchArgs, RestartArgs, TableArgs, ViewersArgs,
 };
+pub(crate) use broker::{BrokerArgs, BrokerUrl};
 pub(crate) use certs::CertsArgs;
 use clap::{Args, Parser, Subcommand};
-use enroute_config::server::MQTT_PORT;
 pub(crate) use export::{ExportArgs, FormatArg};
 pub(crate) use glass::{GlassAction, GlassArgs};
 pub(crate) use identity::{IdentityAction, IdentityArgs};
@@ -214,8 +215,15 @@ pub(crate) struct GatewayArgs {
 /// For trying a server that runs elsewhere. Everything sent is marked EXERCISE.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
-Example:
+Examples:
   enroute simulate --broker mqtt://127.0.0.1:1883 --transfers 20 --seed 7
+  enroute simulate --broker mqtts://icu.example.org:8883 --certs certs
+
+With mqtts:// each vehicle shows a certificate of its own, which bears its gateway's id:
+--certs names a directory as `enroute certs` makes it, with hospital/ca.pem, who signed
+the broker's certificate, and vehicles/ID.pem and vehicles/ID.key for each gateway. The
+seed gives the ids. When some are missing nothing is sent, and the command that makes
+them is printed.
 
 Runs until Ctrl-C (or --for); then the patients stop, and the gateways send what
 they still hold.
@@ -223,9 +231,15 @@ they still hold.
 Exit codes: 0 everything sent was confirmed as durable; 1 something failed, or
 frames were still unconfirmed at the end; 2 wrong arguments.")]
 pub(crate) struct SimulateArgs {
-    /// The MQTT broker, as mqtt://HOST:PORT
+    /// The MQTT broker, as mqtts://HOST:PORT with TLS, or mqtt://HOST:PORT without
     #[arg(long, value_name = "URL")]
     pub(crate) broker: BrokerUrl,
+    /// With TLS: whom to trust, and a certificate and key for each gateway
+    #[arg(long, value_name = "DIR")]
+    pub(crate) certs: Option<PathBuf>,
+    /// To a broker over the network without TLS all the same
+    #[arg(long)]
+    pub(crate) allow_unprotected_network: bool,
     /// Simulated transfers
     #[arg(long, default_value_t = 6, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=500))]
     pub(crate) transfers: u16,
@@ -510,43 +524,6 @@ pub(crate) struct RestoreArgs {
     /// Only read the file and say whether it is whole
     #[arg(long, conflicts_with_all = ["data", "replace"])]
     pub(crate) check: bool,
-}
-
-/// `mqtt://HOST:PORT`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct BrokerUrl {
-    /// Name or address.
-    pub(crate) host: String,
-    /// TCP port.
-    pub(crate) port: u16,
-}
-
-impl std::str::FromStr for BrokerUrl {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        let form = "use mqtt://HOST or mqtt://HOST:PORT";
-        if text.starts_with("mqtts://") {
-            return Err("MQTT over TLS is not built yet; use mqtt://HOST:PORT".into());
-        }
-        let rest = text.strip_prefix("mqtt://").ok_or(form)?;
-        let rest = rest.strip_suffix('/').unwrap_or(rest);
-        let (host, port) = match rest.rsplit_once(':') {
-            Some((host, port)) if !port.contains(']') => (
-                host,
-                port.parse()
-                    .map_err(|_| format!("{port:?} is no port; {form}"))?,
-            ),
-            Some(_) | None => (rest, MQTT_PORT),
-        };
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        if host.is_empty() || host.contains(['/', '@', ' ']) {
-            return Err(form.into());
-        }
-        Ok(Self {
-            host: host.to_owned(),
-            port,
-        })
-    }
 }
 
 /// Reads `500ms`, `30s`, `5m`, `1h`, `12h30m`; up to a week.

@@ -67,14 +67,31 @@ fn a_leg_is_understood() {
 
 #[test]
 fn a_broker_is_understood() {
-    for (text, host, port) in [
-        ("mqtt://localhost", "localhost", 1883),
-        ("mqtt://10.0.0.5:2883/", "10.0.0.5", 2883),
-        ("mqtt://[::1]:99", "::1", 99),
-        ("mqtt://[::1]", "::1", 1883),
+    for (text, tls, host, whole) in [
+        (
+            "mqtt://localhost",
+            false,
+            "localhost",
+            "mqtt://localhost:1883",
+        ),
+        (
+            "mqtt://10.0.0.5:2883/",
+            false,
+            "10.0.0.5",
+            "mqtt://10.0.0.5:2883",
+        ),
+        (
+            "mqtts://icu.example.org",
+            true,
+            "icu.example.org",
+            "mqtts://icu.example.org:8883",
+        ),
+        ("mqtts://[::1]:99", true, "::1", "mqtts://[::1]:99"),
+        ("mqtt://[::1]", false, "::1", "mqtt://[::1]:1883"),
     ] {
         let url: BrokerUrl = text.parse().unwrap();
-        assert_eq!((url.host.as_str(), url.port), (host, port), "{text}");
+        assert_eq!((url.tls, url.host.as_str()), (tls, host), "{text}");
+        assert_eq!(url.to_string(), whole);
     }
 }
 
@@ -87,8 +104,10 @@ fn wrong_arguments_say_what_to_do() {
         "enroute demo --for 0s",
         "enroute demo --listen 7400",
         "enroute simulate --broker localhost",
-        "enroute simulate --broker mqtts://broker:8883",
         "enroute simulate --broker mqtt://broker:port",
+        "enroute replay 4K7-Q2M --authority ca.pem",
+        "enroute replay 4K7-Q2M --to mqtts://broker --certificate amb-12.pem",
+        "enroute replay 4K7-Q2M --to mqtts://broker --gateway AMB",
         "enroute transfer add --age old",
         "enroute transfer add --weight 9000",
         "enroute transfer add --leg vehicle=A",

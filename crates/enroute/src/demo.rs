@@ -4,7 +4,7 @@
 mod counting;
 mod summary;
 
-use crate::args::{DEFAULT_SERVER, DemoArgs};
+use crate::args::{BrokerUrl, DEFAULT_SERVER, DemoArgs};
 use crate::client::Address;
 use crate::clock::SystemClock;
 use crate::fleet::{self, Fleet, Ground, TakenIn, Vehicle};
@@ -118,8 +118,12 @@ impl Demo {
         let counting = Counting::start(&endpoint, &named, &clock);
         let (host, port) = server.broker_at.clone();
         let ground = Ground {
-            host,
-            port,
+            broker: BrokerUrl {
+                tls: false,
+                host,
+                port,
+            },
+            certs: None,
             spools: data.path().join("spools"),
             clock: Arc::clone(&clock),
         };

@@ -2,6 +2,8 @@
 //! with its own spool, behind a proxy that treats its connection as the leg's radio
 //! link would.
 
+use crate::args::BrokerUrl;
+use crate::broker::{self, Certs};
 use crate::metrics::gateway::pages;
 use crate::stop::Stop;
 use anyhow::{Context, Result};
@@ -66,10 +68,10 @@ impl Source for Simulated {
 /// What every vehicle needs.
 #[derive(Clone)]
 pub(crate) struct Ground {
-    /// The broker's host.
-    pub(crate) host: String,
-    /// The broker's port.
-    pub(crate) port: u16,
+    /// The broker.
+    pub(crate) broker: BrokerUrl,
+    /// With TLS: what each gateway trusts and shows.
+    pub(crate) certs: Option<Certs>,
     /// Directory under which each gateway has its spool.
     pub(crate) spools: PathBuf,
     /// The machine's clock.
@@ -193,8 +195,7 @@ impl Running {
             () = self.stop.asked() => return Ok(Left { unconfirmed_frames: 0 }),
             () = tokio::time::sleep(starts) => {}
         }
-        let target = format!("{}:{}", self.ground.host, self.ground.port);
-        let proxy = Proxy::start(&target, self.leg.radio.clone())
+        let proxy = Proxy::start(&self.ground.broker.address(), self.leg.radio.clone())
             .await
             .context("failed to open a simulated radio link")?;
         let gateway = self.board(&proxy).await?;
@@ -209,8 +210,9 @@ impl Running {
         let mut config = Config::new(id.clone());
         config.transfer = Some(self.leg.transfer.clone());
         config.exercise = true;
-        config.broker.host = proxy.addr().ip().to_string();
-        config.broker.port = proxy.addr().port();
+        let certs = self.ground.certs.as_ref();
+        config.broker = broker::config(&self.ground.broker, certs.map(|certs| certs.files(id)));
+        config.broker.via = Some(proxy.addr());
         config.spool.dir = spool(&self.ground.spools, id);
         config.spool.bytes_max = SPOOL_BYTES_MAX;
         config.page.listen = Some(free_addr(self.page));

@@ -10,6 +10,7 @@ mod args;
 mod audit;
 mod backup;
 mod bench;
+mod broker;
 mod certs;
 mod client;
 mod clock;
@@ -106,7 +107,8 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 fn fail(error: &anyhow::Error) -> ExitCode {
     eprintln!("enroute: {}", chain(error));
     let wrong = error.downcast_ref::<ConfigError>().is_some()
-        || error.downcast_ref::<rules::Refused>().is_some();
+        || error.downcast_ref::<rules::Refused>().is_some()
+        || error.downcast_ref::<broker::Wrong>().is_some();
     ExitCode::from(if wrong { WRONG } else { FAILED })
 }
 

@@ -31,12 +31,20 @@ pub(crate) async fn run(args: ReplayArgs, log: Option<&str>) -> Result<ExitCode>
         bail!("standard output is no terminal; use --json for scripts");
     }
     let screen = if drawn { Screen::Drawn } else { Screen::Free };
-    log::start(log, None, Some("warn"), screen)?;
+    // Published, there is no crew's page that says why nothing arrives.
+    let usual = if args.to.is_some() {
+        "warn,enroute_gateway=info"
+    } else {
+        "warn"
+    };
+    log::start(log, None, Some(usual), screen)?;
+    let to = args.to.as_ref();
+    let to = to.map(|url| again::To::of(url, &args)).transpose()?;
     let mut client = connect(&args.server).await?;
     let recording = recording(&mut client, &args.transfer).await?;
     let request = request(&args, &recording);
-    if let Some(broker) = &args.to {
-        return again::publish(client, request, &recording, (broker, args.speed), stop).await;
+    if let Some(to) = to {
+        return again::publish(client, request, &recording, to, stop).await;
     }
     if args.json {
         let request = v1::PlayRequest {

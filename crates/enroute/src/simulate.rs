@@ -1,6 +1,7 @@
 //! `enroute simulate`: simulated transfers for a broker that runs elsewhere.
 
 use crate::args::SimulateArgs;
+use crate::broker::Certs;
 use crate::clock::SystemClock;
 use crate::fleet::{self, Fleet, Ground};
 use crate::log::{self, Screen};
@@ -23,8 +24,6 @@ pub(crate) const STATUS_EVERY: Duration = Duration::from_secs(5);
 /// Runs the command.
 pub(crate) async fn run(args: SimulateArgs, log: Option<&str>) -> Result<ExitCode> {
     log::start(log, None, Some("warn"), Screen::Free)?;
-    let (stopper, mut stop) = stop::on_signals()?;
-    let data = Data::at(args.data.as_deref(), "enroute-simulate")?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let scenarios = enroute_simulator::fleet::fleet(&Options {
         seed: args.seed,
@@ -32,15 +31,19 @@ pub(crate) async fn run(args: SimulateArgs, log: Option<&str>) -> Result<ExitCod
         length: span(args.run_for.unwrap_or(LENGTH)),
         starts_at: ServerTime(clock.wall()),
     });
+    let legs = scenarios.iter().flat_map(|scenario| &scenario.legs);
+    let certs = Certs::of(&args, legs.map(|leg| &leg.gateway))?;
+    let (stopper, mut stop) = stop::on_signals()?;
+    let data = Data::at(args.data.as_deref(), "enroute-simulate")?;
     let ground = Ground {
-        host: args.broker.host.clone(),
-        port: args.broker.port,
+        broker: args.broker.clone(),
+        certs,
         spools: data.path().join("spools"),
         clock,
     };
     out::line(format!(
-        "EXERCISE: {} simulated transfers, seed {}, send to mqtt://{}:{}; Ctrl-C stops",
-        args.transfers, args.seed, args.broker.host, args.broker.port
+        "EXERCISE: {} simulated transfers, seed {}, send to {}; Ctrl-C stops",
+        args.transfers, args.seed, args.broker
     ))?;
     let mut fleet = Fleet::start(&scenarios, &ground, &stop, DRAIN);
     let mut status = tokio::time::interval(STATUS_EVERY);

@@ -12,10 +12,14 @@
     reason = "a failure here is a failed test, and tests are sentences"
 )]
 
+use enroute_model::frame::Body;
+use enroute_model::ids::Stream;
 use enroute_mqtt::{Client, Event, Events, Options, Publish};
 use enroute_tests::process::Process;
-use enroute_tests::site::{Site, said};
+use enroute_tests::site::{Site, channel, said};
 use enroute_tests::stack::Broker;
+use enroute_tests::viewer::history_over;
+use enroute_tests::wfdb_set;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -196,4 +200,221 @@ fn wrong_files_are_named_before_anything_opens() {
     let (code, said) = write("0.0.0.0:0", &tls(&site.cert("hospital/server.pem")));
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("there is no [tls] with viewers"), "{said}");
+}
+
+/// What a command says of arguments that are wrong.
+fn refusal(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    said(&output)
+}
+
+/// A command that keeps what it has in the site's directory while it runs: some are
+/// killed.
+fn command(site: &Site) -> Command {
+    let mut command = site.viewer(None);
+    command.env("TMPDIR", site.path());
+    command
+}
+
+/// `enroute replay` from the server at `address` to the site's broker, with the
+/// certificate of `bearer`.
+fn replay(site: &Site, address: &str, bearer: &str) -> Command {
+    let mut command = command(site);
+    let to = format!("mqtts://127.0.0.1:{}", site.broker_port());
+    command.args(["replay", "t-1", "--speed", "max", "--server", address]);
+    command.args(["--to", &to, "--authority"]);
+    command.arg(site.cert("hospital/ca.pem"));
+    for (option, end) in [("--certificate", "pem"), ("--key", "key")] {
+        let file = site.cert(&format!("vehicles/{bearer}.{end}"));
+        command.arg(option).arg(file);
+    }
+    command
+}
+
+#[tokio::test]
+async fn what_is_published_again_over_tls_arrives_as_it_was() {
+    published_again(&embedded()).await;
+}
+
+#[tokio::test]
+async fn what_is_published_again_through_mosquitto_arrives_as_it_was() {
+    if let Some(site) = Site::new(BINARY, Broker::Mosquitto, &[]) {
+        published_again(&site).await;
+    }
+}
+
+/// A server that has all that a vehicle played as `t-1`, and its address.
+fn recorded(site: &Site) -> (Process, String) {
+    let served = site.serve(false, "");
+    let (record, _) = wfdb_set::write(site.path());
+    let source = format!("[source.wfdb]\nrecord = {record:?}");
+    let lines = "transfer = \"t-1\"\nspeed = \"max\"";
+    let gateway = site.gateway_with("amb-12", "amb-12", lines, &source);
+    let (status, told) = gateway.finish();
+    assert!(status.success(), "{told:#?}");
+    served
+}
+
+/// What is published again under the name in another certificate is the same, frame by
+/// frame.
+async fn published_again(site: &Site) {
+    let (_server, address) = recorded(site);
+    let done = replay(site, &address, "amb-13").output().unwrap();
+    assert!(done.status.success(), "{}", said(&done));
+    let said = said(&done);
+    assert!(said.contains("from gateway amb-13"), "{said}");
+    assert!(said.contains("0 frames not confirmed"), "{said}");
+    let new = said.split_whitespace().find(|word| word.starts_with("tx-"));
+    let first = bodies(site, &address, "t-1", "amb-12").await;
+    let again = bodies(site, &address, new.unwrap(), "amb-13").await;
+    assert_eq!(first.len(), 8, "a frame for each second");
+    assert_eq!(again, first);
+}
+
+/// What was recorded of a transfer, all of it from this gateway, without what is about
+/// the gateway's own link.
+async fn bodies(site: &Site, address: &str, transfer: &str, from: &str) -> Vec<(Stream, Body)> {
+    let channel = channel(site, address, 1).await.unwrap();
+    let frames = history_over(channel, transfer).await.into_iter();
+    let mut bodies = Vec::new();
+    for ((gateway, _, stream, _), frame) in frames {
+        assert_eq!(gateway, from);
+        if !matches!(frame.body, Body::Link(_) | Body::Shed(_)) {
+            bodies.push((stream, frame.body));
+        }
+    }
+    bodies
+}
+
+#[test]
+fn a_replay_that_a_broker_would_refuse_is_refused_before_it_connects() {
+    let site = embedded();
+    // Nobody listens there: who connects says something else.
+    let replay = |to: &str, more: &[&str]| {
+        let mut command = Command::new(BINARY);
+        command.args([
+            "replay",
+            "t-1",
+            "--server",
+            "http://127.0.0.1:1",
+            "--to",
+            to,
+        ]);
+        command.args(more);
+        command
+    };
+    let file = |name: &str| site.cert(name).to_str().unwrap().to_owned();
+    let authority = ["--authority", &file("hospital/ca.pem")];
+    let certificate = ["--certificate", &file("vehicles/amb-13.pem")];
+    let key = ["--key", &file("vehicles/amb-13.key")];
+    let with = [authority, certificate, key].concat();
+    let there = "mqtts://192.0.2.1:8883";
+    let told = refusal(&mut replay(
+        there,
+        &[&with[..], &["--gateway", "amb-12"]].concat(),
+    ));
+    assert!(
+        told.contains("vehicles/amb-13.pem: is the certificate of amb-13"),
+        "{told}"
+    );
+    let told = refusal(&mut replay(there, &[]));
+    assert!(told.contains("needs --authority"), "{told}");
+    let told = refusal(&mut replay("mqtt://127.0.0.1", &with));
+    assert!(told.contains("is without TLS: use mqtts://"), "{told}");
+    let told = refusal(&mut replay(there, &[authority, certificate].concat()));
+    assert!(told.contains("--key <FILE>"), "{told}");
+    let told = refusal(&mut replay("mqtt://192.0.2.1", &[]));
+    assert!(
+        told.contains("is reached over the network, and there is no TLS"),
+        "{told}"
+    );
+    for mut taken in [
+        replay("mqtt://192.0.2.1", &["--allow-unprotected-network"]),
+        replay(there, &[&with[..], &["--gateway", "amb-13"]].concat()),
+    ] {
+        let told = said(&taken.output().unwrap());
+        assert!(told.contains("127.0.0.1:1 is not reached"), "{told}");
+    }
+}
+
+#[test]
+fn a_replay_with_a_revoked_certificate_is_not_let_in() {
+    let site = Site::new(BINARY, Broker::Embedded, &["vehicles/amb-14"]).unwrap();
+    let (_server, address) = recorded(&site);
+    let mut replay = Process::start("replay", &mut replay(&site, &address, "amb-14"));
+    replay.wait_for("why it is not let in", |line| {
+        assert!(
+            !line.contains("published, ") || line.contains(" 0 confirmed"),
+            "{line}"
+        );
+        line.contains("CertificateRevoked").then_some(())
+    });
+}
+
+#[test]
+fn simulated_vehicles_show_their_certificates_and_say_which_are_missing() {
+    simulated(&embedded());
+}
+
+#[test]
+fn simulated_vehicles_show_their_certificates_to_mosquitto() {
+    if let Some(site) = Site::new(BINARY, Broker::Mosquitto, &[]) {
+        simulated(&site);
+    }
+}
+
+fn simulate(site: &Site, broker: &str) -> Command {
+    let mut command = command(site);
+    command.args([
+        "--log",
+        "info",
+        "simulate",
+        "--for",
+        "1m",
+        "--transfers",
+        "1",
+        "--broker",
+        broker,
+    ]);
+    command
+}
+
+fn simulated(site: &Site) {
+    let certs = site.cert("");
+    let named = format!("mqtts://127.0.0.1:{}", site.broker_port());
+    let said = refusal(&mut simulate(site, &named));
+    assert!(said.contains("needs --certs"), "{said}");
+    let said = refusal(simulate(site, &named).arg("--certs").arg(site.path()));
+    assert!(said.contains("hospital/ca.pem: is not there"), "{said}");
+    let said = refusal(simulate(site, &named).arg("--certs").arg(&certs));
+    let (what, how) = said.split_once(": is not there").unwrap();
+    let first = Path::new(what.rsplit_once(' ').unwrap().1);
+    assert!(first.starts_with(&certs) && !first.exists(), "{said}");
+    // The command that it says makes them.
+    let words = how.rsplit_once("enroute ").unwrap().1.split_whitespace();
+    let made = Command::new(BINARY).args(words).output().unwrap();
+    assert!(made.status.success() && first.exists(), "{said}");
+    let own = std::fs::read(first).unwrap();
+    std::fs::copy(site.cert("vehicles/amb-12.pem"), first).unwrap();
+    let said = refusal(simulate(site, &named).arg("--certs").arg(&certs));
+    assert!(said.contains("is the certificate of amb-12"), "{said}");
+    std::fs::write(first, own).unwrap();
+
+    let (_server, address) = site.serve(false, "");
+    let start = |broker: &str| {
+        let mut command = simulate(site, broker);
+        Process::start("simulate", command.arg("--certs").arg(&certs))
+    };
+    // Its link is a proxy at 127.0.0.1, which the broker's certificate names.
+    let elsewhere = format!("mqtts://localhost:{}", site.broker_port());
+    start(&elsewhere).wait_for("that it is not the broker", |line| {
+        let is_status = line.contains("frames produced");
+        assert!(!is_status || line.contains(" 0 sent"), "{line}");
+        (line.contains("not valid for name") && line.contains("localhost")).then_some(())
+    });
+    let vehicles = start(&named);
+    let gateway = first.file_stem().unwrap().to_str().unwrap();
+    sees(&mut site.watch(&address, None), gateway);
+    vehicles.stop();
 }

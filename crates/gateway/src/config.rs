@@ -111,6 +111,10 @@ pub struct BrokerConfig {
     pub host: String,
     /// Its port.
     pub port: u16,
+    /// Reached through a proxy at this address; the name that is checked stays the
+    /// host's. For simulated radio links, so no file has it.
+    #[serde(skip)]
+    pub via: Option<SocketAddr>,
     /// Seconds between pings, at least 5; after twice as long without an answer
     /// the connection is made anew.
     pub keep_alive_s: u16,
@@ -124,6 +128,7 @@ impl Default for BrokerConfig {
         Self {
             host: "127.0.0.1".to_owned(),
             port: 1883,
+            via: None,
             keep_alive_s: 5,
             tls: None,
         }

@@ -336,6 +336,7 @@ fn client_id(gateway: &GatewayId, lane: &str) -> String {
 fn options(config: &Config, lane: &str) -> Options {
     let client_id = client_id(&config.id, lane);
     Options {
+        via: config.broker.via,
         keep_alive: Duration::from_secs(config.broker.keep_alive_s.into()),
         jitter_seed: client_id
             .bytes()

@@ -59,7 +59,10 @@ async fn connect(options: &Options) -> Result<(AnyLink, ConnAck), OpenError> {
 async fn stream(options: &Options) -> std::io::Result<Box<dyn Stream>> {
     // An IPv6 address may stand in brackets.
     let host = options.host.trim_matches(['[', ']']);
-    let stream = TcpStream::connect((host, options.port)).await?;
+    let stream = match options.via {
+        None => TcpStream::connect((host, options.port)).await?,
+        Some(via) => TcpStream::connect(via).await?,
+    };
     stream.set_nodelay(true)?;
     Ok(match &options.tls {
         None => Box::new(stream),

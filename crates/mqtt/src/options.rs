@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use enroute_tls::Connector;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,6 +44,9 @@ pub struct Options {
     pub host: String,
     /// Its port.
     pub port: u16,
+    /// Connect here in place of it: a proxy that carries on to the broker, whose
+    /// certificate bears the host's name all the same. Default none.
+    pub via: Option<SocketAddr>,
     /// Client id; two connections with the same one throw each other out.
     pub client_id: String,
     /// Forget the session of an earlier connection at each connect. Default true.
@@ -81,6 +85,7 @@ impl Options {
         Self {
             host: host.to_owned(),
             port,
+            via: None,
             client_id: client_id.to_owned(),
             clean_start: true,
             session_expiry: Duration::ZERO,

@@ -1,6 +1,7 @@
 //! The client's side.
 
 use crate::files::{TlsError, authorities, certificates, private_key, together};
+use crate::peer::Peer;
 use rustls::crypto::ring;
 use rustls::pki_types::ServerName;
 use rustls::version::{TLS12, TLS13};
@@ -25,6 +26,21 @@ pub struct ClientFiles {
     /// That one's private key.
     #[serde(default)]
     pub key: Option<PathBuf>,
+}
+
+impl ClientFiles {
+    /// Whose name the certificate bears, as servers read it; `None` without a
+    /// certificate, or with one that bears no name that they believe.
+    ///
+    /// # Errors
+    /// When there is a certificate and its file is not in order.
+    pub fn name(&self) -> Result<Option<String>, TlsError> {
+        let Some(file) = &self.certificate else {
+            return Ok(None);
+        };
+        let chain = certificates(file)?;
+        Ok(Peer::of(Some(&chain)).and_then(|peer| peer.name))
+    }
 }
 
 /// What connections are made with: the newest files that were in order.

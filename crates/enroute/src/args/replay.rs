@@ -1,6 +1,6 @@
 //! The commands about recordings.
 
-use super::{BrokerUrl, DEFAULT_SERVER, duration};
+use super::{BrokerArgs, BrokerUrl, DEFAULT_SERVER, duration};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -18,6 +18,8 @@ Examples:
   enroute replay 4K7-Q2M --from 5m --order device
   enroute replay 4K7-Q2M --speed max --json | jq 'select(.type==\"alert\")'
   enroute replay 4K7-Q2M --to mqtt://127.0.0.1:1883 --speed 2
+  enroute replay 4K7-Q2M --to mqtts://icu.example.org:8883 --authority certs/hospital/ca.pem \\
+      --certificate certs/vehicles/replay-1.pem --key certs/vehicles/replay-1.key
 
 Keys: space stands and goes on; left and right ten seconds, up and down a minute; n and
 p the next and the previous alert; . the next frame, s a second; + and - the speed, f as
@@ -28,7 +30,10 @@ it: recorded_at, speed (null: as fast as possible), order, state, playback. It e
 end of the recording, or where an open transfer has caught up with now.
 
 Published again it goes through a temporary spool: nothing is given up before the
-server there has confirmed it, as with any gateway.
+server there has confirmed it, as with any gateway. A broker with TLS knows gateways by
+the names in their certificates, so make one for replays (`enroute certs certs --gateway
+replay-1`): two that publish under one name at a time throw each other out. To a broker
+over the network it goes with TLS, unless --allow-unprotected-network is given.
 
 Exit codes: 0 played, or left by its viewer; 1 no such transfer, the server is not
 reached, or (--to) frames were not confirmed; 2 wrong arguments.")]
@@ -50,9 +55,12 @@ pub(crate) struct ReplayArgs {
     /// Print a line for each update
     #[arg(long, conflicts_with = "to")]
     pub(crate) json: bool,
-    /// Publish it again to this broker, as mqtt://HOST:PORT
+    /// Publish it again to this broker, mqtts://HOST:PORT with TLS, or mqtt://HOST:PORT without
     #[arg(long, value_name = "URL")]
     pub(crate) to: Option<BrokerUrl>,
+    /// As what.
+    #[command(flatten)]
+    pub(crate) broker: BrokerArgs,
 }
 
 /// In which order a recording is played.

@@ -6,14 +6,15 @@
 //! server has not confirmed and goes away at the end.
 
 use super::{Client, is_over, play};
-use crate::args::{BrokerUrl, Speed};
+use crate::args::{BrokerUrl, ReplayArgs, Speed};
+use crate::broker;
 use crate::clock::SystemClock;
 use crate::metrics::gateway::pages;
 use crate::simulate::Data;
 use crate::stop::Stop;
 use crate::{client, out, utc};
 use anyhow::{Context, Result, anyhow};
-use enroute_gateway::config::Speed as Pace;
+use enroute_gateway::config::{BrokerConfig, Speed as Pace};
 use enroute_gateway::{Config, Gateway, Source, Stats};
 use enroute_model::frame::{Body, CrewEvent, Emission, Frame};
 use enroute_model::ids::{GatewayId, TransferId};
@@ -36,12 +37,37 @@ const DRAIN: Duration = Duration::from_mins(10);
 /// How often is said how far it is.
 const STATUS_EVERY: Duration = Duration::from_secs(5);
 
+/// Where it goes, as what, and how fast.
+pub(super) struct To {
+    url: BrokerUrl,
+    broker: BrokerConfig,
+    /// Absent: a name of its own.
+    gateway: Option<GatewayId>,
+    speed: Speed,
+}
+
+impl To {
+    /// As typed; connects to nobody.
+    ///
+    /// # Errors
+    /// When the broker would refuse it, or others could read it.
+    pub(super) fn of(url: &BrokerUrl, args: &ReplayArgs) -> Result<Self> {
+        let (broker, gateway) = broker::of_one(url, &args.broker)?;
+        Ok(Self {
+            url: url.clone(),
+            broker,
+            gateway,
+            speed: args.speed,
+        })
+    }
+}
+
 /// Publishes what `request` plays, until its end or `stop`.
 pub(crate) async fn publish(
     mut client: Client,
     request: v1::PlayRequest,
     recording: &v1::Recording,
-    (broker, speed): (&BrokerUrl, Speed),
+    to: To,
     mut stop: Stop,
 ) -> Result<ExitCode> {
     let request = v1::PlayRequest {
@@ -50,19 +76,18 @@ pub(crate) async fn publish(
         ..request
     };
     let responses = play(&mut client, request).await?;
-    let (to, frames) = mpsc::channel(AHEAD);
-    let reading = tokio::spawn(read(responses, to));
+    let (ahead, frames) = mpsc::channel(AHEAD);
+    let reading = tokio::spawn(read(responses, ahead));
     let data = Data::at(None, "enroute-replay")?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let config = config(broker, speed, &data)?;
+    let url = to.url.clone();
+    let config = config(to, &data)?;
     let names = (config.id.clone(), config.transfer.clone());
     let source = Box::new(Again::new(frames));
     let gateway = Gateway::start_with(config, source, clock, pages).await?;
     out::line(format!(
-        "EXERCISE: {} goes to mqtt://{}:{} as {} from gateway {}; Ctrl-C stops",
+        "EXERCISE: {} goes to {url} as {} from gateway {}; Ctrl-C stops",
         recording.transfer,
-        broker.host,
-        broker.port,
         names.1.as_ref().map_or("", TransferId::as_str),
         names.0
     ))?;
@@ -104,20 +129,23 @@ fn progress(stats: &Stats, recording: &v1::Recording) -> String {
     )
 }
 
-/// A gateway and a transfer with ids of their own.
-fn config(broker: &BrokerUrl, speed: Speed, data: &Data) -> Result<Config> {
+/// A transfer with an id of its own, and a gateway with one unless it is named.
+fn config(to: To, data: &Data) -> Result<Config> {
     let mut bytes = [0u8; 8];
     getrandom::fill(&mut bytes).map_err(|error| anyhow!("failed to get random bytes: {error}"))?;
     let number = u64::from_le_bytes(bytes);
-    let mut config = Config::new(GatewayId::new(&format!("replay-{number:016x}"))?);
+    let gateway = match to.gateway {
+        Some(named) => named,
+        None => GatewayId::new(&format!("replay-{number:016x}"))?,
+    };
+    let mut config = Config::new(gateway);
     config.transfer = Some(TransferId::new(&format!("tx-replay-{number:016x}"))?);
     config.exercise = true;
-    config.speed = match speed {
+    config.speed = match to.speed {
         Speed::Times(times) => Pace::Factor(times),
         Speed::Max => Pace::Max,
     };
-    config.broker.host.clone_from(&broker.host);
-    config.broker.port = broker.port;
+    config.broker = to.broker;
     config.spool.dir = data.path().join("spool");
     config.page.listen = None;
     Ok(config)
