@@ -263,7 +263,7 @@ pub struct LimitsConfig {
     /// Connections from one address at a time, at the embedded broker and at the
     /// server's port; absent: half of all at each.
     pub per_address_max: Option<Spanned<usize>>,
-    /// Milliseconds that a commit waits for more records to share its sync.
+    /// Milliseconds between two commits, in which records gather to share a sync.
     pub commit_interval_ms: Spanned<u64>,
     /// Seconds that a shutdown may take before it is cut short.
     pub shutdown_s: Spanned<u64>,

@@ -64,7 +64,7 @@ pub(crate) struct Setup {
     pub(crate) connections_max: usize,
     /// Connections from one address at a time, at each port; `None`: half of all.
     pub(crate) per_address_max: Option<usize>,
-    /// How long a commit waits for company.
+    /// Rest between two commits.
     pub(crate) commit_interval: Duration,
     /// Where its rule book is; `None`: the built-in one.
     pub(crate) rules: Option<PathBuf>,

@@ -13,7 +13,7 @@
 //! | --- | --- | --- |
 //! | queue of appends | 8,192 records, 16 MiB ([`Options`]) | appenders wait; one append larger than that is refused |
 //! | one commit | 1,024 records or 4 MiB, exceeded by at most one append | the next one follows at once |
-//! | wait for company | 3 ms | the commit starts |
+//! | rest between two commits | 3 ms | the commit starts |
 //! | [`Tail`] | 16 commits | the committer waits, and with it the appenders |
 //! | room on the disk to go on after a failure | 16 MiB | tried again, at first after 1 s, then at most 5 s apart |
 //! | write-ahead files | some 200 MiB | the store flushes the oldest tables |

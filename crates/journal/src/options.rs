@@ -20,8 +20,8 @@ impl fmt::Debug for Probe {
 /// Bounds and timing of a journal.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Longest wait for company after the first record of a commit; zero
-    /// commits at once. Default 3 ms.
+    /// Rest after a commit, in which records gather for the next one. What comes after
+    /// a longer pause is committed at once; zero: everything is. Default 3 ms.
     pub commit_interval: Duration,
     /// A commit starts at once when so many records are waiting. Default 1,024.
     pub commit_records_max: usize,

@@ -8,7 +8,7 @@
 //!
 //! Room is counted by two semaphores, so that waiting is asynchronous and fair;
 //! the ops lie under a mutex with a condition variable, so that the committer's
-//! wait for company needs no clock of ours. Nothing is dropped when full:
+//! rest between two commits needs no clock of ours. Nothing is dropped when full:
 //! appenders wait.
 
 use crate::error::{AppendError, Failure};
@@ -66,6 +66,8 @@ struct State {
     control: VecDeque<Control>,
     records: usize,
     bytes: usize,
+    /// The commit interval after the last commit is not over.
+    rests: bool,
     closed: bool,
 }
 
@@ -87,9 +89,14 @@ impl Queue {
         options.queue_bytes_max = options.queue_bytes_max.clamp(1, permits_max);
         let records = Arc::new(Semaphore::new(options.queue_records_max));
         let bytes = Arc::new(Semaphore::new(options.queue_bytes_max));
+        // The opening counts as a commit.
+        let state = State {
+            rests: true,
+            ..State::default()
+        };
         Self {
             options,
-            state: Mutex::default(),
+            state: Mutex::new(state),
             filled: Condvar::new(),
             ended: Condvar::new(),
             records,
@@ -152,7 +159,8 @@ impl Queue {
         state.records = state.records.saturating_add(room.records.num_permits());
         state.bytes = state.bytes.saturating_add(room.bytes.num_permits());
         state.ops.push_back((op, room));
-        if was_empty || self.full(&state) {
+        // Who rests is woken by what fills a commit alone.
+        if (was_empty && !state.rests) || self.full(&state) {
             self.filled.notify_one();
         }
         Ok(())
@@ -172,25 +180,25 @@ impl Queue {
         }
     }
 
-    /// A word, or the next commit's worth of ops in order: waits for the first
-    /// op, then at most the commit interval for company, not at all when there
-    /// is enough. `None` when closed and drained.
+    /// A word, or the next commit's worth of ops in order: at once after a pause, else
+    /// when the commit interval after the last commit is over or there is enough.
+    /// `None` when closed and drained.
     pub(crate) fn take(&self) -> Option<Taken> {
+        let rests = |state: &mut State| {
+            state.rests && !self.full(state) && !state.closed && state.control.is_empty()
+        };
+        let rested =
+            self.filled
+                .wait_timeout_while(self.lock(), self.options.commit_interval, rests);
+        let mut state = rested.unwrap_or_else(PoisonError::into_inner).0;
+        if let Some(control) = state.control.pop_front() {
+            return Some(Taken::Control(control));
+        }
+        state.rests = false;
         let idle =
             |state: &mut State| state.ops.is_empty() && state.control.is_empty() && !state.closed;
-        let state = self.filled.wait_while(self.lock(), idle);
-        let state = state.unwrap_or_else(PoisonError::into_inner);
-        let lonely = |state: &mut State| {
-            let stored = |(op, _): &(Op, Room)| matches!(op, Op::Append(..));
-            !self.full(state)
-                && !state.closed
-                && state.control.is_empty()
-                && state.ops.iter().any(stored)
-        };
-        let waited = self
-            .filled
-            .wait_timeout_while(state, self.options.commit_interval, lonely);
-        let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        let waited = self.filled.wait_while(state, idle);
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner);
         if let Some(control) = state.control.pop_front() {
             return Some(Taken::Control(control));
         }
@@ -217,6 +225,7 @@ impl Queue {
             };
             records = records.saturating_add(room.records.num_permits());
             bytes = bytes.saturating_add(room.bytes.num_permits());
+            state.rests |= matches!(op, Op::Append(..));
             taken.push((op, room));
         }
         state.records = state.records.saturating_sub(records);

@@ -343,6 +343,35 @@ fn a_close_commits_what_is_queued() {
 }
 
 #[test]
+fn after_a_pause_a_record_does_not_wait_and_those_behind_it_share_a_commit() {
+    let dir = tempfile::tempdir().unwrap();
+    let slow = Options {
+        commit_interval: Duration::from_hours(1),
+        commit_records_max: 2,
+        ..options()
+    };
+    let (journal, mut tail) = Journal::open(dir.path(), slow).unwrap();
+    let appender = journal.appender();
+    let one = || vec![record(1, Class::Vitals, 0, "x")];
+    // Two ticks end the rest after the opening, and begin none.
+    wait(appender.tick(EngineTime(1))).unwrap();
+    wait(appender.tick(EngineTime(2))).unwrap();
+    assert_eq!(wait(appender.append(one())), Ok(Position(1)));
+    let second = wait(appender.submit(one())).unwrap();
+    let third = wait(appender.submit(one())).unwrap();
+    assert_eq!(wait(second), Ok(Position(2)));
+    assert_eq!(wait(third), Ok(Position(3)));
+    let mut commits = Vec::new();
+    while commits.iter().sum::<usize>() < 3 {
+        if let Some(TailItem::Records(records)) = wait(tail.next()) {
+            commits.push(records.len());
+        }
+    }
+    assert_eq!(commits, [1, 2]);
+    journal.close().unwrap();
+}
+
+#[test]
 fn a_directory_has_one_owner_and_one_kind() {
     let dir = tempfile::tempdir().unwrap();
     let (journal, tail) = open(dir.path());
