@@ -14,7 +14,9 @@ use ring::signature::{
     RSA_PSS_SHA256, RsaKeyPair,
 };
 use serde_json::{Value, json};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::UNIX_EPOCH;
 
 /// An RSA key of 2048 bits for these tests alone, PKCS #8: `ring` makes none.
 const RSA: &[u8] = include_bytes!("issuer/rsa.der");
@@ -225,4 +227,16 @@ async fn keys_of(State(published): State<Arc<Mutex<Published>>>) -> (StatusCode,
         return (StatusCode::SERVICE_UNAVAILABLE, Json(Value::Null));
     }
     (StatusCode::OK, Json(published.keys.clone()))
+}
+
+/// The machine's time, by the clock of the file system that `dir` is on.
+///
+/// # Panics
+/// When it takes no file.
+#[must_use]
+pub fn now_s(dir: &Path) -> u64 {
+    let file = dir.join("now");
+    std::fs::write(&file, "").unwrap();
+    let written = std::fs::metadata(file).unwrap().modified().unwrap();
+    written.duration_since(UNIX_EPOCH).unwrap().as_secs()
 }

@@ -10,12 +10,10 @@
 )]
 
 use enroute_tests::http;
-use enroute_tests::issuer::{Issuer, Key};
+use enroute_tests::issuer::{Issuer, Key, now_s};
 use enroute_tests::process::Process;
 use serde_json::{Value, json};
-use std::path::Path;
 use std::process::Command;
-use std::time::UNIX_EPOCH;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_enroute");
 
@@ -27,14 +25,6 @@ fn config(issuer: &str) -> String {
          [access.oidc.roles]\ndoctors = \"clinician\"\n\
          [broker]\nlisten = \"127.0.0.1:0\"\n"
     )
-}
-
-/// The machine's time, by the file system's clock.
-fn now_s(dir: &Path) -> u64 {
-    let file = dir.join("now");
-    std::fs::write(&file, "").unwrap();
-    let written = std::fs::metadata(file).unwrap().modified().unwrap();
-    written.duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
 fn claims(issuer: &Issuer, now_s: u64) -> Value {

@@ -1,5 +1,6 @@
 //! `enroute bench journal`: commits of the journal, each synced, beside the store alone
-//! with batches of the same size, in turns.
+//! with batches of the same size, in turns. As in the server, the next append is queued
+//! while a commit is under way.
 
 use super::figures::{Figure, Report, progress};
 use super::parts::float;
@@ -89,6 +90,7 @@ async fn ours(batch: u64, turn: u64) -> Result<f64> {
     let options = Options {
         // Each append is a commit: the group is the batch.
         commit_interval: Duration::ZERO,
+        commit_records_max: usize::try_from(batch)?,
         ..Options::default()
     };
     let (journal, tail) = Journal::open(data.path(), options)?;
@@ -109,8 +111,15 @@ async fn ours(batch: u64, turn: u64) -> Result<f64> {
     appender.append(vec![record(turn)]).await?;
     let clock = SystemClock::new();
     let began = clock.monotonic();
+    let mut under_way = None;
     for records in batches {
-        appender.append(records).await?;
+        let queued = appender.submit(records).await?;
+        if let Some(before) = under_way.replace(queued) {
+            before.await?;
+        }
+    }
+    if let Some(last) = under_way {
+        last.await?;
     }
     let rate = rate(turn, us_since(&clock, began));
     let closed = tokio::task::spawn_blocking(move || journal.close()).await?;

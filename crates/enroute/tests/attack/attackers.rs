@@ -16,12 +16,25 @@ const CERTS: &str = "ENROUTE_ATTACK_CERTS";
 const PORT: &str = "ENROUTE_ATTACK_PORT";
 const BROKER: &str = "ENROUTE_ATTACK_BROKER";
 const TOKEN: &str = "ENROUTE_ATTACK_TOKEN";
+/// Tokens that do not count, with spaces between them.
+const FORGED: &str = "ENROUTE_ATTACK_FORGED";
+/// Which attackers there are, with commas between them; absent: all.
+const DOORS: &str = "ENROUTE_ATTACK_DOORS";
+
+type Door = fn(&Target, &mut JoinSet<()>);
+
+const ALL: [(&str, Door); 4] = [
+    ("sockets", sockets::attack),
+    ("http2", http2::attack),
+    ("calls", calls::attack),
+    ("broker", broker::attack),
+];
 
 /// An attack that is under way.
 pub(crate) struct Attack(Child);
 
 impl Attack {
-    pub(crate) fn start(site: &Site, address: &str, token: &str) -> Self {
+    pub(crate) fn start(site: &Site, address: &str, token: &str, forged: &[String]) -> Self {
         let (_, port) = address.rsplit_once(':').unwrap();
         let own = std::env::current_exe().unwrap();
         let child = Command::new("nice")
@@ -32,6 +45,7 @@ impl Attack {
             .env(PORT, port)
             .env(BROKER, site.broker_port().to_string())
             .env(TOKEN, token)
+            .env(FORGED, forged.join(" "))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn();
@@ -43,15 +57,17 @@ impl Attack {
         self.0.try_wait().unwrap().is_none()
     }
 
-    /// Ends it; what was done, in lines.
-    pub(crate) fn stop(mut self) -> Vec<String> {
+    /// Ends it; what was done how often.
+    pub(crate) fn stop(mut self) -> Vec<(String, u64)> {
         drop(self.0.stdin.take());
         let mut said = String::new();
         let mut out = self.0.stdout.take().unwrap();
         out.read_to_string(&mut said).unwrap();
         assert!(self.0.wait().unwrap().success(), "{said}");
         let lines = said.lines().filter_map(|line| line.strip_prefix("did "));
-        lines.map(str::to_owned).collect()
+        let done = lines.filter_map(|line| line.rsplit_once(": "));
+        done.map(|(what, times)| (what.to_owned(), times.parse().unwrap()))
+            .collect()
     }
 }
 
@@ -72,6 +88,8 @@ pub(crate) struct Target {
     pub(crate) broker: u16,
     /// One that counts.
     pub(crate) token: String,
+    /// Of its issuer, in form, and none of them counts.
+    pub(crate) forged: Vec<String>,
     done: Arc<Mutex<BTreeMap<&'static str, u64>>>,
 }
 
@@ -84,6 +102,7 @@ impl Target {
             port: of(PORT)?.parse().unwrap(),
             broker: of(BROKER)?.parse().unwrap(),
             token: of(TOKEN)?,
+            forged: of(FORGED)?.split_whitespace().map(str::to_owned).collect(),
             done: Arc::default(),
         })
     }
@@ -108,16 +127,26 @@ impl Target {
     }
 }
 
+/// Whether only some of them are let in.
+pub(crate) fn are_chosen() -> bool {
+    std::env::var(DOORS).is_ok()
+}
+
 /// Attacks until nobody is there who wants it.
 pub(crate) async fn run() {
     let Some(target) = Target::of_environment() else {
         return;
     };
     let mut attackers = JoinSet::new();
-    sockets::attack(&target, &mut attackers);
-    http2::attack(&target, &mut attackers);
-    calls::attack(&target, &mut attackers);
-    broker::attack(&target, &mut attackers);
+    let chosen = std::env::var(DOORS).ok();
+    let is_in = |name| {
+        chosen
+            .as_ref()
+            .is_none_or(|names| names.split(',').any(|one| one == name))
+    };
+    for (_, attack) in ALL.iter().filter(|(name, _)| is_in(*name)) {
+        attack(&target, &mut attackers);
+    }
     let mut rest = Vec::new();
     tokio::io::stdin().read_to_end(&mut rest).await.unwrap();
     attackers.shutdown().await;

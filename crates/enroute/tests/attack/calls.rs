@@ -13,21 +13,23 @@ const UNREAD: usize = 50;
 
 pub(crate) fn attack(target: &Target, attackers: &mut JoinSet<()>) {
     for last in [14, 15] {
-        attackers.spawn(call(target.clone(), last, "lists", target.token.clone()));
+        attackers.spawn(call(
+            target.clone(),
+            last,
+            "lists",
+            vec![target.token.clone()],
+        ));
         attackers.spawn(subscribe(target.clone(), last));
         attackers.spawn(never_read(target.clone(), last));
-        for forged in forged() {
-            attackers.spawn(call(
-                target.clone(),
-                last,
-                "calls with forged tokens",
-                forged,
-            ));
+        let kinds = forged().map(|token| vec![token]);
+        for tokens in kinds.into_iter().chain([target.forged.clone()]) {
+            let what = "calls with forged tokens";
+            attackers.spawn(call(target.clone(), last, what, tokens));
         }
     }
 }
 
-/// One of ours that nobody made, unsigned and expired ones of an issuer, and none.
+/// One of ours that nobody made, unsigned and expired ones of no issuer, and none.
 fn forged() -> [String; 4] {
     // {"alg":"none"} and {"alg":"RS256","kid":"x"}; {"sub":"x","exp":1}.
     let (unsigned, signed) = ("eyJhbGciOiJub25lIn0", "eyJhbGciOiJSUzI1NiIsImtpZCI6IngifQ");
@@ -49,15 +51,11 @@ fn channel(target: &Target, last: u8) -> Channel {
     endpoint.local_address(Some(from)).connect_lazy()
 }
 
-/// Unary calls, one after the other.
-async fn call(target: Target, last: u8, what: &'static str, token: String) {
+/// Unary calls, one after the other, with each token in turn.
+async fn call(target: Target, last: u8, what: &'static str, tokens: Vec<String>) {
     let mut client = LiveClient::new(channel(&target, last));
-    loop {
-        drop(
-            client
-                .list(with(ListRequest { closed: true }, &token))
-                .await,
-        );
+    for token in tokens.iter().cycle() {
+        drop(client.list(with(ListRequest { closed: true }, token)).await);
         target.did(what);
         tokio::task::yield_now().await;
     }
