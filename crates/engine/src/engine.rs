@@ -66,7 +66,8 @@ pub struct Engine {
     /// When the last new frame came; silence counts from here.
     last_frame_at: EngineTime,
     now: EngineTime,
-    sources: BTreeMap<GatewayId, Source>,
+    // Boxed: a node of the map has room for eleven, and most transfers have one.
+    sources: BTreeMap<GatewayId, Box<Source>>,
     /// Sources in order of appearance, for the track.
     appeared: Vec<GatewayId>,
     alerts: Alerts,
@@ -223,7 +224,10 @@ impl Engine {
     }
 
     fn earliest(&self) -> Option<EngineTime> {
-        let sources = self.sources.values().filter_map(Source::next_timeout);
+        let sources = self
+            .sources
+            .values()
+            .filter_map(|source| source.next_timeout());
         let own = self.silence_at().into_iter().chain(self.escalation_at());
         sources.chain(own).min()
     }

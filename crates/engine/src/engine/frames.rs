@@ -164,7 +164,8 @@ impl Engine {
         if self.sources.len() >= SOURCES_MAX {
             return false;
         }
-        self.sources.insert(gateway.clone(), Source::new(self.now));
+        self.sources
+            .insert(gateway.clone(), Box::new(Source::new(self.now)));
         self.appeared.push(gateway.clone());
         self.with_source(gateway, &mut Effects::default(), |source, ctx| {
             source.adopt_conditions(None, ctx);
@@ -192,8 +193,8 @@ impl Engine {
 
     /// What inactive sources left unknown, this one may answer.
     fn answer_for_others(&mut self, gateway: &GatewayId, out: &mut Effects) {
-        let waits = |source: &Source| !source.active && source.has_open();
-        if self.sources.len() < 2 || !self.sources.values().any(waits) {
+        let mut sources = self.sources.values();
+        if sources.len() < 2 || !sources.any(|source| !source.active && source.has_open()) {
             return;
         }
         let Some(speaking) = self.sources.remove(gateway) else {

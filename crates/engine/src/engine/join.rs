@@ -81,9 +81,9 @@ impl Engine {
         self.actions = std::mem::take(&mut other.actions);
     }
 
-    fn adopt_source(&mut self, gateway: &GatewayId, mut source: Source, out: &mut Effects) {
+    fn adopt_source(&mut self, gateway: &GatewayId, mut source: Box<Source>, out: &mut Effects) {
         if self.sources.contains_key(gateway) {
-            self.with_source(gateway, out, |ours, ctx| ours.merge(source, ctx));
+            self.with_source(gateway, out, |ours, ctx| ours.merge(*source, ctx));
         } else if self.sources.len() < SOURCES_MAX {
             source.named = false;
             self.sources.insert(gateway.clone(), source);

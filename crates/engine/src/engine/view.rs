@@ -3,7 +3,6 @@
 use super::{Bound, ENGINE_VERSION, Engine, RestoreError};
 use crate::bounds::Overflow;
 use crate::effects::StreamReceipt;
-use crate::source::Source;
 use enroute_alert::book::Books;
 use enroute_model::frame::{ClockOffsets, Metric};
 use enroute_model::ids::{GatewayId, ShortCode, TransferId};
@@ -41,7 +40,11 @@ impl Engine {
             notes_to_crew: self.notes_to_crew.clone(),
             unrecorded: self.unrecorded.clone(),
             retrospective: self.alerts.past(),
-            unsearched: self.sources.values().map(Source::unsearched).sum(),
+            unsearched: self
+                .sources
+                .values()
+                .map(|source| source.unsearched())
+                .sum(),
             rules: self.rules.state(&self.info),
         }
     }
@@ -63,7 +66,7 @@ impl Engine {
     /// What is known of one source's clocks.
     #[must_use]
     pub fn clocks(&self, gateway: &GatewayId) -> Option<ClockOffsets> {
-        self.sources.get(gateway).map(Source::clocks)
+        self.sources.get(gateway).map(|source| source.clocks())
     }
 
     /// Open or closed.
@@ -83,7 +86,7 @@ impl Engine {
     #[must_use]
     pub fn completeness(&self, gateway: &GatewayId) -> Vec<StreamCompleteness> {
         let source = self.sources.get(gateway);
-        source.map_or_else(Vec::new, Source::completeness)
+        source.map_or_else(Vec::new, |source| source.completeness())
     }
 
     /// Open alerts, most urgent first, then oldest first. Equal conditions of

@@ -90,7 +90,11 @@ impl<T> Slots<T> {
                     *old = slot;
                 }
             }
-            Err(place) => self.list.insert(place, (metric, slot)),
+            Err(place) => {
+                // As many as there are: they come once, and stay.
+                self.list.reserve_exact(1);
+                self.list.insert(place, (metric, slot));
+            }
         }
     }
 
