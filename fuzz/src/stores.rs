@@ -28,6 +28,7 @@ fn tx(number: u64) -> TransferId {
 fn options() -> Options {
     Options {
         commit_interval: Duration::ZERO,
+        steps_in: |payload| std::iter::once(0..payload.len()).collect(),
         ..Options::default()
     }
 }
@@ -70,7 +71,8 @@ pub(crate) fn damage(tree: &Tree, input: &mut Input<'_>) -> TempDir {
 
 fn payload(number: u64) -> Bytes {
     let text = format!("record {number} ").repeat(4);
-    Bytes::from(text)
+    // A run that is packed, where it is a waveform's.
+    Bytes::from([text.as_bytes(), &[3, 4, 7, 6].repeat(50)].concat())
 }
 
 fn append(journal: &Journal, number: u64) {
@@ -324,7 +326,7 @@ fn copy_of(input: &mut Input<'_>) -> Vec<u8> {
         let value = if how & 2 == 0 {
             body.to_vec()
         } else {
-            sealed(body)
+            sealed(1 + (how >> 2 & 1), body)
         };
         counts[0] += 1;
         if name.contains('/') {
@@ -354,8 +356,8 @@ fn key_of(number: &[u8]) -> Vec<u8> {
 }
 
 /// A value with a head whose checksum fits.
-fn sealed(payload: &[u8]) -> Vec<u8> {
-    let mut value = vec![1];
+fn sealed(format: u8, payload: &[u8]) -> Vec<u8> {
+    let mut value = vec![format];
     value.extend([0; 4 + 8 + 8]);
     let crc = crc32fast::hash(&[value.as_slice(), payload].concat());
     value.extend(crc.to_be_bytes());

@@ -41,6 +41,7 @@ pub(crate) fn journal_options() -> Result<enroute_journal::Options> {
         keys: keys
             .context("ENROUTE_KEYS or ENROUTE_KEYS_COMMAND")?
             .map(Arc::new),
+        steps_in: enroute_wire::record::steps,
         ..enroute_journal::Options::default()
     })
 }

@@ -355,6 +355,7 @@ fn open_journal(
     let options = enroute_journal::Options {
         commit_interval: setup.commit_interval,
         keys: setup.keys.clone(),
+        steps_in: enroute_wire::record::steps,
         meter: Some(Arc::clone(times) as Arc<dyn Meter>),
         ..enroute_journal::Options::default()
     };

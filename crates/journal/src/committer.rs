@@ -10,14 +10,16 @@
 
 use crate::AppendError;
 use crate::error::Failure;
-use crate::head::HEAD_BYTES;
+use crate::head::{Form, HEAD_BYTES};
 use crate::journal::Shared;
 use crate::keys;
 use crate::meter::Meter;
+use crate::options::StepsIn;
 use crate::queue::{Control, Op, Queue, Taken};
 use crate::record::{Append, Class, Stored};
 use crate::repair::{Repair, Repaired};
 use crate::spaces::Spaces;
+use crate::steps;
 use crate::store::{self, Disk, describe, guarded};
 use crate::tail::TailItem;
 use crate::vault::Sealing;
@@ -39,6 +41,7 @@ pub(crate) struct Committer {
     /// `None` once the tail is dropped.
     pub(crate) tail: Option<mpsc::Sender<TailItem>>,
     pub(crate) meter: Option<Arc<dyn Meter>>,
+    pub(crate) steps_in: StepsIn,
     pub(crate) last: Position,
     pub(crate) last_at: EngineTime,
     /// Transfers that have a first record.
@@ -233,7 +236,7 @@ impl Committer {
         let mut new = HashSet::new();
         for record in numbered.records() {
             let space = current.space(spaces, record)?;
-            insert(&mut batch, space, &sealing, record)?;
+            self.insert(&mut batch, space, &sealing, record)?;
             let transfer = &record.transfer;
             if !self.known.contains(transfer) && !new.contains(transfer) {
                 tables.first_into(&mut batch, transfer, record.position);
@@ -253,6 +256,29 @@ impl Committer {
             meter.durable(&numbered.items, numbered.bytes);
         }
         Ok(new)
+    }
+
+    fn insert(
+        &self,
+        batch: &mut OwnedWriteBatch,
+        space: &Keyspace,
+        sealing: &Sealing<'_>,
+        record: &Stored,
+    ) -> Result<(), Failure> {
+        let key = keys::numbered(&record.transfer, record.position.0);
+        let place = keys::place(record.class, &key);
+        let (name, times) = (record.transfer.as_str(), (record.at, record.received_at));
+        let payload = &record.payload[..];
+        let packed = match record.class {
+            Class::Vitals => None,
+            Class::Waveforms => steps::pack(payload, &(self.steps_in)(payload)),
+        };
+        let payload = packed
+            .as_deref()
+            .map_or((Form::Plain, payload), |packed| (Form::Steps, packed));
+        let value = sealing.seal_as(name, place, times, payload)?;
+        batch.insert(space, key, value);
+        Ok(())
     }
 }
 
@@ -283,20 +309,6 @@ impl Current {
         };
         Ok(&known.insert(found).1)
     }
-}
-
-fn insert(
-    batch: &mut OwnedWriteBatch,
-    space: &Keyspace,
-    sealing: &Sealing<'_>,
-    record: &Stored,
-) -> Result<(), Failure> {
-    let key = keys::numbered(&record.transfer, record.position.0);
-    let place = keys::place(record.class, &key);
-    let (name, times) = (record.transfer.as_str(), (record.at, record.received_at));
-    let value = sealing.seal(name, place, times, &record.payload)?;
-    batch.insert(space, key, value);
-    Ok(())
 }
 
 fn stored(record: Append, position: Position, at: EngineTime) -> Stored {

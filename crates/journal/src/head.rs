@@ -5,15 +5,39 @@
 //! ```
 //!
 //! Big endian. The CRC-32 (ISO 3309, as in zlib) is of everything in front of
-//! it and of the payload. Key id 0 is clear; another one names the data key that
+//! it and of the payload. Format 2: the payload has its steps packed (`steps.rs`). Key id 0 is clear; another one names the data key that
 //! sealed the payload (`vault.rs`). Side tables and the log use the same head with both
 //! times 0.
 
 use bytes::{BufMut, Bytes};
 use enroute_model::time::{EngineTime, ServerTime};
 
-/// Format of a head and its payload.
-pub(crate) const FORMAT: u8 = 1;
+/// How a payload stands behind its head: the format in front of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// As it is.
+    Plain,
+    /// With steps packed (`steps.rs`).
+    Steps,
+}
+
+impl Form {
+    fn number(self) -> u8 {
+        match self {
+            Self::Plain => 1,
+            Self::Steps => 2,
+        }
+    }
+
+    fn of(number: u8) -> Result<Self, String> {
+        match number {
+            1 => Ok(Self::Plain),
+            2 => Ok(Self::Steps),
+            other => Err(format!("format {other} is not known, only 1 and 2")),
+        }
+    }
+}
+
 /// Key id of a payload that is not sealed.
 pub(crate) const CLEAR: u32 = 0;
 /// Bytes in front of the payload.
@@ -29,14 +53,19 @@ pub(crate) struct Value {
 }
 
 /// What is in front of the checksum.
-pub(crate) fn begin(key: u32, at: EngineTime, received_at: ServerTime) -> Vec<u8> {
-    with_room(key, at, received_at, 0)
+pub(crate) fn begin(form: Form, key: u32, times: (EngineTime, ServerTime)) -> Vec<u8> {
+    with_room(form, key, times, 0)
 }
 
 /// [`begin`], with room for the checksum and so many bytes behind it.
-fn with_room(key: u32, at: EngineTime, received_at: ServerTime, payload: usize) -> Vec<u8> {
+fn with_room(
+    form: Form,
+    key: u32,
+    (at, received_at): (EngineTime, ServerTime),
+    payload: usize,
+) -> Vec<u8> {
     let mut value = Vec::with_capacity(HEAD_BYTES.saturating_add(payload));
-    value.put_u8(FORMAT);
+    value.put_u8(form.number());
     value.put_u32(key);
     value.put_i64(at.0);
     value.put_i64(received_at.0);
@@ -53,7 +82,12 @@ pub(crate) fn checksum(covered: &[u8], payload: &[u8]) -> [u8; CRC_BYTES] {
 
 /// Puts a head in front of `payload`, in clear.
 pub(crate) fn seal(at: EngineTime, received_at: ServerTime, payload: &[u8]) -> Vec<u8> {
-    let mut value = with_room(CLEAR, at, received_at, payload.len());
+    seal_as(Form::Plain, (at, received_at), payload)
+}
+
+/// [`seal`] for a payload of that form.
+pub(crate) fn seal_as(form: Form, times: (EngineTime, ServerTime), payload: &[u8]) -> Vec<u8> {
+    let mut value = with_room(form, CLEAR, times, payload.len());
     let crc = checksum(&value, payload);
     value.extend_from_slice(&crc);
     value.extend_from_slice(payload);
@@ -69,6 +103,7 @@ pub(crate) fn seal_plain(payload: &[u8]) -> Vec<u8> {
 pub(crate) struct Whole<'a> {
     /// What is in front of the checksum.
     pub(crate) covered: &'a [u8],
+    pub(crate) form: Form,
     pub(crate) key: u32,
     pub(crate) at: EngineTime,
     pub(crate) received_at: ServerTime,
@@ -89,15 +124,14 @@ pub(crate) fn whole(value: &Bytes) -> Result<Whole<'_>, String> {
     else {
         return Err(too_short());
     };
-    if format != FORMAT {
-        return Err(format!("format {format} is not known, only {FORMAT}"));
-    }
+    let form = Form::of(format)?;
     let payload = value.slice(HEAD_BYTES..);
     if checksum(covered, &payload) != crc {
         return Err("its checksum does not fit".to_owned());
     }
     Ok(Whole {
         covered,
+        form,
         key,
         at: EngineTime(at),
         received_at: ServerTime(received_at),
@@ -110,6 +144,9 @@ pub(crate) fn open(value: &Bytes) -> Result<Value, String> {
     let whole = whole(value)?;
     if whole.key != CLEAR {
         return Err(format!("it is sealed with key {}", whole.key));
+    }
+    if whole.form != Form::Plain {
+        return Err("it is packed where nothing is".to_owned());
     }
     Ok(Value {
         at: whole.at,

@@ -200,7 +200,7 @@ impl Journal {
         let shared = Arc::new(Shared::new(spaces, durable));
         let (sender, items) = mpsc::channel(options.tail_items_max.max(1));
         let (weak, meter) = (sender.downgrade(), options.meter.clone());
-        let repair_after = options.repair_after;
+        let (steps_in, repair_after) = (options.steps_in, options.repair_after);
         let queue = Arc::new(Queue::new(options, Arc::clone(&shared)));
         let committer = Committer {
             queue: Arc::clone(&queue),
@@ -208,6 +208,7 @@ impl Journal {
             disk: Arc::clone(&disk),
             tail: Some(sender),
             meter,
+            steps_in,
             last: durable,
             last_at: last.map_or(EngineTime(i64::MIN), |(_, at)| at),
             known,

@@ -76,8 +76,13 @@
 //! is never needed. The head:
 //!
 //! ```text
-//!  format u8 = 1 │ data key u32, 0 = clear │ at i64 │ received_at i64 │ crc u32 │ …
+//!  format u8 │ data key u32, 0 = clear │ at i64 │ received_at i64 │ crc u32 │ …
 //! ```
+//!
+//! Format 1: the payload as it is. Format 2, in `waveforms/N` alone, and absent in older
+//! journals: with the steps between samples packed (`src/steps.rs`), before it is sealed.
+//! Both may lie side by side. The store compresses its tables with LZ4 besides, those of
+//! keyspaces from older versions only where they are large.
 //!
 //! with the CRC-32 (ISO 3309) over the head before it and all that follows. What is
 //! sealed is bound to its head, its kind of keyspace and its key. The rows of `transfers`,
@@ -122,6 +127,7 @@ mod shredding;
 mod side;
 mod slices;
 mod spaces;
+mod steps;
 mod store;
 mod tables;
 mod tail;
@@ -138,7 +144,7 @@ pub use log_scan::LogScan;
 pub use log_slices::LogSlice;
 pub use merge::Merge;
 pub use meter::{Depth, Depths, Gauges, Meter};
-pub use options::{Options, Probe};
+pub use options::{Options, Probe, StepsIn};
 pub use reader::Reader;
 pub use record::{Append, Class, Classes, Deleted, Poison, Snapshot, Stored};
 pub use restore::restore;

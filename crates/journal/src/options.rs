@@ -4,6 +4,7 @@ use crate::meter::Meter;
 use enroute_model::time::Span;
 use enroute_seal::Keys;
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,9 @@ impl fmt::Debug for Probe {
         f.debug_tuple("Probe").finish_non_exhaustive()
     }
 }
+
+/// Where runs of steps between samples are in a payload, in order.
+pub type StepsIn = fn(&[u8]) -> Vec<Range<usize>>;
 
 /// Bounds and timing of a journal.
 #[derive(Clone, Debug)]
@@ -50,6 +54,11 @@ pub struct Options {
     /// By which what is stored is sealed; without, it lies in clear, and a journal with
     /// sealed records is not opened. Default none.
     pub keys: Option<Arc<Keys>>,
+    /// Where in the payload of a record of waveforms the steps between samples are, each
+    /// a number zigzag in base 128 (protobuf's packed `sint32`): they are stored in half
+    /// as many bits. What it says need not be true, nor the same at the next opening.
+    /// Default nowhere.
+    pub steps_in: StepsIn,
     /// Is told of each commit. Default none.
     pub meter: Option<Arc<dyn Meter>>,
 }
@@ -68,6 +77,7 @@ impl Default for Options {
             slice: Span::from_secs(24 * 60 * 60),
             deleted_max: 100_000,
             keys: None,
+            steps_in: |_| Vec::new(),
             meter: None,
         }
     }

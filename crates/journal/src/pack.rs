@@ -6,9 +6,10 @@
 //!  1 │ length u32 │ Zstandard frame     of a payload of that length
 //! ```
 //!
-//! A record of numerics is too short for it. A recording of one ECG lead (MIT-BIH 208, a
-//! frame a second) takes 7 % fewer bytes as sealed records than as clear ones, before the
-//! store compresses those.
+//! A record of numerics is too short for it, and of one ECG lead (MIT-BIH 208, a frame a
+//! second), whose steps are packed before (`steps.rs`), little is left: sealed it takes
+//! 0.99 bytes a sample on the disk, in clear, where the store compresses what is around
+//! the steps, 0.73.
 
 use std::sync::{Mutex, PoisonError};
 use zstd::bulk::{Compressor, Decompressor};

@@ -6,7 +6,10 @@ use crate::options::Probe;
 use crate::rewrite;
 use crate::write_ahead;
 use bytes::Bytes;
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
+use fjall::config::{BlockSizePolicy, CompressionPolicy};
+use fjall::{
+    CompressionType, Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode,
+};
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::time::Duration;
@@ -26,6 +29,8 @@ const WRITE_AHEAD_BYTES_MAX: u64 = 64 << 20;
 pub(crate) const SMALL_TABLE_BYTES: u64 = 1 << 20;
 /// Bytes of a large table in memory before it is flushed.
 pub(crate) const LARGE_TABLE_BYTES: u64 = 16 << 20;
+/// Bytes of a block of a table.
+pub(crate) const BLOCK_BYTES: u32 = 4 << 10;
 /// Threads that flush and compact.
 const WORKERS: usize = 2;
 /// Tables in memory, full and not flushed yet, of one keyspace. With 4 of them
@@ -89,10 +94,24 @@ fn check_format(dir: &Path, wanted: &'static str, bytes: &[u8]) -> Result<(), Op
 }
 
 /// Opens a keyspace, or creates one that keeps `memory_bytes` in memory before
-/// it is flushed.
+/// it is flushed, in blocks as the store has them.
 pub(crate) fn keyspace(db: &Database, name: &str, memory_bytes: u64) -> fjall::Result<Keyspace> {
+    keyspace_of_blocks(db, name, memory_bytes, BLOCK_BYTES)
+}
+
+/// The same, with its blocks, which are read and compressed whole. Tables are compressed at once: by itself the store leaves a keyspace
+/// as it is up to some 300 MiB, which most days never reach.
+pub(crate) fn keyspace_of_blocks(
+    db: &Database,
+    name: &str,
+    memory_bytes: u64,
+    block_bytes: u32,
+) -> fjall::Result<Keyspace> {
     db.keyspace(name, || {
-        KeyspaceCreateOptions::default().max_memtable_size(memory_bytes)
+        KeyspaceCreateOptions::default()
+            .max_memtable_size(memory_bytes)
+            .data_block_size_policy(BlockSizePolicy::all(block_bytes))
+            .data_block_compression_policy(CompressionPolicy::all(CompressionType::Lz4))
     })
 }
 

@@ -15,8 +15,9 @@
 //! destroys keys, or copies the store, waits for them.
 
 use crate::error::{Failure, OpenError, ReadError};
-use crate::head::{self, CLEAR, Value};
+use crate::head::{self, CLEAR, Form, Value};
 use crate::pack::Packer;
+use crate::steps;
 use crate::store::shared;
 use bytes::Bytes;
 use enroute_model::ids::Position;
@@ -134,6 +135,13 @@ impl Vault {
             let payload = self.packer.unpack(plain);
             payload.ok_or("what was sealed is no payload")?.into()
         };
+        let payload = match whole.form {
+            Form::Plain => payload,
+            Form::Steps => {
+                let unpacked = steps::unpack(&payload);
+                unpacked.ok_or("its packed steps are damaged")?.into()
+            }
+        };
         Ok(Value {
             at,
             received_at,
@@ -181,11 +189,22 @@ impl Sealing<'_> {
         &self,
         name: &str,
         place: Place<'_>,
-        (at, received_at): (EngineTime, ServerTime),
+        times: (EngineTime, ServerTime),
         payload: &[u8],
     ) -> Result<Vec<u8>, Failure> {
+        self.seal_as(name, place, times, (Form::Plain, payload))
+    }
+
+    /// [`Sealing::seal`] for a payload of that form.
+    pub(crate) fn seal_as(
+        &self,
+        name: &str,
+        place: Place<'_>,
+        times: (EngineTime, ServerTime),
+        (form, payload): (Form, &[u8]),
+    ) -> Result<Vec<u8>, Failure> {
         let Some(ring) = &self.vault.ring else {
-            return Ok(head::seal(at, received_at, payload));
+            return Ok(head::seal_as(form, times, payload));
         };
         let mut key = ring.newest(name);
         if key.is_none() {
@@ -193,7 +212,7 @@ impl Sealing<'_> {
             key = ring.newest(name);
         }
         let (id, key) = key.ok_or_else(|| Failure::new(&"a data key is damaged"))?;
-        let covered = head::begin(id, at, received_at);
+        let covered = head::begin(form, id, times);
         let mut sealed = Vec::new();
         let packed = self.vault.packer.pack(payload);
         key.seal(&place.bound(&covered), &packed, &mut sealed)

@@ -229,7 +229,7 @@ fn a_damaged_record_is_reported_with_its_position_and_reading_goes_on() {
 fn a_record_of_a_newer_format_or_cut_short_is_reported() {
     let dir = tempfile::tempdir().unwrap();
     with_three_records(dir.path());
-    tamper(dir.path(), "vitals/0", &key(1), |value| value[0] = 2);
+    tamper(dir.path(), "vitals/0", &key(1), |value| value[0] = 3);
     tamper(dir.path(), "vitals/0", &key(3), |value| value.truncate(10));
     let (journal, _tail) = common::open(dir.path());
     let rows: Vec<_> = journal
@@ -241,10 +241,29 @@ fn a_record_of_a_newer_format_or_cut_short_is_reported() {
         .filter_map(|row| row.as_ref().err().map(ToString::to_string))
         .collect();
     let expected = [
-        "record 1 is unreadable: format 2 is not known, only 1",
+        "record 1 is unreadable: format 3 is not known, only 1 and 2",
         "record 3 is unreadable: 10 bytes are too few for a head",
     ];
     assert_eq!(told, expected);
+}
+
+#[test]
+fn packed_steps_that_are_none_are_reported() {
+    let dir = tempfile::tempdir().unwrap();
+    with_three_records(dir.path());
+    tamper(dir.path(), "vitals/0", &key(2), |value| {
+        let head = [&[2][..], &[0; 20]].concat();
+        let crc = crc32fast::hash(&[&head, &b"\x05a"[..]].concat());
+        *value = [&head, &crc.to_be_bytes()[..], b"\x05a"].concat();
+    });
+    let (journal, _tail) = common::open(dir.path());
+    let rows = journal
+        .reader()
+        .scan(&tx(1), Classes::All, Position(0))
+        .collect::<Vec<_>>();
+    let told = rows[1].as_ref().unwrap_err().to_string();
+    assert_eq!(told, "record 2 is unreadable: its packed steps are damaged");
+    assert!(rows[0].is_ok() && rows[2].is_ok());
 }
 
 #[test]

@@ -12,6 +12,7 @@ use enroute_model::registry::RegistryAction;
 use enroute_model::state::Unrecorded;
 use enroute_model::time::ServerTime;
 use prost::Message;
+use std::ops::Range;
 
 /// The record of a frame as it came.
 #[must_use]
@@ -90,6 +91,13 @@ pub fn of_rule_book(hash: BookHash) -> Bytes {
 
 fn encode(entry: v1::record::Entry) -> Bytes {
     v1::Record { entry: Some(entry) }.encode_to_vec().into()
+}
+
+/// Where in a payload the steps between samples are: of each waveform what
+/// `Waveform.delta` has, in order. Nothing of a payload that is no record.
+#[must_use]
+pub fn steps(payload: &[u8]) -> Vec<Range<usize>> {
+    straight::steps(payload)
 }
 
 /// Reads a payload.

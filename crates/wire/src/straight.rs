@@ -10,6 +10,7 @@ use crate::v1;
 use crate::waveform::{fill_missing, waveform_from_samples};
 use enroute_model::frame::{Body, Frame, Waveform};
 use prost::Message;
+use std::ops::Range;
 
 /// Field numbers of `Frame`.
 const HEADER: u64 = 1;
@@ -79,6 +80,33 @@ pub(crate) fn received(bytes: &[u8]) -> Option<(&str, v1::Lane, &[u8])> {
     let gateway = std::str::from_utf8(gateway?).ok()?;
     let lane = v1::Lane::try_from(lane).ok()?;
     record.is_empty().then_some((gateway, lane, frame?))
+}
+
+/// Where the steps between samples are in a record: from the record down to
+/// `Waveform.delta`.
+pub(crate) fn steps(record: &[u8]) -> Vec<Range<usize>> {
+    let whole = std::iter::once(0..record.len()).collect();
+    [1, 3, WAVEFORMS, 1, 9]
+        .into_iter()
+        .fold(whole, |messages: Vec<Range<usize>>, number| {
+            let inner = |message| inside(record, message, number);
+            messages.into_iter().flat_map(inner).collect()
+        })
+}
+
+/// Where the contents of the fields of that number are, of the message that lies there.
+fn inside(bytes: &[u8], message: Range<usize>, wanted: u64) -> Vec<Range<usize>> {
+    let mut run = Run(bytes.get(message.clone()).unwrap_or_default());
+    let mut found = Vec::new();
+    while let Some((number, content)) = run.field() {
+        if let Field::Bytes(content) = content
+            && number == wanted
+        {
+            let end = message.end - run.0.len();
+            found.push(end - content.len()..end);
+        }
+    }
+    found
 }
 
 fn header(bytes: &[u8]) -> Option<v1::Header> {

@@ -20,6 +20,7 @@ use enroute_model::registry::{
 use enroute_model::state::LimitsInForce;
 use enroute_model::time::{GatewayTime, ServerTime, Span};
 use enroute_wire::{frame, limits, record, registry, v1};
+use prost::Message;
 
 fn gateway() -> GatewayId {
     GatewayId::new("gw-1").unwrap()
@@ -79,6 +80,38 @@ fn a_frame_is_kept_byte_for_byte() {
         frame: Box::new(sent),
     };
     assert_eq!(record::decode(&stored), Ok(expected));
+}
+
+#[test]
+fn the_steps_of_each_waveform_are_found() {
+    let waveform = |delta: Vec<i32>| v1::Waveform {
+        code: 131_330,
+        whole_rate_hz: 360,
+        whole_gain: 200,
+        delta,
+        missing: vec![1, 2],
+        ..v1::Waveform::default()
+    };
+    let waveforms = vec![
+        waveform(vec![975, 6, -6]),
+        waveform(vec![]),
+        waveform(vec![3]),
+    ];
+    let body = v1::frame::Body::Waveforms(v1::Waveforms {
+        waveform: waveforms,
+    });
+    let frame = v1::Frame {
+        header: Some(v1::Header::default()),
+        body: Some(body),
+    };
+    let payload = record::of_frame(&gateway(), Lane::Live, frame.encode_to_vec().into());
+    let found = record::steps(&payload).into_iter();
+    let found: Vec<&[u8]> = found.map(|steps| &payload[steps]).collect();
+    assert_eq!(found, [&[0x9e, 0x0f, 12, 11][..], &[6]]);
+    for end in 0..payload.len() {
+        assert_eq!(record::steps(&payload[..end]), []);
+    }
+    assert_eq!(record::steps(&record::of_presence(&gateway(), true)), []);
 }
 
 #[test]

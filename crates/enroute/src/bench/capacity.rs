@@ -116,7 +116,11 @@ async fn start_part(transfers: u64, word: &str, before: u64) -> Result<Part> {
 /// The part: told `measure SECONDS`, it says microseconds per frame and KiB per transfer.
 pub(super) async fn hold(args: &CapacityArgs) -> Result<()> {
     let data = Data::at(None, "enroute-bench-capacity")?;
-    let (journal, tail) = Journal::open(data.path(), Options::default())?;
+    let options = Options {
+        steps_in: enroute_wire::record::steps,
+        ..Options::default()
+    };
+    let (journal, tail) = Journal::open(data.path(), options)?;
     let clock = Arc::new(SetClock::default());
     let shown = Arc::clone(&clock) as Arc<dyn Clock>;
     let started = Live::start(&journal, tail, shown, still()).await?;

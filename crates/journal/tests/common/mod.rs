@@ -46,6 +46,7 @@ pub(crate) fn keys() -> Option<Arc<Keys>> {
 pub(crate) fn options() -> Options {
     Options {
         keys: keys(),
+        steps_in: |payload| std::iter::once(0..payload.len()).collect(),
         commit_interval: Duration::from_micros(100),
         ..Options::default()
     }
