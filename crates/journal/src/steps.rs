@@ -389,6 +389,16 @@ mod tests {
         let packed = [3, b'a', b'b', 0xd0, 0x0f, 41, 0x60, 0, 0, 0, 0, b'z'];
         assert_eq!(pack_one(&payload, 2, 24).unwrap(), packed);
         assert_eq!(unpack(&packed).unwrap(), payload);
+
+        // By the other guess, with a step that is beyond the code.
+        let steps = [&[5][..], &[4, 2].repeat(20), &[5_000]].concat();
+        let payload = run(&steps);
+        let packed = [
+            1, 10, 82, 128, 209, 163, 70, 143, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15,
+            15, 15, 255, 255, 248, 0, 1, 56, 112, 0,
+        ];
+        assert_eq!(pack_one(&payload, 0, payload.len()).unwrap(), packed);
+        assert_eq!(unpack(&packed).unwrap(), payload);
     }
 
     #[test]
