@@ -5,9 +5,9 @@
 //! ```
 //!
 //! Big endian. The CRC-32 (ISO 3309, as in zlib) is of everything in front of
-//! it and of the payload. Format 2: the payload has its steps packed (`steps.rs`). Key id 0 is clear; another one names the data key that
-//! sealed the payload (`vault.rs`). Side tables and the log use the same head with both
-//! times 0.
+//! it and of the payload. Format 1: the payload as it is; 2: with its steps packed
+//! (`steps.rs`). Key id 0 is clear; another one names the data key that sealed the payload
+//! (`vault.rs`). Side tables and the log use the same head with both times 0.
 
 use bytes::{BufMut, Bytes};
 use enroute_model::time::{EngineTime, ServerTime};

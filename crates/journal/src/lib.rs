@@ -79,12 +79,11 @@
 //!  format u8 │ data key u32, 0 = clear │ at i64 │ received_at i64 │ crc u32 │ …
 //! ```
 //!
-//! Format 1: the payload as it is. Format 2, in `waveforms/N` alone, and absent in older
-//! journals: with the steps between samples packed (`src/steps.rs`), before it is sealed.
-//! Both may lie side by side. The store compresses its tables with LZ4 besides, those of
-//! keyspaces from older versions only where they are large.
-//!
-//! with the CRC-32 (ISO 3309) over the head before it and all that follows. What is
+//! with the CRC-32 (ISO 3309) over the head before it and all that follows. Format 1: the
+//! payload as it is. Format 2, in `waveforms/N` alone and in no journal of older versions:
+//! with the steps between samples packed (`src/steps.rs`), before it is sealed. Both may
+//! lie side by side. The store compresses its tables with LZ4 besides, those of keyspaces
+//! that an older version made only from some 300 MiB on. What is
 //! sealed is bound to its head, its kind of keyspace and its key. The rows of `transfers`,
 //! `books` and `meta` are always in clear; keys and heads are, so ids, positions, times,
 //! counts and lengths. The file `data-keys` beside the store holds the wrapped keys

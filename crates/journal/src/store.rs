@@ -99,8 +99,9 @@ pub(crate) fn keyspace(db: &Database, name: &str, memory_bytes: u64) -> fjall::R
     keyspace_of_blocks(db, name, memory_bytes, BLOCK_BYTES)
 }
 
-/// The same, with its blocks, which are read and compressed whole. Tables are compressed at once: by itself the store leaves a keyspace
-/// as it is up to some 300 MiB, which most days never reach.
+/// The same, with blocks (what is read and compressed whole) of that size. Tables are
+/// compressed at once: by itself the store leaves a keyspace as it is up to some 300 MiB,
+/// which most days never reach.
 pub(crate) fn keyspace_of_blocks(
     db: &Database,
     name: &str,
