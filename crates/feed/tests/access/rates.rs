@@ -9,6 +9,8 @@ use enroute_wire::v1::live_client::LiveClient;
 use std::sync::atomic::Ordering;
 use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
 
 fn made() -> Made {
     let mut made = Made::default();
@@ -40,6 +42,27 @@ async fn one_that_asks_too_much_is_told_when_to_come_again_and_nobody_else_is() 
     bench.clock.pass(Span::from_secs(1));
     list(&bench, &mut live, "mad").await.unwrap();
     assert_eq!(bench.rates.calls.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn who_asks_again_and_again_whether_the_server_lives_takes_no_look_from_anybody() {
+    let bench = Bench::new(made()).await;
+    let channel = bench.channel().await;
+    let health = HealthClient::new(channel.clone());
+    let check = async || {
+        let asked = HealthCheckRequest::default();
+        in_time(health.clone().check(asked)).await.map(drop)
+    };
+    for _ in 0..4_000 {
+        check().await.unwrap();
+    }
+    let status = check().await.unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    assert_eq!(bench.rates.calls.load(Ordering::Relaxed), 1);
+    let mut live = LiveClient::new(channel);
+    list(&bench, &mut live, "honest").await.unwrap();
+    bench.clock.pass(Span::from_secs(1));
+    check().await.unwrap();
 }
 
 async fn watch(
