@@ -40,6 +40,10 @@ const BEGIN: usize = 30;
 const AT_A_TIME: i64 = 1_000;
 /// Starts of a server.
 const STARTS: u64 = 5;
+const MIB: f64 = 1_048_576.0;
+/// KiB of a transfer at most, of the largest number of them: what all share counts
+/// little there.
+const MEMORY_MAX: f64 = 32.0;
 /// What processor time is beside.
 const HUNDRED: &str = "itself with 100";
 
@@ -54,14 +58,17 @@ pub(super) async fn run(args: &MeasureArgs) -> Result<Report> {
             BEFORE[0], BEFORE[1]
         ),
     );
-    let mut starts = Vec::new();
+    let (mut starts, mut anonymous) = (Vec::new(), Vec::new());
     for start in 1..=STARTS {
         progress(format!("start {start} of {STARTS}"));
-        let memory = Server::start(None).await?.part.used()?.memory;
-        starts.push(memory / f64::from(1 << 20));
+        let used = Server::start(None).await?.part.used()?;
+        starts.push(used.memory / MIB);
+        anonymous.push(used.anonymous / MIB);
     }
     let start = Figure::new("capacity/start", "MiB", starts);
     report.figures.push(start.at_most(25.0));
+    let anonymous = Figure::new("capacity/start-without-program", "MiB", anonymous);
+    report.figures.push(anonymous);
     for (word, before) in ["numerics", "waveforms"].into_iter().zip(BEFORE) {
         let most = if args.short { 2 } else { TRANSFERS.len() };
         let transfers = TRANSFERS.into_iter().take(most);
@@ -97,7 +104,10 @@ fn figures(word: &str, costs: &[Vec<(f64, f64)>]) -> Vec<Figure> {
         let processor = format!("{name}/processor");
         let processor = Figure::beside(processor, "µs/frame", HUNDRED, &pairs);
         let memory = costs.iter().map(|cost| cost.1).collect();
-        let memory = Figure::new(format!("{name}/memory"), "KiB/transfer", memory);
+        let mut memory = Figure::new(format!("{name}/memory"), "KiB/transfer", memory);
+        if TRANSFERS.last() == Some(&transfers) {
+            memory = memory.at_most(MEMORY_MAX);
+        }
         figures.extend([processor.at_most(1.2), memory]);
     }
     figures

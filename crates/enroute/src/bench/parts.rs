@@ -35,6 +35,8 @@ pub(super) struct Used {
     threads: BTreeMap<String, u64>,
     /// Resident memory, bytes.
     pub(super) memory: f64,
+    /// Of it what is not pages of a file, the program's own above all.
+    pub(super) anonymous: f64,
 }
 
 impl Used {
@@ -112,9 +114,12 @@ impl Part {
 pub(super) fn used(process: &str) -> Result<Used> {
     let process = Path::new("/proc").join(process);
     let status = std::fs::read_to_string(process.join("status"))?;
-    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let resident = resident.and_then(|line| line.trim().strip_suffix(" kB"));
-    let kib: u64 = resident.context("no memory")?.trim().parse()?;
+    let bytes = |name: &str| -> Result<f64> {
+        let told = status.lines().find_map(|line| line.strip_prefix(name));
+        let kib = told.and_then(|told| told.trim().strip_suffix(" kB"));
+        let kib: u64 = kib.context("no memory")?.trim().parse()?;
+        Ok(float(kib.saturating_mul(1_024)))
+    };
     let mut threads = BTreeMap::new();
     for thread in std::fs::read_dir(process.join("task"))? {
         let thread = thread?;
@@ -133,7 +138,8 @@ pub(super) fn used(process: &str) -> Result<Used> {
     }
     Ok(Used {
         threads,
-        memory: float(kib.saturating_mul(1_024)),
+        memory: bytes("VmRSS:")?,
+        anonymous: bytes("RssAnon:")?,
     })
 }
 
