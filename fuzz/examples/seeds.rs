@@ -160,6 +160,7 @@ fn main() {
         seeds.put("journal", name, bytes);
         seeds.put("spool", name, bytes);
     }
+    sealed(&seeds);
     let life = br#"{"epoch":7,"boot":1,"next":[4,1,1],"shed_frames":0}"#;
     seeds.put("spool_notes", "life", &[&[1], &*piece(life)].concat());
     let row = |space: u8, how: u8, key: &[u8], value: &[u8]| {
@@ -170,6 +171,35 @@ fn main() {
     copy.extend(row(3, 2, b"tx-1", &1_u64.to_be_bytes()));
     copy.extend(row(10, 2, &3_u64.to_be_bytes(), b"tx-1 why"));
     seeds.put("backup", "rows", &copy);
+}
+
+fn sealed(seeds: &Seeds) {
+    seeds.put("data_keys", "none", &[]);
+    seeds.put("data_keys", "damaged", &[0, 0, 2, 0, 0, 1, 20, 9]);
+    seeds.put("data_keys", "in_order", &[7, 1, 2, 3, 4, 5]);
+    seeds.put("data_keys", "copies_differ", &[1, 129, 0, 130, 3, 4]);
+    seeds.put("data_keys", "destroyed", &[3, 0, 15, 0, 0, 0, 9]);
+    seeds.put("identity", "damaged", &[0, 1, 0, 0, 0, 0, 40, 9]);
+    let entry = r#"{"person":{"family_name":"A","birth_date":"1950-02-28"},"set_by":"Dr A",
+        "set_at":5,"statements":[{"says":{"basis":"health_care"},"by":"Dr A","at":5}]}"#;
+    seeds.put("identity", "entry", &[&[1], entry.as_bytes()].concat());
+    let person = v1::Person {
+        family_name: " A ".to_owned(),
+        birth_date: "1950-02-28".to_owned(),
+        record_number: "r-1".to_owned(),
+        ..v1::Person::default()
+    };
+    let asked = v1::SetIdentityRequest {
+        transfer: "tx-1".to_owned(),
+        person: Some(person),
+        statement: vec![v1::Statement {
+            says: Some(v1::statement::Says::Consent(1)),
+            remark: "by phone".to_owned(),
+            ..v1::Statement::default()
+        }],
+    };
+    let asked = [&[2], &*asked.encode_to_vec()].concat();
+    seeds.put("identity", "asked", &asked);
 }
 
 fn contract(seeds: &Seeds) {

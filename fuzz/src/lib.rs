@@ -25,6 +25,7 @@ mod input;
 mod logs;
 mod people;
 mod room;
+mod sealed;
 mod stores;
 mod texts;
 
@@ -32,7 +33,7 @@ mod texts;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 21] = [
+pub const TARGETS: [Target; 23] = [
     ("frame", contract::frame),
     ("batch", contract::batch),
     ("record", contract::record),
@@ -54,6 +55,8 @@ pub const TARGETS: [Target; 21] = [
     ("spool_notes", stores::spool_notes),
     ("backup", stores::backup),
     ("audit", logs::audit),
+    ("data_keys", sealed::data_keys),
+    ("identity", sealed::identity),
 ];
 
 /// Runs the target of this name.

@@ -64,6 +64,7 @@ macro_rules! replayed {
 replayed! {
     frame batch record engine topic receipt wfdb_header wfdb_record mcap config keys
     tokens rule_book issued request crew journal spool spool_notes backup audit
+    data_keys identity
 }
 
 #[test]

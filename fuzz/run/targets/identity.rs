@@ -1,0 +1,5 @@
+//! `identity` under libFuzzer.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| enroute_fuzz::run("identity", bytes));
