@@ -14,7 +14,9 @@
 
 use enroute_model::frame::Body;
 use enroute_model::ids::Stream;
+use enroute_model::time::Span;
 use enroute_mqtt::{Client, Event, Events, Options, Publish};
+use enroute_simulator::radio::{LinkState, Plan, Proxy};
 use enroute_tests::process::Process;
 use enroute_tests::site::{Site, channel, said};
 use enroute_tests::stack::Broker;
@@ -30,10 +32,14 @@ const SOURCE: &str = "[source.simulator]\nseed = 1\nwaveforms = false";
 
 /// An MQTT client that shows a gateway's certificate under a client id.
 fn client(site: &Site, bearer: &str, client_id: &str) -> (Client, Events) {
+    client_at(site, site.broker_port(), bearer, client_id)
+}
+
+fn client_at(site: &Site, port: u16, bearer: &str, client_id: &str) -> (Client, Events) {
     let connector = site.connector(Some(&format!("vehicles/{bearer}")), &[]);
     Client::connect(Options {
         tls: Some(Arc::new(connector)),
-        ..Options::new("127.0.0.1", site.broker_port(), client_id)
+        ..Options::new("127.0.0.1", port, client_id)
     })
 }
 
@@ -163,6 +169,27 @@ async fn publish(client: &Client, events: &mut Events, topic: &str, token: u64) 
             | Event::Publish(_)
             | Event::Disconnected { .. } => {}
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_connections_come_about_over_a_satellite_of_2400_bits_a_second() {
+    let site = embedded();
+    let (_server, _) = site.serve(true, "");
+    let thin = LinkState::Up {
+        delay: Span(400_000),
+        bytes_per_s: 300,
+    };
+    let broker = format!("127.0.0.1:{}", site.broker_port());
+    let link = Proxy::start(&broker, Plan::always(thin)).await.unwrap();
+    let lanes = ["live", "history"].map(|lane| {
+        let client_id = format!("enroute-gw-amb-12-{lane}");
+        client_at(&site, link.addr().port(), "amb-12", &client_id)
+    });
+    for (_client, mut events) in lanes {
+        // Nothing was given up on the way, to be begun again.
+        let first = events.next().await;
+        assert!(matches!(first, Some(Event::Connected { .. })), "{first:?}");
     }
 }
 

@@ -9,9 +9,12 @@ use rumqttc::v5::mqttbytes::v5::{
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
-/// For all of it together.
-const OPEN: Duration = Duration::from_secs(5);
+/// For name and TCP: a way that is not there is tried again soon.
+const REACHED: Duration = Duration::from_secs(5);
+/// For TLS and CONNACK, some three kilobytes: two connections share 2.4 kbit/s.
+const OPENED: Duration = Duration::from_secs(30);
 
 /// A plain stream or one with TLS.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -30,18 +33,23 @@ pub(crate) enum OpenError {
     Refused(ConnectReturnCode),
     #[error("the broker did not begin with CONNACK")]
     NotConnack,
-    #[error("the broker was not reached in {} s", OPEN.as_secs())]
+    #[error("the broker was not reached in {} s", REACHED.as_secs())]
+    Unreached,
+    #[error("the broker took the connection, and said nothing of use in {} s", OPENED.as_secs())]
     Late,
 }
 
 /// A connection that the broker took.
 pub(crate) async fn open(options: &Options) -> Result<(AnyLink, ConnAck), OpenError> {
-    let opened = tokio::time::timeout(OPEN, connect(options)).await;
+    let reached = timeout(REACHED, reach(options)).await;
+    let stream = reached.map_err(|_elapsed| OpenError::Unreached)?;
+    let stream = stream.map_err(LinkError::Io)?;
+    let opened = timeout(OPENED, connect(options, stream)).await;
     opened.map_err(|_elapsed| OpenError::Late)?
 }
 
-async fn connect(options: &Options) -> Result<(AnyLink, ConnAck), OpenError> {
-    let stream = stream(options).await.map_err(LinkError::Io)?;
+async fn connect(options: &Options, stream: TcpStream) -> Result<(AnyLink, ConnAck), OpenError> {
+    let stream = secured(options, stream).await.map_err(LinkError::Io)?;
     let mut link = Link::new(stream, options.packet_bytes_max);
     link.put(&hello(options))?;
     loop {
@@ -56,17 +64,24 @@ async fn connect(options: &Options) -> Result<(AnyLink, ConnAck), OpenError> {
     }
 }
 
-async fn stream(options: &Options) -> std::io::Result<Box<dyn Stream>> {
-    // An IPv6 address may stand in brackets.
-    let host = options.host.trim_matches(['[', ']']);
+/// An IPv6 address may stand in brackets.
+fn host(options: &Options) -> &str {
+    options.host.trim_matches(['[', ']'])
+}
+
+async fn reach(options: &Options) -> std::io::Result<TcpStream> {
     let stream = match options.via {
-        None => TcpStream::connect((host, options.port)).await?,
+        None => TcpStream::connect((host(options), options.port)).await?,
         Some(via) => TcpStream::connect(via).await?,
     };
     stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+async fn secured(options: &Options, stream: TcpStream) -> std::io::Result<Box<dyn Stream>> {
     Ok(match &options.tls {
         None => Box::new(stream),
-        Some(tls) => Box::new(tls.over(host, stream).await?),
+        Some(tls) => Box::new(tls.over(host(options), stream).await?),
     })
 }
 
