@@ -287,8 +287,11 @@ impl Desk {
         unwritten.add(&drafts);
         let appended = match declared {
             Ok(declared) => {
+                let stats = Arc::clone(&self.stats);
                 self.spool(move |spool| {
                     let mut appended = spool.append(&drafts)?;
+                    // Here: they are on disk, and whoever waits may have been stopped.
+                    stats.add_produced(&appended.frames);
                     appended.frames.splice(0..0, declared);
                     if ends {
                         spool.end_leg()?;
@@ -314,9 +317,6 @@ impl Desk {
             tracing::error!(%why, "an emission breaks a limit of the contract and is dropped");
             self.stats.refused.add(1);
         }
-        for frame in &appended.frames {
-            self.stats.add_produced(frame.life.1);
-        }
         // No receiver: the gateway is stopping, and the frames are on disk.
         drop(self.appended.send(appended.frames).await);
         drop(turn);
@@ -330,9 +330,13 @@ impl Desk {
         if unwritten.is_empty() {
             return Ok(Vec::new());
         }
-        let declared = self
-            .spool(move |spool| spool.declare_unwritten(&unwritten))
-            .await?;
+        let stats = Arc::clone(&self.stats);
+        let declared = self.spool(move |spool| {
+            let declared = spool.declare_unwritten(&unwritten)?;
+            stats.add_produced(&declared);
+            Ok(declared)
+        });
+        let declared = declared.await?;
         *lock(&self.unwritten) = Unwritten::default();
         Ok(declared)
     }

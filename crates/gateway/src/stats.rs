@@ -1,5 +1,6 @@
 //! Counters of one gateway, for the demo's summary and for metrics.
 
+use crate::spool::Spooled;
 use enroute_model::frame::GapCause;
 use enroute_model::ids::{Lane, Stream};
 use enroute_model::time::Span;
@@ -50,8 +51,10 @@ impl Stats {
         Stream::ALL.iter().map(|s| self.produced(*s)).sum()
     }
 
-    pub(crate) fn add_produced(&self, stream: Stream) {
-        self.slot(stream).fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn add_produced(&self, frames: &[Spooled]) {
+        for frame in frames {
+            self.slot(frame.life.1).fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Frames given up for this reason; only the server can say that a spool is lost.

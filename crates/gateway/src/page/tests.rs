@@ -18,6 +18,7 @@ use enroute_model::time::{Clock, Span};
 use enroute_tls::authority::{Authority, Purpose};
 use enroute_wire::{Message, v1};
 use std::net::SocketAddr;
+use std::task::Poll;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -553,4 +554,21 @@ async fn a_certificate_that_was_renewed_is_shown_without_a_restart() {
     let renewed = async { while shown().await == first {} };
     let hang = std::time::Duration::from_mins(1);
     tokio::time::timeout(hang, renewed).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_on_disk_counts_as_produced_whether_or_not_somebody_still_waits() {
+    let page = start().await;
+    let item = Item {
+        body: Body::Crew(CrewEvent::Note("on the way".to_owned())),
+        observed_at: None,
+    };
+    let mut recording = std::boxed::Box::pin(page.desk.record(vec![item]));
+    // It begins, and is stopped wherever it is.
+    std::future::poll_fn(|cx| Poll::Ready(recording.as_mut().poll(cx).is_ready())).await;
+    drop(recording);
+    let mut status = page.desk.status();
+    let is_there = |status: &crate::desk::Status| status.unconfirmed == 1;
+    status.wait_for(is_there).await.unwrap();
+    assert_eq!(page.desk.stats.produced_all(), 1);
 }
