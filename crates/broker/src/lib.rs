@@ -43,7 +43,7 @@ pub struct Limits {
     /// A connection that takes nothing for so long ends, where it is guarded; so this
     /// is the longest keep-alive that works. Default 5 minutes.
     pub idle_max: Duration,
-    /// QoS 1 publishes under way to one client. Default 256.
+    /// QoS 1 publishes under way to one client, as many as the server takes. Default 1,024.
     pub inflight_max: u16,
     /// QoS 1 publishes that one client may have under way to us. Default 256.
     pub receive_maximum: u16,
@@ -69,7 +69,7 @@ impl Default for Limits {
             per_address_max: 2048,
             per_name_max: 8,
             idle_max: Duration::from_mins(5),
-            inflight_max: 256,
+            inflight_max: 1_024,
             receive_maximum: 256,
             queued_messages_max: 10_000,
             queued_bytes_max: 64 << 20,

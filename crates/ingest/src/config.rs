@@ -31,8 +31,9 @@ pub struct Config {
     pub receipt_interval: Duration,
     /// How long the broker keeps the history session while we are away. Default 1 h.
     pub session_expiry: Duration,
-    /// Publishes per lane that the broker may have under way to us. Default 128.
-    /// Times the largest packet, 128 MiB, it is also what may wait here unread.
+    /// Publishes per lane that the broker may have under way to us: with fewer, a broker
+    /// on this machine waits for commits. Default 1,024; what waits here unread is
+    /// bounded in bytes.
     pub receive_maximum: u16,
     /// Publishes per lane between reading and PUBACK; a broker that keeps to the
     /// receive maximum stays below. Default 1,024.
@@ -64,7 +65,7 @@ impl Config {
             incarnation,
             receipt_interval: Duration::from_millis(500),
             session_expiry: Duration::from_hours(1),
-            receive_maximum: 128,
+            receive_maximum: 1_024,
             in_flight_max: 1024,
             in_flight_bytes_max: 8 << 20,
             jitter_seed: 0,

@@ -69,7 +69,7 @@ impl Connection {
     pub(crate) fn new(epoch: u64, options: &Options) -> Self {
         Self {
             epoch,
-            unacked_bytes_max: options.unacked_bytes_max(),
+            unacked_bytes_max: options.unacked_bytes_max,
             inflight_max: options.inflight(),
             window: 0,
             subscribes: !options.subscriptions.is_empty(),
@@ -89,6 +89,12 @@ impl Connection {
     /// Whether the window has room for one more publish.
     pub(crate) fn has_room(&self) -> bool {
         self.under_way.len() < usize::from(self.window)
+    }
+
+    /// Whether more may be read: the messages that wait for their acknowledgement are few
+    /// enough, by their bytes.
+    pub(crate) fn may_read(&self) -> bool {
+        self.unacked_bytes < self.unacked_bytes_max
     }
 
     /// Notes a publish that is to be sent, for which the window had room; gives its
@@ -203,8 +209,7 @@ impl Connection {
         if packet_id != 0 {
             self.unacked += 1;
             self.unacked_bytes = self.unacked_bytes.saturating_add(bytes);
-            let many = self.unacked > Options::unacked_max();
-            if many || self.unacked_bytes > self.unacked_bytes_max {
+            if self.unacked > Options::unacked_max() {
                 return Next::Broken("the broker far exceeded our receive maximum".to_owned());
             }
         }

@@ -228,7 +228,13 @@ impl Driver {
         loop {
             self.receive(&mut link, connection, &mut pings)?;
             let takes = connection.has_room() && link.has_room();
-            match self.input(link.turn(), Some(pings.next()), takes).await {
+            let reads = connection.may_read();
+            if !reads {
+                // Who does not listen cannot miss an answer.
+                pings.answered();
+            }
+            let turn = link.turn(reads);
+            match self.input(turn, Some(pings.next()), takes).await {
                 Input::Ready(turned) => turned?,
                 Input::Acks => self.acknowledge(&mut link, connection)?,
                 Input::Command(command) => self.publish(&mut link, connection, &command)?,

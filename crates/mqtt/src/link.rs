@@ -100,12 +100,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         }
     }
 
-    /// Sends what waits, until something came in or there is room again where there
-    /// was none. Dropping it loses nothing.
+    /// Sends what waits, until something came in, where it `reads`, or there is room again
+    /// where there was none. Dropping it loses nothing.
     ///
     /// # Errors
     /// When the stream has ended.
-    pub(crate) async fn turn(&mut self) -> Result<(), LinkError> {
+    pub(crate) async fn turn(&mut self, reads: bool) -> Result<(), LinkError> {
         poll_fn(|cx| {
             let was_full = !self.has_room();
             if let Poll::Ready(sent) = self.poll_send(cx) {
@@ -114,7 +114,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             if was_full && self.has_room() {
                 return Poll::Ready(Ok(()));
             }
-            self.poll_receive(cx)
+            if reads {
+                return self.poll_receive(cx);
+            }
+            Poll::Pending
         })
         .await
     }

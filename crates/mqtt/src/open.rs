@@ -59,7 +59,7 @@ async fn connect(options: &Options, stream: TcpStream) -> Result<(AnyLink, ConnA
             }
             Some(Packet::ConnAck(connack)) => return Err(OpenError::Refused(connack.code)),
             Some(_) => return Err(OpenError::NotConnack),
-            None => link.turn().await?,
+            None => link.turn(true).await?,
         }
     }
 }

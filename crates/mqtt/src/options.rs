@@ -67,6 +67,10 @@ pub struct Options {
     /// Most QoS 1 publishes that we have under way to the broker; the broker's
     /// own receive maximum lowers it. Default 64.
     pub inflight: u16,
+    /// Bytes of messages that are not acknowledged, beyond which the connection is not
+    /// read; it stands meanwhile. So a large window does not mean much memory: beside
+    /// this, what one read brings and one packet are all that can be here. Default 16 MiB.
+    pub unacked_bytes_max: usize,
     /// Largest packet in either direction, in bytes; the broker's own limit
     /// lowers it for what we send. Default 1 MiB and 4 KiB for the envelope.
     pub packet_bytes_max: u32,
@@ -95,6 +99,7 @@ impl Options {
             will: None,
             receive_maximum: 64,
             inflight: 64,
+            unacked_bytes_max: 16 << 20,
             packet_bytes_max: (1 << 20) + 4096,
             subscriptions: Vec::new(),
             queue: 64,
@@ -119,18 +124,9 @@ impl Options {
     /// protocol error; but Mosquitto 2.0.11 was seen to send a session that it resumed
     /// well over a thousand at once. To end the connection for that makes it worse:
     /// what was read is no longer acknowledged, is handled all the same, and comes
-    /// again. Their bytes are what is bounded.
+    /// again. Their bytes are what is bounded ([`Options::unacked_bytes_max`]).
     pub(crate) fn unacked_max() -> usize {
         usize::from(u16::MAX)
-    }
-
-    /// The same in bytes: what the receive maximum and the packet limit allow together;
-    /// by the server's defaults twice what the shipped configuration lets Mosquitto
-    /// queue for a session. However many messages a broker sends beyond its right,
-    /// this, and some hundred bytes for each, is all that they can take here.
-    pub(crate) fn unacked_bytes_max(&self) -> usize {
-        let packet = usize::try_from(self.packet_bytes_max).unwrap_or(usize::MAX);
-        packet.saturating_mul(usize::from(self.receive_maximum()))
     }
 
     /// At least one, and fewer than there are packet ids.

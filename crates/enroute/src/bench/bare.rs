@@ -25,7 +25,7 @@ use tonic::{Request, Response, Status};
 /// What the load publishes, and what the server's live lane subscribes.
 const TOPICS: &str = "enroute/v1/gw/+/tx/+/live";
 /// As the server's own subscriber has it.
-const RECEIVE_MAXIMUM: u16 = 128;
+const RECEIVE_MAXIMUM: u16 = 1_024;
 
 /// Counts what it is told to: `expect N`, or `time N`, which also measures how long
 /// each was under way.

@@ -76,7 +76,7 @@ fn link(stream: Scripted) -> Link<Scripted> {
 
 /// One poll of a turn that is dropped then.
 fn turn(link: &mut Link<Scripted>) -> Poll<Result<(), LinkError>> {
-    let turn = pin!(link.turn());
+    let turn = pin!(link.turn(true));
     turn.poll(&mut Context::from_waker(Waker::noop()))
 }
 
@@ -142,6 +142,21 @@ fn a_stream_that_takes_little_gets_all_in_order_and_is_read_meanwhile() {
         }
     }
     assert_eq!(written, bytes_of(&packets));
+}
+
+#[test]
+fn who_does_not_read_sends_all_the_same() {
+    let mut link = link(Scripted {
+        gives: [bytes_of(&[Packet::PingResp(PingResp)])].into(),
+        ..Scripted::default()
+    });
+    link.put(&Packet::PingReq(PingReq)).unwrap();
+    let deaf = pin!(link.turn(false)).poll(&mut Context::from_waker(Waker::noop()));
+    assert!(deaf.is_pending());
+    let ping = Did::Wrote(bytes_of(&[Packet::PingReq(PingReq)]));
+    assert_eq!(link.stream.did, [ping, Did::Flushed]);
+    assert!(turn(&mut link).is_ready());
+    assert_eq!(taken(&mut link), [Packet::PingResp(PingResp)]);
 }
 
 #[test]
