@@ -229,10 +229,11 @@ impl Shard {
             let Some((gateway, _)) = source.first() else {
                 continue;
             };
-            let values = source.iter().filter_map(|(gateway, metric)| {
+            let mut values = Vec::with_capacity(source.len());
+            values.extend(source.iter().filter_map(|(gateway, metric)| {
                 guard(|| slot.engine.value(gateway, metric)).ok().flatten()
-            });
-            let (transfer, gateway, values) = (transfer.clone(), gateway.clone(), values.collect());
+            }));
+            let (transfer, gateway) = (transfer.clone(), gateway.clone());
             let change = ValuesChange {
                 transfer,
                 gateway,
