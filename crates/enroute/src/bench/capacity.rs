@@ -26,8 +26,9 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 
 /// Transfers, the yardstick first.
 const TRANSFERS: [u64; 4] = [100, 1_000, 3_000, 10_000];
-/// Frames of numerics of a turn.
-const FRAMES: u64 = 12_000;
+/// Frames of numerics of a turn: enough that each has its share of what the store does
+/// behind them from time to time.
+const FRAMES: u64 = 60_000;
 /// Seconds before: with numerics until the trend windows are full, with waveforms until
 /// all that they take is there.
 const BEFORE: [u64; 2] = [120, 45];
@@ -41,9 +42,9 @@ const AT_A_TIME: i64 = 1_000;
 /// Starts of a server.
 const STARTS: u64 = 5;
 const MIB: f64 = 1_048_576.0;
-/// KiB of a transfer at most, of the largest number of them: what all share counts
-/// little there.
-const MEMORY_MAX: f64 = 32.0;
+/// KiB that one transfer more takes at most: 32 and its trend window, which by then has
+/// room for eight points of 24 bytes of each of twelve vital signs.
+const MEMORY_MAX: f64 = 32.0 + 12.0 * 8.0 * 24.0 / 1_024.0;
 /// What processor time is beside.
 const HUNDRED: &str = "itself with 100";
 
@@ -104,13 +105,27 @@ fn figures(word: &str, costs: &[Vec<(f64, f64)>]) -> Vec<Figure> {
         let processor = format!("{name}/processor");
         let processor = Figure::beside(processor, "µs/frame", HUNDRED, &pairs);
         let memory = costs.iter().map(|cost| cost.1).collect();
-        let mut memory = Figure::new(format!("{name}/memory"), "KiB/transfer", memory);
-        if TRANSFERS.last() == Some(&transfers) {
-            memory = memory.at_most(MEMORY_MAX);
-        }
+        let memory = Figure::new(format!("{name}/memory"), "KiB/transfer", memory);
         figures.extend([processor.at_most(1.2), memory]);
     }
+    figures.extend(one_more(word, costs));
     figures
+}
+
+/// What one transfer more takes, from the last but one number of them to the last: what
+/// all share, the store's tables in memory above all, is in both.
+fn one_more(word: &str, costs: &[Vec<(f64, f64)>]) -> Option<Figure> {
+    let [.., fewer, most] = costs else {
+        return None;
+    };
+    let [.., few, many] = TRANSFERS.get(..costs.len())? else {
+        return None;
+    };
+    let (few, many) = (float(*few), float(*many));
+    let pairs = fewer.iter().zip(most);
+    let each = pairs.map(|(fewer, most)| (most.1 * many - fewer.1 * few) / (many - few));
+    let name = format!("capacity/{word}/memory-of-one-more");
+    Some(Figure::new(name, "KiB/transfer", each.collect()).at_most(MEMORY_MAX))
 }
 
 async fn start_part(transfers: u64, word: &str, before: u64) -> Result<Part> {
