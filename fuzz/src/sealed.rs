@@ -73,24 +73,24 @@ fn left() -> &'static Left {
     })
 }
 
-/// A file whose slots are those of the real one in any order, each once, or say of any
-/// number that it was destroyed, with a checksum that fits. A slot that stands in two
-/// places, or one that nobody sealed, takes somebody who writes to the disk on purpose.
+/// A file whose slots are those of the real one in any order, each as often as may be, or
+/// say of any number that it was destroyed, with a checksum that fits. A slot that nobody
+/// sealed takes somebody who writes to the disk on purpose.
 fn slots(left: &Left, input: &mut Input<'_>) -> TempDir {
     let head = left.file[..SLOT].to_vec();
     let mut copies = [head.clone(), head];
-    let mut real: Vec<_> = left.file[SLOT..BLOCK]
+    let real: Vec<_> = left.file[SLOT..BLOCK]
         .chunks(SLOT)
         .map(<[u8]>::to_vec)
         .collect();
     while !input.is_empty() && copies[0].len() < BLOCK {
         let which = input.byte();
-        let one = slot(&mut real, which, input);
+        let one = slot(&real, which, input);
         let other = if which & 128 == 0 {
             one.clone()
         } else {
             let which = input.byte();
-            slot(&mut real, which, input)
+            slot(&real, which, input)
         };
         copies[0].extend(one);
         copies[1].extend(other);
@@ -103,9 +103,9 @@ fn slots(left: &Left, input: &mut Input<'_>) -> TempDir {
     dir
 }
 
-fn slot(real: &mut [Vec<u8>], which: u8, input: &mut Input<'_>) -> Vec<u8> {
-    if let Some(real) = real.get_mut(usize::from(which & 15)) {
-        return std::mem::replace(real, vec![0; SLOT]);
+fn slot(real: &[Vec<u8>], which: u8, input: &mut Input<'_>) -> Vec<u8> {
+    if let Some(real) = real.get(usize::from(which & 15)) {
+        return real.clone();
     }
     let mut said = vec![2];
     said.extend(input.u32().to_be_bytes());

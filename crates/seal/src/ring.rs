@@ -37,6 +37,9 @@ struct State {
     file: File,
     /// By number, with the place of its slot.
     live: BTreeMap<u32, (usize, Wrapped)>,
+    /// Places with a number that is live in another: nobody writes it twice, but who
+    /// copies a slot must not keep a key from being destroyed.
+    doubled: Vec<(u32, usize)>,
     /// The newest of each name.
     names: HashMap<Box<str>, u32>,
     /// Places to be written again.
@@ -87,6 +90,7 @@ impl Ring {
             let (needed, have) = (missing, keys.ids().collect());
             return Err(RingError::Missing { file, needed, have });
         }
+        check(&file, keys, &found, noted)?;
         if found.damaged > 0 {
             let keys = found.damaged;
             tracing::error!(file = %path.display(), keys, "data keys are damaged: what they sealed cannot be read");
@@ -114,7 +118,6 @@ impl Ring {
             state: Mutex::new(state),
             unwrapped: Mutex::default(),
         };
-        ring.check(&needed)?;
         ring.rotate()?;
         Ok(Some(ring))
     }
@@ -261,6 +264,8 @@ impl Ring {
         let gone: Vec<_> = { ids.iter() }
             .filter_map(|id| state.live.get(id).map(|(place, _)| (*id, *place)))
             .collect();
+        let doubled = state.doubled.iter().filter(|(id, _)| ids.contains(id));
+        let gone: Vec<_> = doubled.copied().chain(gone).collect();
         if gone.is_empty() {
             return Ok(());
         }
@@ -268,6 +273,7 @@ impl Ring {
             .map(|(id, place)| (*place, Slot::Destroyed(*id).bytes()))
             .collect();
         overwrite::put(&state.file, &slots).map_err(|error| io_error(&self.path, error))?;
+        state.doubled.retain(|(id, _)| !ids.contains(id));
         for (id, place) in gone {
             unwrapped.remove(&id);
             if let Some((_, wrapped)) = state.live.remove(&id)
@@ -329,23 +335,6 @@ impl Ring {
         }
     }
 
-    /// Each key-encryption key must open the newest of what is under it.
-    fn check(&self, needed: &[KeyId]) -> Result<(), RingError> {
-        let state = self.lock();
-        for id in needed {
-            let mut newest = state.live.values().rev();
-            let Some((_, wrapped)) = newest.find(|(_, wrapped)| wrapped.under == *id) else {
-                continue;
-            };
-            let purpose = Wrapped::purpose(wrapped.id, &wrapped.name);
-            if self.keys.unwrap(*id, &purpose, &wrapped.sealed).is_err() {
-                let (file, id) = (self.path.clone(), *id);
-                return Err(RingError::Wrong { file, id });
-            }
-        }
-        Ok(())
-    }
-
     /// Wraps all keys under the current one, if any is under another.
     fn rotate(&self) -> Result<(), RingError> {
         let mut state = self.lock();
@@ -378,6 +367,7 @@ impl Ring {
         state.free = vec![live.len()];
         state.places = slots.len();
         state.live = live;
+        state.doubled.clear();
         tracing::info!(
             keys = count,
             under = current.0,
@@ -391,11 +381,31 @@ impl Ring {
     }
 }
 
+/// Each key-encryption key must open something that is under it: one slot that somebody
+/// made up says nothing about the key.
+fn check(file: &Path, keys: &Keys, found: &Found, noted: u32) -> Result<(), RingError> {
+    for id in found.needed(noted) {
+        let mut under = found
+            .wrapped()
+            .filter(|wrapped| wrapped.under == id && wrapped.id <= noted);
+        let opens = under.any(|wrapped| {
+            let purpose = Wrapped::purpose(wrapped.id, &wrapped.name);
+            keys.unwrap(id, &purpose, &wrapped.sealed).is_ok()
+        });
+        if !opens {
+            let file = file.to_owned();
+            return Err(RingError::Wrong { file, id });
+        }
+    }
+    Ok(())
+}
+
 impl State {
     fn of(found: Found, noted: u32, file: File) -> Self {
         let mut state = Self {
             file,
             live: BTreeMap::new(),
+            doubled: Vec::new(),
             names: HashMap::new(),
             free: found.empty,
             places: found.places,
@@ -407,7 +417,10 @@ impl State {
                 Slot::Live(wrapped) if wrapped.id <= noted => {
                     state.last = state.last.max(wrapped.id);
                     named.push((wrapped.id, wrapped.name.clone()));
-                    state.live.insert(wrapped.id, (place, wrapped));
+                    let id = wrapped.id;
+                    if let Some((other, _)) = state.live.insert(id, (place, wrapped)) {
+                        state.doubled.push((id, other));
+                    }
                 }
                 Slot::Live(_) => state.free.push(place),
                 Slot::Destroyed(id) => {

@@ -318,6 +318,69 @@ fn a_key_that_was_destroyed_in_one_copy_is_destroyed() {
     }
 }
 
+/// The file with a slot put into an empty place, in both blocks.
+fn with_slot(file: &[u8], place: usize, slot: &[u8]) -> Vec<u8> {
+    let mut file = file.to_vec();
+    file.resize(2 * BLOCK, 0);
+    for block in [0, BLOCK] {
+        file[block + place * 256..][..256].copy_from_slice(slot);
+    }
+    file
+}
+
+#[test]
+fn a_key_that_somebody_copied_within_the_file_is_destroyed_with_its_copies() {
+    let (_dir, path) = place();
+    let ring = open(&path, &[1], 0);
+    ring.ensure(["a", "b"].into_iter()).unwrap();
+    drop(ring);
+    let file = fs::read(&path).unwrap();
+    let wrapped = &file[256 + 1 + 4 + 4 + 1 + 96..][..72];
+    let once = with_slot(&file, 5, &file[256..512]);
+    fs::write(&path, with_slot(&once, 9, &file[256..512])).unwrap();
+    let ring = open(&path, &[1], 2);
+    assert_eq!(ring.all("a"), [1]);
+    ring.destroy(&[1]).unwrap();
+    let after = fs::read(&path).unwrap();
+    assert!(!after.windows(72).any(|window| window == wrapped));
+    drop(ring);
+    let ring = open(&path, &[1], 2);
+    assert_eq!(ring.names(), ["b"]);
+    // All three places are free, each once.
+    ring.ensure(["c", "d", "e"].into_iter()).unwrap();
+    drop(ring);
+    assert_eq!(open(&path, &[1], 5).names(), ["b", "c", "d", "e"]);
+}
+
+#[test]
+fn a_slot_that_somebody_made_up_costs_no_key_and_a_wrong_key_changes_nothing() {
+    let (_dir, path) = place();
+    open(&path, &[1], 0).ensure(["a", "b"].into_iter()).unwrap();
+    let (_dir, elsewhere) = place();
+    let wrong = Arc::new(Keys::parse(&format!("1 {:064x}\n", 7)).unwrap());
+    let theirs = Ring::open(&elsewhere, Some(&wrong), 0).unwrap().unwrap();
+    theirs.ensure(["x", "y", "z"].into_iter()).unwrap();
+    let made_up = fs::read(&elsewhere).unwrap()[3 * 256..4 * 256].to_vec();
+    let file = with_slot(&fs::read(&path).unwrap(), 3, &made_up);
+    fs::write(&path, &file).unwrap();
+    let ring = open(&path, &[1], 3);
+    assert!(ring.newest("a").is_some() && ring.newest("b").is_some());
+    assert!(ring.newest("z").is_none());
+    drop(ring);
+    // One copy is cut short: with the right key it would be mended.
+    let mut torn = file;
+    torn[BLOCK + 256..BLOCK + 512].fill(0);
+    torn[3 * 256..4 * 256].fill(0);
+    torn[BLOCK + 3 * 256..][..256].fill(0);
+    fs::write(&path, &torn).unwrap();
+    let refused = Ring::open(&path, Some(&wrong), 2);
+    assert!(matches!(
+        refused,
+        Err(RingError::Wrong { id: KeyId(1), .. })
+    ));
+    assert!(fs::read(&path).unwrap() == torn, "it was written to");
+}
+
 #[test]
 fn a_key_that_was_never_used_is_not_there_beside_the_one_that_took_its_number() {
     let (_dir, path) = place();
