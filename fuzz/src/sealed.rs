@@ -192,7 +192,7 @@ fn named(name: &str) -> Change {
     }
 }
 
-/// A store of two entries, of which a third one was forgotten.
+/// A store of two entries; a third one was forgotten.
 fn known() -> &'static (Tree, BTreeMap<TransferId, Entry>) {
     static KNOWN: OnceLock<(Tree, BTreeMap<TransferId, Entry>)> = OnceLock::new();
     KNOWN.get_or_init(|| {

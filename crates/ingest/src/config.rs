@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// [`Config::receive_maximum`] by default; the shipped settings of brokers allow as many.
+pub const RECEIVE_MAXIMUM: u16 = 1_024;
+
 /// Settings; [`Config::new`] gives the defaults named at the fields.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -36,7 +39,7 @@ pub struct Config {
     /// bounded in bytes.
     pub receive_maximum: u16,
     /// Publishes per lane between reading and PUBACK; a broker that keeps to the
-    /// receive maximum stays below. Default 1,024.
+    /// receive maximum does not go beyond. Default 1,024.
     pub in_flight_max: usize,
     /// The same in bytes; one publish always fits. Default 8 MiB.
     pub in_flight_bytes_max: usize,
@@ -65,7 +68,7 @@ impl Config {
             incarnation,
             receipt_interval: Duration::from_millis(500),
             session_expiry: Duration::from_hours(1),
-            receive_maximum: 1_024,
+            receive_maximum: RECEIVE_MAXIMUM,
             in_flight_max: 1024,
             in_flight_bytes_max: 8 << 20,
             jitter_seed: 0,

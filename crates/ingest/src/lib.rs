@@ -45,7 +45,7 @@ mod recent;
 mod rejections;
 mod stats;
 
-pub use config::Config;
+pub use config::{Config, RECEIVE_MAXIMUM};
 pub use decode::{Refused, check};
 pub use ingest::{Admits, AdmitsFn, Ingest, Parts, StartError};
 pub use quarantine::{Quarantine, Quarantined};

@@ -90,7 +90,7 @@ impl Ring {
             let (needed, have) = (missing, keys.ids().collect());
             return Err(RingError::Missing { file, needed, have });
         }
-        check(&file, keys, &found, noted)?;
+        check(&file, keys, &found, (noted, &needed))?;
         if found.damaged > 0 {
             let keys = found.damaged;
             tracing::error!(file = %path.display(), keys, "data keys are damaged: what they sealed cannot be read");
@@ -383,8 +383,13 @@ impl Ring {
 
 /// Each key-encryption key must open something that is under it: one slot that somebody
 /// made up says nothing about the key.
-fn check(file: &Path, keys: &Keys, found: &Found, noted: u32) -> Result<(), RingError> {
-    for id in found.needed(noted) {
+fn check(
+    file: &Path,
+    keys: &Keys,
+    found: &Found,
+    (noted, needed): (u32, &[KeyId]),
+) -> Result<(), RingError> {
+    for id in needed.iter().copied() {
         let mut under = found
             .wrapped()
             .filter(|wrapped| wrapped.under == id && wrapped.id <= noted);

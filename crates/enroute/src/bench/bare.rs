@@ -8,6 +8,7 @@ use crate::clock::SystemClock;
 use crate::out;
 use anyhow::{Context, Result, bail};
 use enroute_broker::{Broker, Config};
+use enroute_ingest::RECEIVE_MAXIMUM;
 use enroute_model::time::Clock;
 use enroute_mqtt::bare::Bare;
 use enroute_wire::v1::live_client::LiveClient;
@@ -24,8 +25,6 @@ use tonic::{Request, Response, Status};
 
 /// What the load publishes, and what the server's live lane subscribes.
 const TOPICS: &str = "enroute/v1/gw/+/tx/+/live";
-/// As the server's own subscriber has it.
-const RECEIVE_MAXIMUM: u16 = 1_024;
 
 /// Counts what it is told to: `expect N`, or `time N`, which also measures how long
 /// each was under way.

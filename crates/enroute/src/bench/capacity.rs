@@ -29,8 +29,8 @@ const TRANSFERS: [u64; 4] = [100, 1_000, 3_000, 10_000];
 /// Frames of numerics of a turn: enough that each has its share of what the store does
 /// behind them from time to time.
 const FRAMES: u64 = 60_000;
-/// Seconds before: with numerics until the trend windows are full, with waveforms until
-/// all that they take is there.
+/// Seconds before: with numerics until what a transfer keeps hardly grows any more,
+/// with waveforms until all that they take is there.
 const BEFORE: [u64; 2] = [120, 45];
 /// Transfers of which a commit has a second.
 const TOGETHER: usize = 100;

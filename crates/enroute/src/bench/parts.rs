@@ -307,3 +307,19 @@ fn configuration(data: &Path, mosquitto: Option<u16>) -> String {
         data.display()
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use enroute_ingest::RECEIVE_MAXIMUM;
+
+    /// With fewer the server waits for the broker, and nothing says so.
+    #[test]
+    fn brokers_let_as_much_be_under_way_as_the_server_takes() {
+        let mut lines = MOSQUITTO_CONF.lines();
+        let most = lines.find_map(|line| line.strip_prefix("max_inflight_messages "));
+        assert_eq!(most, Some(RECEIVE_MAXIMUM.to_string().as_str()));
+        let embedded = enroute_broker::Limits::default();
+        assert_eq!(embedded.inflight_max, RECEIVE_MAXIMUM);
+    }
+}
